@@ -1,0 +1,190 @@
+"""NoteCodec: the one place that knows how seconds and velocities become integers.
+
+A note's four fields are step, pitch, duration and velocity, in this order. Onsets and releases lie on a grid of 10 ms
+ticks. Steps and durations are numbered bins of ticks, one tick each where hearing is finest and wider above; wide bins
+hold an odd number of ticks, so that every bin stands for a whole tick, its middle one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.errors import ModelFileError
+from kerasmusic.notes import Notes
+
+FIELDS = ("step", "pitch", "duration", "velocity")
+TICK_SECONDS = 0.01
+PITCHES = 128
+
+
+class Fields(NamedTuple):
+    """One value for each field of a note, in the order in which a model draws them."""
+
+    step: Any
+    pitch: Any
+    duration: Any
+    velocity: Any
+
+
+def growing_edges(first: int, fine: int, bins: int, last: int) -> tuple[int, ...]:
+    """The first values of `bins` bins from `first` on: `fine` of width 1, then odd widths growing to end near `last`.
+
+    Returns `bins + 1` integers; the last is where the last bin ends.
+
+    >>> growing_edges(first=0, fine=4, bins=7, last=20)
+    (0, 1, 2, 3, 4, 7, 12, 19)
+    """
+    edges = list(range(first, first + fine + 1))
+    coarse = bins - fine
+    ideal = np.geomspace(edges[-1], last, coarse + 1)[1:]
+    for target in ideal:
+        width = max(3, int(target) - edges[-1])
+        edges.append(edges[-1] + width - (width % 2 == 0))
+    return tuple(edges)
+
+
+@dataclass(frozen=True)
+class NoteCodec:
+    """Tables that turn `Notes` into fields and back.
+
+    Args:
+        step_edges: the first tick of each step bin, and where the last one ends.
+        duration_edges: the same for durations; the shortest is one tick.
+        velocity_edges: the same for MIDI velocities.
+
+    Values beyond a table's end go into its last bin: a silence longer than the longest step is shortened.
+
+    >>> codec = NoteCodec()
+    >>> fields = codec.encode(Notes(start=[0.0, 0.5], pitch=[60, 64], duration=[0.25, 1.0], velocity=[64, 80]))
+    >>> fields.tolist()
+    [[0, 60, 24, 16], [50, 64, 99, 20]]
+    >>> codec.decode(fields).start.tolist()
+    [0.0, 0.5]
+    """
+
+    step_edges: tuple[int, ...] = growing_edges(first=0, fine=100, bins=128, last=1_200)
+    duration_edges: tuple[int, ...] = growing_edges(first=1, fine=160, bins=256, last=2_400)
+    velocity_edges: tuple[int, ...] = tuple(range(0, 129, 4))
+
+    @property
+    def sizes(self) -> Fields:
+        """How many values each field can take."""
+        return Fields(
+            len(self.step_edges) - 1, PITCHES, len(self.duration_edges) - 1, len(self.velocity_edges) - 1
+        )
+
+    @property
+    def offsets(self) -> Fields:
+        """Where each field's values begin when the four are laid end to end."""
+        return Fields(*np.cumsum([0, *self.sizes[:-1]]).tolist())
+
+    @property
+    def size(self) -> int:
+        """V: how many values the four fields have together."""
+        return sum(self.sizes)
+
+    @property
+    def start_note(self) -> NDArray[np.int32]:
+        """int32 `[4]`: the `previous` of the first note. Pitch 0, at its softest and shortest, is on no piano."""
+        return np.zeros(len(FIELDS), np.int32)
+
+    @property
+    def step_ticks(self) -> NDArray[np.int32]:
+        """int32 `[sizes.step]`: the ticks that each step value stands for."""
+        return _middles(self.step_edges)
+
+    @property
+    def duration_ticks(self) -> NDArray[np.int32]:
+        """int32 `[sizes.duration]`: the ticks that each duration value stands for."""
+        return _middles(self.duration_edges)
+
+    @property
+    def velocities(self) -> NDArray[np.int32]:
+        """int32 `[sizes.velocity]`: the MIDI velocity that each velocity value stands for."""
+        return np.maximum(1, _middles(self.velocity_edges))
+
+    @property
+    def log_widths(self) -> Fields:
+        """For each field, the natural log of the number of ticks in each bin, zeros for pitch and velocity.
+
+        Minus a bin's log probability plus its log width is the negative log likelihood of one tick in it, which
+        compares between codecs of different tables.
+        """
+        return Fields(
+            np.log(np.diff(self.step_edges)),
+            np.zeros(PITCHES),
+            np.log(np.diff(self.duration_edges)),
+            np.zeros(self.sizes.velocity),
+        )
+
+    def encode(self, notes: Notes) -> NDArray[np.int32]:
+        """The fields of a performance, int32 `[n, 4]`.
+
+        Onsets and ends are rounded to ticks first, so that notes struck or released together stay together; notes of
+        one tick are sorted by pitch. A step is taken between rounded onsets, so that rounding never adds up; where a
+        pause falls into a wide bin, everything after it moves by less than half that bin.
+        """
+        tick = np.rint(notes.start / TICK_SECONDS).astype(np.int64)
+        end = np.rint(notes.end / TICK_SECONDS).astype(np.int64)
+        order = np.lexsort((notes.pitch, tick))
+        tick, end = tick[order], end[order]
+        fields = np.empty((len(notes), len(FIELDS)), np.int32)
+        fields[:, 0] = _bin(self.step_edges, np.diff(tick, prepend=0))
+        fields[:, 1] = notes.pitch[order]
+        fields[:, 2] = _bin(self.duration_edges, end - tick)
+        fields[:, 3] = _bin(self.velocity_edges, notes.velocity[order])
+        return fields
+
+    def decode(self, fields: NDArray[np.integer]) -> Notes:
+        """The notes that fields `[n, 4]` stand for, the first step counted from 0.
+
+        Each onset and each end is within half a bin of the encoded note's, pauses in wide bins aside (see `encode`).
+        """
+        step, pitch, duration, velocity = np.asarray(fields).T
+        # Dividing by 100 gives the nearest double to each hundredth; multiplying by 0.01 would not.
+        ticks_a_second = round(1 / TICK_SECONDS)
+        return Notes(
+            np.cumsum(self.step_ticks[step]) / ticks_a_second,
+            pitch,
+            self.duration_ticks[duration] / ticks_a_second,
+            self.velocities[velocity],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The tables as plain JSON values."""
+        return {
+            "tick_seconds": TICK_SECONDS,
+            "step_edges": list(self.step_edges),
+            "duration_edges": list(self.duration_edges),
+            "velocity_edges": list(self.velocity_edges),
+        }
+
+    @classmethod
+    def from_json(cls, tables: dict[str, Any]) -> NoteCodec:
+        """The codec that `to_json` described.
+
+        >>> NoteCodec.from_json(json.loads(json.dumps(NoteCodec().to_json()))) == NoteCodec()
+        True
+        """
+        try:
+            edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
+            right = tables["tick_seconds"] == TICK_SECONDS
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"the model's codec has no readable {error}") from None
+        if not right or any(np.any(np.diff(table) < 1) or len(table) < 2 for table in edges.values()):
+            raise ModelFileError("the model's codec has tables that do not ascend, or another tick than 10 ms")
+        return cls(**edges)
+
+
+def _middles(edges: tuple[int, ...]) -> NDArray[np.int32]:
+    table = np.asarray(edges, np.int32)
+    return (table[:-1] + table[1:] - 1) // 2
+
+
+def _bin(edges: tuple[int, ...], values: NDArray[np.integer]) -> NDArray[np.int64]:
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)

@@ -1,0 +1,29 @@
+"""What can go wrong through no fault of the code, as exceptions whose text is fit to show to a user.
+
+Every error that a user can cause derives from `KerasMusicError`. Its message is one line: what was wrong, with its
+value, and what to do. The command line prints it and exits with 2.
+"""
+
+
+class KerasMusicError(Exception):
+    """Something a user can put right."""
+
+
+class MidiError(KerasMusicError):
+    """A MIDI file that cannot be read, or has no notes."""
+
+
+class CorpusError(KerasMusicError):
+    """Data that cannot be made into a corpus."""
+
+
+class ModelFileError(KerasMusicError):
+    """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
+
+
+class MissingPackageError(KerasMusicError):
+    """A package or a system library that an optional feature needs is not installed."""
+
+
+class ArgumentError(KerasMusicError, ValueError):
+    """An argument out of its range, or a name that is not known."""

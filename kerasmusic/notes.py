@@ -1,0 +1,199 @@
+"""Notes: one piano performance as columns, the form in which every part of kerasmusic speaks of music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kerasmusic.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import pandas
+    import pretty_midi
+
+
+class Note(NamedTuple):
+    """One note: onset [s], MIDI pitch [0-127], duration [s], MIDI velocity [1-127]."""
+
+    start: float
+    pitch: int
+    duration: float
+    velocity: int
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """A performance: `n` notes sorted by onset, then by pitch.
+
+    Args:
+        start: float64 `[n]`, onsets in seconds, finite and >= 0.
+        pitch: int32 `[n]`, MIDI note numbers, 0 to 127 (60 is middle C).
+        duration: float64 `[n]`, seconds, finite and >= 0.
+        velocity: int32 `[n]`, MIDI velocities, 1 to 127.
+
+    The columns may come in any order of notes and as anything that NumPy makes an array of; they are sorted, converted
+    and then read-only.
+
+    Raises:
+        ArgumentError: columns of different lengths, or a value out of its range.
+
+    >>> chord = Notes(start=[0.5, 0.0, 0.5], pitch=[64, 60, 60], duration=[1.0, 0.4, 1.0], velocity=[70, 80, 70])
+    >>> chord.pitch.tolist(), chord.step.tolist()
+    ([60, 60, 64], [0.0, 0.5, 0.0])
+    """
+
+    start: NDArray[np.float64]
+    pitch: NDArray[np.int32]
+    duration: NDArray[np.float64]
+    velocity: NDArray[np.int32]
+
+    def __init__(self, start: ArrayLike, pitch: ArrayLike, duration: ArrayLike, velocity: ArrayLike) -> None:
+        columns = {
+            "start": np.asarray(start, np.float64),
+            "pitch": np.asarray(pitch, np.int32),
+            "duration": np.asarray(duration, np.float64),
+            "velocity": np.asarray(velocity, np.int32),
+        }
+        shapes = {name: column.shape for name, column in columns.items()}
+        if len(set(shapes.values())) != 1 or columns["start"].ndim != 1:
+            raise ArgumentError(f"the columns of notes must be of one length, not {shapes}")
+        for name, low, high in (("start", 0, np.inf), ("pitch", 0, 127), ("duration", 0, np.inf), ("velocity", 1, 127)):
+            column = columns[name]
+            wrong = ~((column >= low) & (column <= high) & np.isfinite(column))
+            if wrong.any():
+                index = int(np.flatnonzero(wrong)[0])
+                raise ArgumentError(f"note {index} has a {name} of {column[index]}, outside {low} to {high}")
+        order = np.lexsort((columns["pitch"], columns["start"]))
+        for name, column in columns.items():
+            column = column[order]
+            column.setflags(write=False)
+            object.__setattr__(self, name, column)
+
+    @classmethod
+    def from_iterable(cls, notes: Iterator[Note] | list[Note]) -> Notes:
+        """Collects `Note` tuples, such as those a generator yields.
+
+        >>> len(Notes.from_iterable([Note(0.0, 60, 0.5, 64)]))
+        1
+        """
+        rows = list(notes)
+        return cls(*zip(*rows, strict=True)) if rows else cls.empty()
+
+    @classmethod
+    def empty(cls) -> Notes:
+        """A performance without notes."""
+        return cls([], [], [], [])
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __iter__(self) -> Iterator[Note]:
+        columns = (self.start.tolist(), self.pitch.tolist(), self.duration.tolist(), self.velocity.tolist())
+        return map(Note._make, zip(*columns, strict=True))
+
+    def __getitem__(self, index: slice | NDArray[np.bool_]) -> Notes:
+        """The notes of a slice or of a mask; the onsets stay where they were."""
+        return Notes(self.start[index], self.pitch[index], self.duration[index], self.velocity[index])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Notes):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("start", "pitch", "duration", "velocity")
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Notes({len(self)} notes, {self.seconds:.2f} s)"
+
+    @property
+    def step(self) -> NDArray[np.float64]:
+        """float64 `[n]`: seconds since the previous note's onset; for the first note, since the beginning."""
+        return np.diff(self.start, prepend=0.0)
+
+    @property
+    def end(self) -> NDArray[np.float64]:
+        """float64 `[n]`: onset plus duration, in seconds."""
+        return self.start + self.duration
+
+    @property
+    def seconds(self) -> float:
+        """When the last note has ended; 0 where there is none."""
+        return float(self.end.max()) if len(self) else 0.0
+
+    def shifted(self, seconds: float) -> Notes:
+        """The same notes `seconds` later (earlier if negative)."""
+        return Notes(self.start + seconds, self.pitch, self.duration, self.velocity)
+
+    def from_first(self) -> Notes:
+        """The same notes with the first onset at 0: silence before the music is not music."""
+        return self.shifted(-float(self.start[0])) if len(self) else self
+
+    def restruck(self) -> Notes:
+        """Ends each note no later than the next strike of its key, as on a piano.
+
+        Notes of one pitch and one onset are left alone: which of them the key played cannot be told.
+
+        >>> Notes([0.0, 1.0], [60, 60], [3.0, 1.0], [64, 64]).restruck().duration.tolist()
+        [1.0, 1.0]
+        """
+        by_key = np.lexsort((self.start, self.pitch))
+        start, pitch = self.start[by_key], self.pitch[by_key]
+        next_start = np.full(len(self), np.inf)
+        if len(self) > 1:
+            same_key = pitch[1:] == pitch[:-1]
+            next_start[:-1] = np.where(same_key, start[1:], np.inf)
+            # Of several notes at one onset, all but the last would see that onset as the next strike.
+            for index in np.flatnonzero(next_start[:-1] == start[:-1])[::-1]:
+                next_start[index] = next_start[index + 1]
+        duration = np.empty(len(self))
+        duration[by_key] = np.minimum(self.duration[by_key], next_start - start)
+        return Notes(self.start, self.pitch, duration, self.velocity)
+
+    def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
+        """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano."""
+        import pretty_midi
+
+        instrument = pretty_midi.Instrument(program=program)
+        instrument.notes = [
+            pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + note.duration) for note in self
+        ]
+        midi = pretty_midi.PrettyMIDI(resolution=500)
+        midi.instruments.append(instrument)
+        return midi
+
+    @classmethod
+    def from_pretty_midi(cls, midi: pretty_midi.PrettyMIDI, *, pedal: bool = True) -> Notes:
+        """The notes of all instruments of a `PrettyMIDI` that are not drums; see `kerasmusic.midi.read`."""
+        from kerasmusic.midi import notes_of_instruments
+        from kerasmusic.midi_readers import instruments_of_pretty_midi
+
+        return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A DataFrame with the columns of TensorFlow's tutorial, pitch, start, end, step and duration, and velocity."""
+        import pandas
+
+        columns = {name: getattr(self, name) for name in ("pitch", "start", "end", "step", "duration", "velocity")}
+        return pandas.DataFrame(columns)
+
+    @classmethod
+    def from_dataframe(cls, frame: pandas.DataFrame, velocity: int = 100) -> Notes:
+        """The notes of a DataFrame with pitch, duration and start (or step); `velocity` where it has no such column.
+
+        >>> import pandas
+        >>> Notes.from_dataframe(pandas.DataFrame({"pitch": [60], "step": [0.5], "duration": [1.0]})).start.tolist()
+        [0.5]
+        """
+        missing = {"pitch", "duration"} - set(frame.columns)
+        if missing or not {"start", "step"} & set(frame.columns):
+            raise ArgumentError(f"notes need the columns pitch, duration and start or step, not {list(frame.columns)}")
+        start = frame["start"] if "start" in frame else np.cumsum(frame["step"])
+        velocities = frame["velocity"] if "velocity" in frame else np.full(len(frame), velocity)
+        return cls(start, frame["pitch"], frame["duration"], velocities)

@@ -1,0 +1,118 @@
+"""Where performances come from: the MIDI files of a folder or a zip, with the split each belongs to."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from kerasmusic.errors import CorpusError
+from kerasmusic.midi import SUFFIXES
+
+SPLITS = ("train", "validation", "test")
+VALIDATION_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The MIDI files of a source, before any of them is read.
+
+    Args:
+        root: the folder or the zip file.
+        splits: for each file's name within the root, its split, sorted by name.
+        marks: for each file, what changes when the file does (size and time, or size and CRC in a zip).
+        absent: names that the source's own table lists but that are not there.
+    """
+
+    root: Path
+    splits: dict[str, str]
+    marks: dict[str, str]
+    absent: list[str] = field(default_factory=list)
+
+
+def list_source(root: str | os.PathLike[str]) -> Listing:
+    """Finds the MIDI files below a folder or in a zip, and the split of each.
+
+    Where a csv file in it has the columns `midi_filename` and `split`, as MAESTRO's has, that decides; files it does not
+    name are left out. Elsewhere a tenth of the files, chosen by a hash of their names, is for validation.
+
+    Raises:
+        CorpusError: the path is not there, is no folder and no zip, or holds no MIDI file.
+    """
+    root = Path(root)
+    if root.is_dir():
+        found = _files_of_folder(root)
+    elif zipfile.is_zipfile(root):
+        found = _files_of_zip(root)
+    elif root.exists():
+        raise CorpusError(f"{root}: neither a folder nor a zip file of MIDI files")
+    else:
+        raise CorpusError(f"{root}: no such folder or zip file")
+    names = sorted(name for name in found if name.lower().endswith(SUFFIXES))
+    if not names:
+        raise CorpusError(f"{root}: holds no MIDI file ({' or '.join(SUFFIXES)})")
+    tables = sorted(name for name in found if name.lower().endswith(".csv"))
+    official = _official_splits(root, tables)
+    if official:
+        splits = {name: official[name] for name in names if name in official}
+        absent = sorted(official.keys() - found.keys())
+        if not splits:
+            raise CorpusError(f"{root}: none of the {len(official)} files that its csv lists is there")
+    else:
+        splits, absent = _split_by_hash(names), []
+    return Listing(root, splits, {name: found[name] for name in splits}, absent)
+
+
+def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes]]:
+    """Yields each named file of a source with its bytes."""
+    if root.is_dir():
+        for name in names:
+            yield name, (root / name).read_bytes()
+    else:
+        with zipfile.ZipFile(root) as archive:
+            for name in names:
+                yield name, archive.read(name)
+
+
+def _files_of_folder(root: Path) -> dict[str, str]:
+    found = {}
+    for folder, _, files in os.walk(root):
+        for file in files:
+            path = os.path.join(folder, file)
+            if file.lower().endswith((*SUFFIXES, ".csv")) and not file.startswith("."):
+                status = os.stat(path)
+                found[os.path.relpath(path, root).replace(os.sep, "/")] = f"{status.st_size}-{status.st_mtime_ns}"
+    return found
+
+
+def _files_of_zip(root: Path) -> dict[str, str]:
+    with zipfile.ZipFile(root) as archive:
+        return {
+            member.filename: f"{member.file_size}-{member.CRC:08x}"
+            for member in archive.infolist()
+            if not member.is_dir() and "__MACOSX" not in member.filename
+        }
+
+
+def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
+    official: dict[str, str] = {}
+    for table, data in read_members(root, tables):
+        rows = csv.DictReader(io.StringIO(data.decode("utf-8", errors="replace")))
+        if {"midi_filename", "split"} <= set(rows.fieldnames or ()):
+            folder = PurePosixPath(table).parent
+            for row in rows:
+                if row["split"] in SPLITS:
+                    official[str(folder / row["midi_filename"])] = row["split"]
+    return official
+
+
+def _split_by_hash(names: list[str]) -> dict[str, str]:
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    count = round(len(names) * VALIDATION_SHARE) or min(1, len(names) - 1)
+    held_out = set(by_hash[:count])
+    return {name: "validation" if name in held_out else "train" for name in names}
