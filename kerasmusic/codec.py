@@ -18,7 +18,7 @@ from kerasmusic.errors import ModelFileError
 from kerasmusic.notes import Notes
 
 FIELDS = ("step", "pitch", "duration", "velocity")
-TICK_SECONDS = 0.01
+TICKS_A_SECOND = 100
 PITCHES = 128
 
 
@@ -129,8 +129,8 @@ class NoteCodec:
         one tick are sorted by pitch. A step is taken between rounded onsets, so that rounding never adds up; where a
         pause falls into a wide bin, everything after it moves by less than half that bin.
         """
-        tick = np.rint(notes.start / TICK_SECONDS).astype(np.int64)
-        end = np.rint(notes.end / TICK_SECONDS).astype(np.int64)
+        tick = np.rint(notes.start * TICKS_A_SECOND).astype(np.int64)
+        end = np.rint(notes.end * TICKS_A_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
         fields = np.empty((len(notes), len(FIELDS)), np.int32)
@@ -146,19 +146,17 @@ class NoteCodec:
         Each onset and each end is within half a bin of the encoded note's, pauses in wide bins aside (see `encode`).
         """
         step, pitch, duration, velocity = np.asarray(fields).T
-        # Dividing by 100 gives the nearest double to each hundredth; multiplying by 0.01 would not.
-        ticks_a_second = round(1 / TICK_SECONDS)
         return Notes(
-            np.cumsum(self.step_ticks[step]) / ticks_a_second,
+            np.cumsum(self.step_ticks[step]) / TICKS_A_SECOND,
             pitch,
-            self.duration_ticks[duration] / ticks_a_second,
+            self.duration_ticks[duration] / TICKS_A_SECOND,
             self.velocities[velocity],
         )
 
     def to_json(self) -> dict[str, Any]:
         """The tables as plain JSON values."""
         return {
-            "tick_seconds": TICK_SECONDS,
+            "ticks_a_second": TICKS_A_SECOND,
             "step_edges": list(self.step_edges),
             "duration_edges": list(self.duration_edges),
             "velocity_edges": list(self.velocity_edges),
@@ -173,7 +171,7 @@ class NoteCodec:
         """
         try:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
-            right = tables["tick_seconds"] == TICK_SECONDS
+            right = tables["ticks_a_second"] == TICKS_A_SECOND
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"the model's codec has no readable {error}") from None
         if not right or any(np.any(np.diff(table) < 1) or len(table) < 2 for table in edges.values()):

@@ -1,0 +1,61 @@
+"""What a TFLite flatbuffer is made of, read from the file itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from kerasmusic.errors import KerasMusicError
+
+# What a step must not hold: anything outside the builtin operators, control flow, variables, randomness of its own.
+CUSTOM = "CUSTOM"
+FORBIDDEN = {
+    CUSTOM: "it runs only where that operator's library is linked in",
+    "WHILE": "a step has no loop",
+    "IF": "a step has no branch",
+    "CALL_ONCE": "a step has nothing to initialise",
+    "VAR_HANDLE": "a step keeps no variables",
+    "READ_VARIABLE": "a step keeps no variables",
+    "ASSIGN_VARIABLE": "a step keeps no variables",
+    "RANDOM_UNIFORM": "randomness is passed in",
+    "RANDOM_STANDARD_NORMAL": "randomness is passed in",
+    "MULTINOMIAL": "randomness is passed in",
+}
+
+
+class Operator(NamedTuple):
+    """A kind of operator in a graph: its name, the version of its definition, and how often it is there."""
+
+    name: str
+    version: int
+    count: int
+
+
+def operators(flatbuffer: bytes) -> list[Operator]:
+    """The operators of all of a model's graphs, sorted by name."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+    model = schema.Model.GetRootAs(flatbuffer, 0)
+    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
+    counts: Counter[int] = Counter()
+    for graph_index in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(graph_index)
+        counts.update(graph.Operators(index).OpcodeIndex() for index in range(graph.OperatorsLength()))
+    return sorted(
+        # Codes over 127 are only in the newer of the two fields that hold them.
+        Operator(names[max(codes[index].BuiltinCode(), codes[index].DeprecatedBuiltinCode())],
+                 codes[index].Version(), count)
+        for index, count in counts.items()
+    )  # fmt: skip
+
+
+def check_operators(found: list[Operator]) -> None:
+    """Refuses operators that a step must not hold.
+
+    Raises:
+        KerasMusicError: there is one, with the reason.
+    """
+    for operator in found:
+        if operator.name in FORBIDDEN:
+            raise KerasMusicError(f"the exported graph holds {operator.name}: {FORBIDDEN[operator.name]}")

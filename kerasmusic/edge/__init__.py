@@ -1,0 +1,6 @@
+"""The device's side: plays an exported model with NumPy, a MIDI library and a TFLite interpreter, nothing else."""
+
+from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.step import Step, TFLiteStep
+
+__all__ = ["Generator", "Step", "TFLiteStep"]

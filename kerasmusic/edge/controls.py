@@ -1,0 +1,89 @@
+"""What a player can ask of a model, as additions to its logits: a key to stay in, a range of the keyboard."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import NoteCodec
+from kerasmusic.errors import ArgumentError
+
+# Finite, and far below any logit: such a pitch is not drawn.
+RULED_OUT = -1e4
+NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+SCALES = {
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    # The natural minor with the raised seventh beside the natural one.
+    "minor": (0, 2, 3, 5, 7, 8, 10, 11),
+}
+
+
+def parse_pitch(text: str) -> int:
+    """A MIDI pitch from its number or its name, C4 being middle C, 60.
+
+    >>> parse_pitch("C4"), parse_pitch("Bb3"), parse_pitch("48")
+    (60, 58, 48)
+    """
+    match = re.fullmatch(r"([A-Ga-g])([#b]?)(-?\d)", text.strip())
+    if match:
+        name, accidental, octave = match.groups()
+        pitch = NATURALS[name.upper()] + ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
+    elif text.strip().isdecimal():
+        pitch = int(text)
+    else:
+        raise ArgumentError(f"{text}: not a pitch; write a name such as C4 or F#3, or a MIDI number")
+    if not 0 <= pitch <= 127:
+        raise ArgumentError(f"{text}: not a MIDI pitch, which go from 0 (C-1) to 127 (G9)")
+    return pitch
+
+
+def parse_range(text: str) -> tuple[int, int]:
+    """The lowest and the highest pitch of a range such as "C2-C6" or "36-84".
+
+    >>> parse_range("C3-C5")
+    (48, 72)
+    """
+    match = re.fullmatch(r"\s*([A-Ga-g][#b]?-?\d|\d+)\s*-\s*([A-Ga-g][#b]?-?\d|\d+)\s*", text)
+    if not match:
+        raise ArgumentError(f"{text}: not a range; write two pitches, such as C2-C6 or 36-84")
+    low, high = parse_pitch(match[1]), parse_pitch(match[2])
+    if low > high:
+        raise ArgumentError(f"{text}: a range goes from the lower pitch to the higher")
+    return low, high
+
+
+def parse_key(text: str) -> frozenset[int]:
+    """The pitch classes of a key such as "C major", "F# minor", "Bb" or "am".
+
+    >>> sorted(parse_key("G major"))
+    [0, 2, 4, 6, 7, 9, 11]
+    """
+    match = re.fullmatch(r"\s*([A-Ga-g])([#b]?)\s*(major|maj|minor|min|m|)\s*", text)
+    if not match:
+        raise ArgumentError(f"{text}: no such key; write a note and major or minor, such as 'C major' or 'F# minor'")
+    name, accidental, mode = match.groups()
+    tonic = NATURALS[name.upper()] + ACCIDENTALS[accidental]
+    scale = SCALES["minor" if mode in ("minor", "min", "m") else "major"]
+    return frozenset((tonic + degree) % 12 for degree in scale)
+
+
+def bias_of(codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None) -> NDArray[np.float32]:
+    """The step's `bias`, float32 `[V]`, that keeps the pitch within a key and a range.
+
+    >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
+    >>> int((bias[128:256] == 0).sum())
+    7
+    """
+    pitch = np.arange(codec.sizes.pitch)
+    allowed = np.ones(len(pitch), bool)
+    if key is not None:
+        allowed &= np.isin(pitch % 12, sorted(parse_key(key)))
+    if pitch_range is not None:
+        low, high = parse_range(pitch_range)
+        allowed &= (pitch >= low) & (pitch <= high)
+    if not allowed.any():
+        raise ArgumentError(f"{pitch_range}: has no pitch of the key {key}; take a wider range")
+    bias = np.zeros(codec.size, np.float32)
+    bias[codec.offsets.pitch : codec.offsets.pitch + len(pitch)][~allowed] = RULED_OUT
+    return bias

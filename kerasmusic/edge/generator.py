@@ -1,0 +1,166 @@
+"""Generator: notes without end, one model step each."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import FIELDS, TICKS_A_SECOND
+from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.step import Step, TFLiteStep
+from kerasmusic.errors import ArgumentError
+from kerasmusic.notes import Note, Notes
+
+DRAWN = -1
+# Random numbers are made for this many notes at a time.
+BLOCK = 1024
+
+
+class Generator:
+    """Plays a model: an iterator of `Note`, without end.
+
+    One seed names one piece of music on every runtime and processor: the random numbers come from a counter-based
+    generator (NumPy's Philox), four for each drawn note, and everything else is in the model's step.
+
+    Args:
+        model: a `.tflite` file made by `kerasmusic export`, or a `Step`.
+        seed: names the piece, from 0 to 2**64 - 1; by default one is chosen, to be found in `seed`.
+        temperature: one number for all fields, or by field, such as `{"pitch": 1.1, "step": 0.9}`; 0 takes the
+            likeliest value, 1 draws from the model's own probabilities.
+        min_p: likewise; a value less likely than this share of the likeliest is never drawn.
+        key: a key to stay in, such as "C major".
+        pitch_range: pitches to stay in, such as "C2-C6".
+        threads: threads the interpreter may use.
+
+    Raises:
+        ModelFileError: the file is not a kerasmusic model.
+        ArgumentError: an argument out of its range.
+
+    Example, with a model that was exported before::
+
+        for note in itertools.islice(Generator("model.tflite", seed=7), 100):
+            print(note.start, note.pitch, note.duration, note.velocity)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | Step,
+        *,
+        seed: int | None = None,
+        temperature: float | Mapping[str, float] = 1.0,
+        min_p: float | Mapping[str, float] = 0.0,
+        key: str | None = None,
+        pitch_range: str | None = None,
+        threads: int = 1,
+    ) -> None:
+        self.seed = secrets.randbits(32) if seed is None else seed
+        if not 0 <= self.seed < 2**64:
+            raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
+        temperatures = by_field("temperature", temperature, default=1.0, highest=math.inf)
+        min_ps = by_field("min_p", min_p, default=0.0, highest=1.0)
+        self._step = TFLiteStep(model, threads=threads) if isinstance(model, str | os.PathLike) else model
+        self.codec = self._step.codec
+        self._step.temperature[:] = temperatures
+        self._step.min_p[:] = min_ps
+        self._step.bias[:] = bias_of(self.codec, key=key, pitch_range=pitch_range)
+        self._step_ticks = self.codec.step_ticks.tolist()
+        self._durations = (self.codec.duration_ticks / TICKS_A_SECOND).tolist()
+        self._velocities = self.codec.velocities.tolist()
+        self.reset()
+
+    def reset(self) -> None:
+        """Goes back to before the first note: the same notes will come again."""
+        self._step.state[:] = 0
+        self._step.previous[:] = self.codec.start_note
+        self._tick = 0
+        self._random = np.random.Generator(np.random.Philox(key=self.seed))
+        self._uniforms: Iterator[NDArray[np.float32]] = itertools.chain.from_iterable(
+            self._random.random((BLOCK, len(FIELDS)), dtype=np.float32) for _ in itertools.count()
+        )
+
+    def __iter__(self) -> Generator:
+        return self
+
+    def __next__(self) -> Note:
+        step = self._step
+        step.given[:] = DRAWN
+        step.uniform[:] = next(self._uniforms)
+        step.run()
+        step.previous[:] = step.note
+        gap, pitch, duration, velocity = step.note[0].tolist()
+        self._tick += self._step_ticks[gap]
+        return Note(self._tick / TICKS_A_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+
+    def take(self, notes: int | None = None, *, seconds: float | None = None) -> Notes:
+        """The next notes: a number of them, or as many as begin within so many seconds, or what ends first.
+
+        Raises:
+            ArgumentError: neither is given, or one is negative.
+        """
+        if notes is None and seconds is None:
+            raise ArgumentError("say how many notes, or how many seconds")
+        if min(notes or 0, seconds or 0) < 0:
+            raise ArgumentError(f"{notes if seconds is None else seconds}: cannot make less than nothing")
+        coming: Iterator[Note] = itertools.islice(self, notes)
+        if seconds is not None:
+            until = self._tick / TICKS_A_SECOND + seconds
+            coming = itertools.takewhile(lambda note: note.start < until, coming)
+        return Notes.from_iterable(coming)
+
+    def prime(self, notes: Notes) -> None:
+        """Lets the model hear notes, as if it had played them; the next note carries on from there.
+
+        The first note's onset counts from the last note the model played or heard, or from the beginning; the times of
+        the notes that follow go on from the last note heard.
+        """
+        for fields in self.codec.encode(notes):
+            self._hear(fields)
+            self._tick += self._step_ticks[fields[0]]
+
+    def score(self, notes: Notes) -> NDArray[np.float32]:
+        """How likely the model finds a piece, played from its beginning; what was played so far is left as it was.
+
+        Returns:
+            float32 `[n, 4]`: for each note, sorted as `codec.encode` sorts them, the natural log of the model's own
+            probability (temperature 1, no bias) of its step, pitch, duration and velocity; NaN where the model has no
+            distribution.
+        """
+        step = self._step
+        kept = step.state.copy(), step.previous.copy()
+        step.state[:] = 0
+        step.previous[:] = self.codec.start_note
+        log_probs = np.empty((len(notes), len(FIELDS)), np.float32)
+        for row, fields in zip(log_probs, self.codec.encode(notes), strict=True):
+            self._hear(fields)
+            row[:] = step.log_prob[0]
+        step.state[:], step.previous[:] = kept
+        return log_probs
+
+    def _hear(self, fields: NDArray[np.int32]) -> None:
+        self._step.given[:] = fields
+        self._step.run()
+        self._step.previous[:] = fields
+
+
+def by_field(name: str, value: float | Mapping[str, float], *, default: float, highest: float) -> list[float]:
+    """One number a field, from one number for all or a mapping by field, each from 0 to `highest`.
+
+    >>> by_field("temperature", {"pitch": 1.1}, default=1.0, highest=math.inf)
+    [1.0, 1.1, 1.0, 1.0]
+    """
+    values = value if isinstance(value, Mapping) else dict.fromkeys(FIELDS, value)
+    for field, number in values.items():
+        if field not in FIELDS:
+            raise ArgumentError(f"{field}: no such field for {name}; there are {', '.join(FIELDS)}")
+        if not 0 <= number <= highest or math.isinf(number):
+            limit = "0 or more" if math.isinf(highest) else f"from 0 to {highest:g}"
+            raise ArgumentError(f"{number:g}: a {name} is {limit}")
+    return [float(values.get(field, default)) for field in FIELDS]
+
+

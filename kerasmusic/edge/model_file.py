@@ -1,0 +1,79 @@
+"""The record that travels inside a `.tflite` file.
+
+`kerasmusic.json` is appended to the flatbuffer as a zip archive, the way TFLite metadata packs associated files:
+Python's `zipfile` finds it at the end, and every TFLite runtime ignores what follows the flatbuffer.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from kerasmusic.errors import ModelFileError
+
+#: The version of the record and of the step's signature. A reader refuses newer ones.
+FORMAT = 1
+RECORD_NAME = "kerasmusic.json"
+SIGNATURE = "step"
+
+
+def with_record(flatbuffer: bytes, record: dict[str, Any]) -> bytes:
+    """A TFLite flatbuffer with `kerasmusic.json` appended.
+
+    >>> packed = with_record(b"not quite a model", {"preset": "small"})
+    >>> with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+    ...     archive.namelist()
+    ['kerasmusic.json']
+    """
+    file = io.BytesIO(flatbuffer)
+    with zipfile.ZipFile(file, "a", compression=zipfile.ZIP_DEFLATED) as archive:
+        # A fixed date, so that one model gives one file.
+        member = zipfile.ZipInfo(RECORD_NAME, date_time=(1980, 1, 1, 0, 0, 0))
+        member.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(member, json.dumps({"format": FORMAT, **record}, indent=1))
+    return file.getvalue()
+
+
+def read_model_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a `.tflite` file.
+
+    Raises:
+        ModelFileError: it is not there, or is not a TFLite file.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
+    if data[4:8] != b"TFL3":
+        raise ModelFileError(f"{path}: not a TFLite file; export one with 'kerasmusic export --tflite RUN'")
+    return data
+
+
+def read_record(data: bytes, name: str) -> dict[str, Any]:
+    """The record inside a `.tflite` file's bytes; `name` is what errors call the file.
+
+    Raises:
+        ModelFileError: there is none, or it is of a newer format.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            record = json.loads(archive.read(RECORD_NAME))
+        version = record["format"]
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, NotImplementedError, EOFError):
+        raise ModelFileError(
+            f"{name}: a TFLite file without {RECORD_NAME}, so not from kerasmusic, or cut short; "
+            "export one with 'kerasmusic export --tflite RUN'"
+        ) from None
+    if not isinstance(version, int) or version > FORMAT:
+        raise ModelFileError(
+            f"{name}: has format {version}, and this kerasmusic reads up to {FORMAT}; "
+            "upgrade with 'pip install --upgrade kerasmusic'"
+        )
+    return record

@@ -1,0 +1,111 @@
+"""One step of a model as a set of named arrays: fill the inputs, run, read the outputs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
+from kerasmusic.errors import MissingPackageError, ModelFileError
+
+# Where an interpreter may be found, best first, and what to install where there is none.
+INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
+OUTPUTS = ("note", "log_prob", "state")
+
+
+class Step(Protocol):
+    """A model's step with batch 1, whatever runs it.
+
+    The arrays are the step's own: write into the inputs, call `run`, read `note` and `log_prob`. The state is carried
+    over inside; set it to zeros to begin again, or keep copies of it to go back.
+    """
+
+    codec: NoteCodec
+    previous: NDArray[np.int32]
+    given: NDArray[np.int32]
+    state: NDArray[np.float32]
+    uniform: NDArray[np.float32]
+    temperature: NDArray[np.float32]
+    min_p: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    note: NDArray[np.int32]
+    log_prob: NDArray[np.float32]
+
+    def run(self) -> None:
+        """Makes one note from the inputs, and moves the state on."""
+
+
+class TFLiteStep:
+    """The step of an exported file, on whichever TFLite interpreter is installed.
+
+    Args:
+        path: a `.tflite` file made by kerasmusic.
+        threads: threads the interpreter may use; one is best for models of this size.
+        interpreter: the interpreter's module, one of `INTERPRETERS`; by default the first that is installed.
+
+    Raises:
+        ModelFileError: the file is not a kerasmusic model, or this interpreter cannot read it.
+        MissingPackageError: no interpreter is installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1, interpreter: str | None = None) -> None:
+        data = read_model_bytes(path)
+        self.record = read_record(data, str(path))
+        self.codec = NoteCodec.from_json(self.record.get("codec", {}))
+        module = _interpreter_module(interpreter)
+        self.runtime = module.__name__.split(".")[0]
+        try:
+            self._interpreter = module.Interpreter(model_content=data, num_threads=threads)
+            self._interpreter.allocate_tensors()
+            runner = self._interpreter.get_signature_runner(SIGNATURE)
+            inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelFileError(
+                f"{path}: {self.runtime} cannot read it ({reason}); it needs "
+                f"{self.record.get('runtime', 'a newer TFLite runtime')}"
+            ) from None
+        self._check_signature(inputs, outputs, str(path))
+
+        # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
+        # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
+        # directly, once before they are taken, after which nothing in a graph of fixed shapes moves.
+        self._invoke = self._interpreter._interpreter.Invoke
+        self._invoke()
+        self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
+            self._interpreter.tensor(inputs[name]["index"])() for name in INPUTS
+        )
+        self.note, self.log_prob, self._next_state = (
+            self._interpreter.tensor(outputs[name]["index"])() for name in OUTPUTS
+        )
+        self.state[:] = 0
+
+    def run(self) -> None:
+        """Makes one note from the inputs, and moves the state on."""
+        self._invoke()
+        self.state[:] = self._next_state
+
+    def _check_signature(self, inputs: dict[str, Any], outputs: dict[str, Any], path: str) -> None:
+        if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+            raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
+        sizes = {"bias": self.codec.size, "state": self.record.get("state_size")}
+        for name, detail in (*inputs.items(), *outputs.items()):
+            shape, expected = [int(side) for side in detail["shape"]], [1, sizes.get(name, len(FIELDS))]
+            if shape != expected:
+                raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
+
+
+def _interpreter_module(name: str | None) -> Any:
+    for candidate in (name,) if name else INTERPRETERS:
+        try:
+            return importlib.import_module(candidate)
+        except ModuleNotFoundError as error:
+            if not candidate.startswith(error.name or "?"):
+                raise
+    raise MissingPackageError("no TFLite interpreter is installed; run: pip install 'kerasmusic[edge]'")

@@ -1,0 +1,62 @@
+"""A Keras model's step, as the exporter and `Generator` take it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasmusic.codec import FIELDS
+from kerasmusic.models.note_model import NoteModel
+
+
+class StepModel(keras.Model):
+    """`NoteModel.step` with a batch of 1 and named inputs and outputs, as a model of its own.
+
+    Called with a dictionary of the step's arguments, it returns one with `note`, `log_prob` and `state`.
+    """
+
+    def __init__(self, model: NoteModel, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+        self.built = True
+
+    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        note, log_prob, state = self.model.step(**inputs)
+        return {"note": note, "log_prob": log_prob, "state": state}
+
+    def inputs_of_zeros(self) -> dict[str, Any]:
+        """Arrays of the right names, shapes and dtypes for one step."""
+        sizes = {"state": self.model.state_size, "bias": self.model.codec.size}
+        arrays: dict[str, Any] = {name: np.zeros((1, len(FIELDS)), np.int32) for name in ("previous", "given")}
+        for name in ("state", "uniform", "temperature", "min_p", "bias"):
+            arrays[name] = np.zeros((1, sizes.get(name, len(FIELDS))), np.float32)
+        return arrays
+
+
+class KerasStep:
+    """A `kerasmusic.edge.Step` on Keras, on whichever backend it runs.
+
+    >>> from kerasmusic.edge import Generator
+    >>> model = NoteModel.from_preset("tutorial")
+    >>> len(Generator(KerasStep(model), seed=1).take(3))
+    3
+    """
+
+    def __init__(self, model: NoteModel) -> None:
+        self.codec = model.codec
+        self._model = StepModel(model)
+        inputs = self._inputs = self._model.inputs_of_zeros()
+        self.previous, self.given, self.state, self.uniform = (
+            inputs[name] for name in ("previous", "given", "state", "uniform")
+        )
+        self.temperature, self.min_p, self.bias = (inputs[name] for name in ("temperature", "min_p", "bias"))
+        self.note = np.zeros((1, len(FIELDS)), np.int32)
+        self.log_prob = np.zeros((1, len(FIELDS)), np.float32)
+
+    def run(self) -> None:
+        """Makes one note from the inputs, and moves the state on."""
+        outputs = self._model.predict_on_batch(self._inputs)
+        self.note[:], self.log_prob[:] = outputs["note"], outputs["log_prob"]
+        self.state[:] = outputs["state"]

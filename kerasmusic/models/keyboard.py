@@ -1,0 +1,55 @@
+"""What the keys are doing: how long each key, and each of the last notes, will still sound.
+
+It is exact arithmetic on a performance's fields, in ticks. Nothing else that was tried tells a model as much of the
+next note. The state is taken from note to note by `after` when playing; `sequence` gives the states after every note
+of a window at once, by the same rules: a struck key sounds for its note's duration, whatever it did before.
+"""
+
+from typing import Any
+
+from keras import KerasTensor, ops
+
+from kerasmusic.codec import PITCHES, NoteCodec
+from kerasmusic.models.linear_recurrence import linear_recurrence
+
+RECENT = 8
+SIZE = PITCHES + RECENT
+
+
+class Keyboard:
+    """The arithmetic of keys for one codec. The state, float32 `[batch, SIZE]`, is in ticks: first for each pitch,
+    then for the last `RECENT` notes, newest first, how long it will still sound."""
+
+    def __init__(self, codec: NoteCodec) -> None:
+        self.step_ticks = codec.step_ticks.astype("float32")
+        self.duration_ticks = codec.duration_ticks.astype("float32")
+
+    def after(self, state: KerasTensor, note: KerasTensor) -> KerasTensor:
+        """The state at a note's onset with the note struck: state `[batch, SIZE]`, note int32 `[batch, 4]`."""
+        sounding = self.later(state, note[:, 0:1])
+        duration = ops.take(self.duration_ticks, note[:, 2:3])
+        struck = ops.one_hot(note[:, 1], PITCHES, dtype="float32")
+        keys = sounding[:, :PITCHES] * (1.0 - struck) + struck * duration
+        return ops.concatenate([keys, duration, sounding[:, PITCHES:-1]], axis=-1)
+
+    def later(self, state: KerasTensor, step: KerasTensor) -> KerasTensor:
+        """A state `[..., SIZE]` as it is a step later; `step` int32 `[..., 1]`, a value of that field."""
+        return ops.relu(state - ops.take(self.step_ticks, step))
+
+    def sequence(self, state: KerasTensor, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """The states `[batch, T, SIZE]` after each of `notes` int32 `[batch, T, 4]`, and the last of them."""
+        length = notes.shape[1]
+        onset = ops.cumsum(ops.take(self.step_ticks, notes[..., 0]), axis=1)
+        end = onset + ops.take(self.duration_ticks, notes[..., 2])
+        struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
+        key_ends = linear_recurrence(1.0 - struck, struck * end[..., None], state[:, :PITCHES])
+        ends = ops.concatenate([ops.flip(state[:, PITCHES:], axis=1), end], axis=1)
+        recent = [ends[:, RECENT - age : RECENT - age + length] for age in range(RECENT)]
+        all_ends = ops.concatenate([key_ends, ops.stack(recent, axis=-1)], axis=-1)
+        states = ops.stop_gradient(ops.relu(all_ends - onset[..., None]))
+        return states, states[:, -1]
+
+    @staticmethod
+    def features(state: Any) -> Any:
+        """What the layers see of a state: whether each key or note sounds, and the log of how long, about 0 to 1."""
+        return ops.concatenate([ops.minimum(state, 1.0), ops.log(state + 1.0) * 0.125], axis=-1)

@@ -1,0 +1,149 @@
+"""NoteModel: what every model of notes can do, whatever its layers are.
+
+A model gives a probability to the next note's four fields, drawn one after another, from all notes before. It speaks in
+fields (see `kerasmusic.codec`), keeps nothing between calls, and carries what it remembers in a flat state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+from keras import KerasTensor, ops
+
+from kerasmusic.codec import FIELDS, Fields, NoteCodec
+from kerasmusic.errors import ArgumentError
+
+
+class NoteModel(keras.Model):
+    """The base of all models of notes.
+
+    A subclass gives `state_size`, `step` and `score`, and sets `window`. Trained through `fit` on windows, int32
+    `[batch, T + 1, 4]`: the note before the window, then its T notes; rows of -1 fill up windows at a piece's end.
+
+    Args:
+        codec: what the fields mean; `NoteCodec()` by default.
+        preset: the name of the preset it was made from.
+        record: how it was trained, as JSON values; it travels with the model's files.
+    """
+
+    #: Notes in a training window.
+    window: ClassVar[int] = 256
+    #: The learning rate that `kerasmusic train` starts from.
+    learning_rate: ClassVar[float] = 2e-3
+
+    def __init__(
+        self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.codec = codec or NoteCodec()
+        self.preset = preset
+        self.record = record or {}
+        self._field_losses = [keras.metrics.Mean(name=field) for field in FIELDS]
+
+    @staticmethod
+    def from_preset(name: str, codec: NoteCodec | None = None) -> NoteModel:
+        """A new model of a named architecture, with random weights.
+
+        Raises:
+            ArgumentError: there is no such preset.
+
+        >>> NoteModel.from_preset("tutorial").state_size
+        256
+        """
+        from kerasmusic.models.presets import PRESETS
+
+        if name not in PRESETS:
+            raise ArgumentError(f"{name}: no such preset; there are {', '.join(PRESETS)}")
+        return PRESETS[name](codec)
+
+    @property
+    def state_size(self) -> int:
+        """S: how many numbers the model remembers between notes."""
+        raise NotImplementedError
+
+    def step(
+        self,
+        previous: KerasTensor,
+        given: KerasTensor,
+        state: KerasTensor,
+        uniform: KerasTensor,
+        temperature: KerasTensor,
+        min_p: KerasTensor,
+        bias: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        """One note. Pure: the same arguments give the same results.
+
+        Args:
+            previous: int32 `[batch, 4]`, the fields of the note before; `codec.start_note` before the first.
+            given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
+            state: float32 `[batch, S]`, what the call before returned; zeros before the first note.
+            uniform: float32 `[batch, 4]` in [0, 1), the randomness, one number a field.
+            temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
+            min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
+            bias: float32 `[batch, V]`, added to the logits of the four fields laid end to end.
+
+        Returns:
+            The note's fields, int32 `[batch, 4]`; the natural log of the model's own probability (temperature 1, no
+            bias) of each, float32 `[batch, 4]`; and the state to hand in next time, float32 `[batch, S]`.
+        """
+        raise NotImplementedError
+
+    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """The log probability of every note of a sequence, given the notes before it; the step, all at once.
+
+        Args:
+            notes: int32 `[batch, T + 1, 4]`: the note before, then the T notes that are scored.
+            state: float32 `[batch, S]`, from the sequence before; zeros at a piece's start.
+
+        Returns:
+            Natural logs, float32 `[batch, T, 4]`, NaN for fields that have no distribution, and the state at the end.
+        """
+        raise NotImplementedError
+
+    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without fillers.
+
+        By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`).
+        """
+        log_prob, _ = self.score(notes, ops.zeros((ops.shape(notes)[0], self.state_size)))
+        widths = [
+            ops.take(ops.convert_to_tensor(width, "float32"), notes[:, 1:, index])
+            for index, width in enumerate(self.codec.log_widths)
+        ]
+        return ops.stack(widths, axis=-1) - log_prob
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at fillers."""
+        window = ops.cast(inputs, "int32")
+        return self.losses_of(ops.maximum(window, 0)) * ops.cast(window[:, 1:, :1] >= 0, "float32")
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> KerasTensor:
+        """Nats a note: the fields' losses added, averaged over the notes."""
+        return ops.sum(y_pred) / _count(x, y_pred)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The loss and its parts by field."""
+        count = _count(x, y_pred)
+        for index, metric in enumerate(self._field_losses):
+            metric.update_state(ops.sum(y_pred[..., index]) / count)
+        return self.get_metrics_result()
+
+    def split_fields(self, values: KerasTensor) -> Fields:
+        """Takes apart what is laid end to end by field: `[..., V]` to one `[..., size]` for each field."""
+        return Fields(*ops.split(values, list(self.codec.offsets[1:]), axis=-1))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NoteModel:
+        return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
+
+
+def _count(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
+    """How many notes of a batch's windows have a loss."""
+    labels = window[:, -losses.shape[1] :, 0]
+    return ops.maximum(ops.sum(ops.cast(labels >= 0, "float32")), 1.0)

@@ -1,0 +1,86 @@
+"""Windows: batches of note sequences, cut at random from a corpus, for training."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.corpus import Corpus
+from kerasmusic.errors import CorpusError
+
+TRANSPOSITION = 5
+LOWEST_KEY, HIGHEST_KEY = 21, 108
+
+
+class Windows(keras.utils.PyDataset):
+    """Random windows of a corpus; the i-th batch depends on the seed and on i alone.
+
+    Every note of the split is as likely to be in a window as any other. A window holds the note before it (the codec's
+    start note at the beginning of a piece) and `length` notes; it never crosses a piece's border, and where a piece
+    ends first the rest is filled with -1.
+
+    Args:
+        corpus: an opened corpus.
+        split: "train", "validation" or "test".
+        length: notes in a window.
+        batch_size: windows in a batch.
+        batches: how many batches one pass of `fit` takes.
+        seed: names the random choices.
+        first_batch: which batch to begin with, to carry on a former run.
+        transposition: windows are moved by up to this many semitones, where the piano's keys allow.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: str,
+        *,
+        length: int,
+        batch_size: int,
+        batches: int,
+        seed: int = 0,
+        first_batch: int = 0,
+        transposition: int = TRANSPOSITION,
+    ) -> None:
+        super().__init__()
+        pieces = corpus.pieces(split)
+        if not len(pieces):
+            raise CorpusError(f"{split}: no performances in this split; the corpus has {corpus.summary()}")
+        self.fields = corpus.fields
+        self.start_note = corpus.codec.start_note
+        self.length, self.batch_size, self.batches = length, batch_size, batches
+        self.seed, self.first_batch, self.transposition = seed, first_batch, transposition
+        # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
+        self.starts = pieces[:, 0]
+        self.ends = pieces[:, 1]
+        self.choices = np.concatenate([[0], np.cumsum(np.maximum(self.ends - self.starts - length, 0) + 1)])
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
+        return (self.batch(self.first_batch + index),)
+
+    def on_epoch_end(self) -> None:
+        self.first_batch += self.batches
+
+    def batch(self, number: int) -> NDArray[np.int32]:
+        """The windows of one batch, int32 `[batch, length + 1, 4]`."""
+        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, number]))
+        choice = random.integers(self.choices[-1], size=self.batch_size)
+        piece = np.searchsorted(self.choices, choice, side="right") - 1
+        begin = self.starts[piece] + choice - self.choices[piece]
+        index = begin[:, None] + np.arange(-1, self.length)
+        window = self.fields[np.minimum(index, len(self.fields) - 1)].astype(np.int32)
+        window[:, 0][begin == self.starts[piece]] = self.start_note
+        within = index < self.ends[piece, None]
+        window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
+        window[~within] = -1
+        return window
+
+    def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:
+        shift = random.integers(-self.transposition, self.transposition + 1, size=len(pitch))
+        lowest = np.where(within, pitch, HIGHEST_KEY)[:, 1:].min(axis=1)
+        highest = np.where(within, pitch, LOWEST_KEY)[:, 1:].max(axis=1)
+        return np.clip(shift, np.minimum(LOWEST_KEY - lowest, 0), np.maximum(HIGHEST_KEY - highest, 0)).astype(np.int32)
