@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import CorpusError, MidiError
 from kerasmusic.midi import read_bytes
 from kerasmusic.sources import SPLITS, Listing, list_source, read_members
@@ -42,6 +42,8 @@ class Corpus:
         codec: what the fields mean.
         skipped: for each file that could not be read, why.
         absent: files that the source's table lists but that were not there.
+        source: what the corpus was made of, by name.
+        licence: under what licence its data is, where that is known.
         path: the folder it is kept in.
     """
 
@@ -52,6 +54,8 @@ class Corpus:
     codec: NoteCodec
     skipped: dict[str, str]
     absent: list[str]
+    source: str
+    licence: str
     path: Path
 
     def pieces(self, split: str) -> NDArray[np.int64]:
@@ -128,6 +132,8 @@ def _load(place: Path) -> Corpus:
         codec=NoteCodec.from_json(record["codec"]),
         skipped=record["skipped"],
         absent=record["absent"],
+        source=record["source"],
+        licence=record["licence"],
         path=place,
     )
 
@@ -152,6 +158,8 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
         "pedal": pedal,
         "skipped": skipped,
         "absent": listing.absent,
+        "source": listing.root.name,
+        "licence": listing.licence,
     }
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
@@ -168,9 +176,6 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-Outcome = "NDArray[np.int16] | str"
 
 
 def _encode_all(root: Path, names: Sequence[str], codec: NoteCodec, pedal: bool) -> Iterator[tuple[str, Any]]:
@@ -204,6 +209,3 @@ def _encode_files(root: Path, names: Sequence[str], codec: NoteCodec, pedal: boo
         except MidiError as error:
             outcomes.append((name, str(error)))
     return outcomes
-
-
-assert len(FIELDS) == 4

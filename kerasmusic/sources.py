@@ -16,6 +16,9 @@ from kerasmusic.midi import SUFFIXES
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
+UNKNOWN_LICENCE = "that of the training data, which is not known"
+# Weights trained on MAESTRO carry its licence.
+MAESTRO_LICENCE = "CC BY-NC-SA 4.0 (trained on MAESTRO, by Google LLC and the International Piano-e-Competition)"
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Listing:
         splits: for each file's name within the root, its split, sorted by name.
         marks: for each file, what changes when the file does (size and time, or size and CRC in a zip).
         absent: names that the source's own table lists but that are not there.
+        licence: what models trained on it are under.
     """
 
     root: Path
     splits: dict[str, str]
     marks: dict[str, str]
     absent: list[str] = field(default_factory=list)
+    licence: str = UNKNOWN_LICENCE
 
 
 def list_source(root: str | os.PathLike[str]) -> Listing:
@@ -65,7 +70,8 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
             raise CorpusError(f"{root}: none of the {len(official)} files that its csv lists is there")
     else:
         splits, absent = _split_by_hash(names), []
-    return Listing(root, splits, {name: found[name] for name in splits}, absent)
+    licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in tables) else UNKNOWN_LICENCE
+    return Listing(root, splits, {name: found[name] for name in splits}, absent, licence)
 
 
 def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes]]:

@@ -29,6 +29,7 @@ class Windows(keras.utils.PyDataset):
         seed: names the random choices.
         first_batch: which batch to begin with, to carry on a former run.
         transposition: windows are moved by up to this many semitones, where the piano's keys allow.
+        advance: whether the next pass has the batches after these, or the same again.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Windows(keras.utils.PyDataset):
         seed: int = 0,
         first_batch: int = 0,
         transposition: int = TRANSPOSITION,
+        advance: bool = True,
     ) -> None:
         super().__init__()
         pieces = corpus.pieces(split)
@@ -50,7 +52,7 @@ class Windows(keras.utils.PyDataset):
         self.fields = corpus.fields
         self.start_note = corpus.codec.start_note
         self.length, self.batch_size, self.batches = length, batch_size, batches
-        self.seed, self.first_batch, self.transposition = seed, first_batch, transposition
+        self.seed, self.first_batch, self.transposition, self.advance = seed, first_batch, transposition, advance
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
         self.ends = pieces[:, 1]
@@ -63,7 +65,14 @@ class Windows(keras.utils.PyDataset):
         return (self.batch(self.first_batch + index),)
 
     def on_epoch_end(self) -> None:
-        self.first_batch += self.batches
+        """Moves on to the next batches; Keras calls it after each pass."""
+        if self.advance:
+            self.first_batch += self.batches
+
+    @property
+    def notes(self) -> int:
+        """Notes in the split."""
+        return int((self.ends - self.starts).sum())
 
     def batch(self, number: int) -> NDArray[np.int32]:
         """The windows of one batch, int32 `[batch, length + 1, 4]`."""

@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,18 +131,23 @@ class Generator:
             probability (temperature 1, no bias) of its step, pitch, duration and velocity; NaN where the model has no
             distribution.
         """
-        step = self._step
-        kept = step.state.copy(), step.previous.copy()
-        step.state[:] = 0
-        step.previous[:] = self.codec.start_note
-        log_probs = np.empty((len(notes), len(FIELDS)), np.float32)
-        for row, fields in zip(log_probs, self.codec.encode(notes), strict=True):
-            self._hear(fields)
-            row[:] = step.log_prob[0]
-        step.state[:], step.previous[:] = kept
-        return log_probs
+        return next(self.score_fields([self.codec.encode(notes)]))
 
-    def _hear(self, fields: NDArray[np.int32]) -> None:
+    def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
+        """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
+        step = self._step
+        for fields in pieces:
+            kept = step.state.copy(), step.previous.copy()
+            step.state[:] = 0
+            step.previous[:] = self.codec.start_note
+            log_probs = np.empty((len(fields), len(FIELDS)), np.float32)
+            for row, note in zip(log_probs, fields, strict=True):
+                self._hear(note)
+                row[:] = step.log_prob[0]
+            step.state[:], step.previous[:] = kept
+            yield log_probs
+
+    def _hear(self, fields: NDArray[np.integer]) -> None:
         self._step.given[:] = fields
         self._step.run()
         self._step.previous[:] = fields

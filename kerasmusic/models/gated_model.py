@@ -12,7 +12,7 @@ from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.models.keyboard import SIZE as KEYBOARD_SIZE
 from kerasmusic.models.keyboard import Keyboard
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.note_model import NoteModel
+from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import draw
 
 EPSILON = 1e-6
@@ -168,10 +168,10 @@ class GatedNoteModel(NoteModel):
         x = rms_normalize(x)
         later = self.keyboard.features(self.keyboard.later(keyboards, now[..., :1]))
         context = self.trunk_to_heads(x) + self.keys_now(later)
-        log_probs = [_log_prob(self.heads[0](x), now[..., 0])]
+        log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
         for index, drawn in enumerate(self.drawn):
             context = context + drawn(now[..., index])
-            log_probs.append(_log_prob(self.heads[index + 1](ops.relu(context)), now[..., index + 1]))
+            log_probs.append(log_prob_of(self.heads[index + 1](ops.relu(context)), now[..., index + 1]))
         return ops.stack(log_probs, axis=-1), ops.concatenate([keyboard, *memories], axis=-1)
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
@@ -184,7 +184,3 @@ class GatedNoteModel(NoteModel):
 def _built(layer: layers.Layer, inputs: int | None) -> Any:
     layer.build((None, inputs) if inputs else (None,))
     return layer
-
-
-def _log_prob(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
-    return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]

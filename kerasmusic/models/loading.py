@@ -11,8 +11,8 @@ from kerasmusic.models import presets  # noqa: F401  registers the classes that 
 from kerasmusic.models.note_model import NoteModel
 
 
-def load_model(path: str | os.PathLike[str]) -> NoteModel:
-    """The model of a `.keras` file, or of the `model.keras` in a run's folder.
+def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:
+    """The model of a `.keras` file, or of the `model.keras` in a run's folder; with `compile`, its optimizer too.
 
     Raises:
         ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel.
@@ -25,7 +25,7 @@ def load_model(path: str | os.PathLike[str]) -> NoteModel:
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many types, and its messages run over many lines
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None

@@ -29,8 +29,10 @@ class NoteModel(keras.Model):
 
     #: Notes in a training window.
     window: ClassVar[int] = 256
-    #: The learning rate that `kerasmusic train` starts from.
-    learning_rate: ClassVar[float] = 2e-3
+    #: Windows in a batch.
+    batch_size: ClassVar[int] = 8
+    #: The highest learning rate of its training.
+    learning_rate: ClassVar[float] = 3e-3
 
     def __init__(
         self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
@@ -116,19 +118,20 @@ class NoteModel(keras.Model):
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at fillers."""
         window = ops.cast(inputs, "int32")
-        return self.losses_of(ops.maximum(window, 0)) * ops.cast(window[:, 1:, :1] >= 0, "float32")
+        losses = self.losses_of(ops.maximum(window, 0))
+        return losses * _is_note(window, losses)[..., None]
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:
         """Nats a note: the fields' losses added, averaged over the notes."""
-        return ops.sum(y_pred) / _count(x, y_pred)
+        return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The loss and its parts by field."""
-        count = _count(x, y_pred)
+        is_note = _is_note(x, y_pred)
         for index, metric in enumerate(self._field_losses):
-            metric.update_state(ops.sum(y_pred[..., index]) / count)
+            metric.update_state(y_pred[..., index], sample_weight=is_note)
         return self.get_metrics_result()
 
     def split_fields(self, values: KerasTensor) -> Fields:
@@ -143,7 +146,11 @@ class NoteModel(keras.Model):
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 
 
-def _count(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
-    """How many notes of a batch's windows have a loss."""
-    labels = window[:, -losses.shape[1] :, 0]
-    return ops.maximum(ops.sum(ops.cast(labels >= 0, "float32")), 1.0)
+def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
+    """The log probability `[...]` of values int32 `[...]` under logits `[..., n]`."""
+    return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]
+
+
+def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
+    """1 where a loss `[batch, T, 4]` is of a note, 0 where of a filler: float32 `[batch, T]`."""
+    return ops.cast(window[:, -losses.shape[1] :, 0] >= 0, "float32")

@@ -1,0 +1,246 @@
+"""What happens beside a training step: the schedule, the bar, validation, checkpoints, and a decent end."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from kerasmusic.codec import FIELDS
+from kerasmusic.files import written_beside
+from kerasmusic.models.note_model import NoteModel
+from kerasmusic.windows import Windows
+
+WARM_UP_SHARE = 0.02
+FINAL_SHARE = 0.01
+STEPS_A_RATE = 10
+
+
+class Budget:
+    """How much of a training is done: by minutes, or by steps.
+
+    Args:
+        minutes: of training in all, or None.
+        steps: of training in all, or None; exactly one of the two is given.
+        steps_done, seconds_done: what a former session of the same run did.
+    """
+
+    def __init__(
+        self, *, minutes: float | None, steps: int | None, steps_done: int = 0, seconds_done: float = 0.0
+    ) -> None:
+        self.seconds_in_all = None if minutes is None else minutes * 60
+        self.steps_in_all = steps
+        self.steps_done = steps_done
+        self._began = time.monotonic() - seconds_done
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent so far."""
+        return time.monotonic() - self._began
+
+    @property
+    def share(self) -> float:
+        """How much of the budget is spent, 0 to 1."""
+        if self.seconds_in_all is not None:
+            return min(1.0, self.seconds / self.seconds_in_all)
+        assert self.steps_in_all is not None
+        return min(1.0, self.steps_done / self.steps_in_all)
+
+
+def rate_at(share: float, highest: float) -> float:
+    """The learning rate when a share of the budget is spent: a short linear rise, then half a cosine down.
+
+    >>> [round(rate_at(share, 1.0), 2) for share in (0.01, 0.02, 0.51, 1.0)]
+    [0.5, 1.0, 0.51, 0.01]
+    """
+    if share < WARM_UP_SHARE:
+        return highest * max(share / WARM_UP_SHARE, 1e-2)
+    fallen = (1 + math.cos(math.pi * (share - WARM_UP_SHARE) / (1 - WARM_UP_SHARE))) / 2
+    return highest * (FINAL_SHARE + (1 - FINAL_SHARE) * fallen)
+
+
+class Schedule(keras.callbacks.Callback):
+    """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent."""
+
+    def __init__(self, budget: Budget, highest: float) -> None:
+        super().__init__()
+        self.budget, self.highest = budget, highest
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch % STEPS_A_RATE == 0:
+            self.model.optimizer.learning_rate = rate_at(self.budget.share, self.highest)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.budget.steps_done += 1
+        if self.budget.share >= 1.0:
+            self._model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        logs["training_steps"] = self.budget.steps_done
+        logs["minutes"] = self.budget.seconds / 60
+        logs["learning_rate"] = rate_at(self.budget.share, self.highest)
+
+
+class Validation(keras.callbacks.Callback):
+    """Every so often evaluates on fixed windows of the validation split, keeps the best model, and stops without hope.
+
+    Args:
+        windows: what to evaluate on; None where there is no validation split, when the last model is the best.
+        budget: the run's.
+        best_path: where the best model so far is kept, without its optimizer.
+        times: how often in a whole run.
+        patience: stop after this many validations without a better one.
+        best: the best validation loss of a former session.
+    """
+
+    def __init__(
+        self, windows: Windows | None, budget: Budget, best_path: Path, *, times: int, patience: int, best: float
+    ) -> None:
+        super().__init__()
+        self.windows, self.budget, self.best_path = windows, budget, best_path
+        self.times, self.patience, self.best = times, patience, best
+        self.since_best = 0
+        self.due = budget.share
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.due = self.budget.share + 1 / self.times
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        results = dict.fromkeys(("loss", *FIELDS), float("nan"))
+        if self.windows is not None and (self.budget.share >= self.due or self.model.stop_training):
+            self.due = self.budget.share + 1 / self.times
+            stopping = self.model.stop_training
+            results = self.model.evaluate(self.windows, verbose=0, return_dict=True)
+            self.model.stop_training = stopping
+            if results["loss"] < self.best:
+                self.best, self.since_best = results["loss"], 0
+                save_model(self.model, self.best_path)
+            else:
+                self.since_best += 1
+                self.model.stop_training |= self.since_best >= self.patience
+        logs.update({f"val_{name}": results[name] for name in ("loss", *FIELDS)})
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if not self.best_path.exists():
+            save_model(self.model, self.best_path)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model with its optimizer and how far the run is, every so many seconds and at the end."""
+
+    def __init__(self, run: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
+        super().__init__()
+        self.run, self.budget, self.validation, self.every_seconds = run, budget, validation, every_seconds
+        self.saved_at = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if time.monotonic() - self.saved_at >= self.every_seconds:
+            self._save()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._save()
+
+    def _save(self) -> None:
+        progress = {
+            "steps": self.budget.steps_done,
+            "seconds": self.budget.seconds,
+            # JSON has no infinity.
+            "best": self.validation.best if math.isfinite(self.validation.best) else None,
+        }
+        save_model(self.model, self.run / "checkpoint.keras", optimizer=True)
+        with written_beside(self.run / "progress.json") as temporary:
+            temporary.write_text(json.dumps(progress))
+        self.saved_at = time.monotonic()
+
+
+class Bar(keras.callbacks.Callback):
+    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second."""
+
+    def __init__(self, budget: Budget, notes_a_step: int) -> None:
+        super().__init__()
+        self.budget, self.notes_a_step = budget, notes_a_step
+        self.validated = ""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.began, self.first_step = self.budget.seconds, self.budget.steps_done
+        self.bar = tqdm(
+            total=1.0,
+            initial=self.budget.share,
+            bar_format="training {percentage:3.0f}% |{bar:30}| {desc}",
+            # Where no one looks on, a line now and then will do.
+            mininterval=0.2 if sys.stderr.isatty() else 30.0,
+        )
+        self.bar.set_description_str("compiling the step")
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch % STEPS_A_RATE:
+            return
+        self.bar.n = self.budget.share
+        speed = (self.budget.steps_done - self.first_step) * self.notes_a_step / (self.budget.seconds - self.began)
+        minutes = self.budget.seconds / 60
+        loss = float((logs or {}).get("loss", math.nan))
+        self.bar.set_description_str(
+            f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}{self.validated}", refresh=False
+        )
+        self.bar.update(0)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if logs and not math.isnan(logs.get("val_loss", math.nan)):
+            self.validated = f", validation {logs['val_loss']:.3f}"
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.bar.n = self.budget.share
+        self.bar.refresh()
+        self.bar.close()
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends training after the present step on Ctrl-C or SIGTERM, so that what was learned can be saved.
+
+    Not by an exception: one that came in the middle of a step would leave no weights to save. A second signal does what
+    it did before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signalled: str | None = None
+        self._former: dict[int, Any] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former[number] = signal.signal(number, self._handle)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.signalled:
+            self._model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.signalled = signal.Signals(number).name
+        signal.signal(number, self._former[number])
+
+
+def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None:
+    """Saves a `.keras` file, whole or not at all; without its optimizer it has a third of the bytes."""
+    if not optimizer:
+        weights = model.get_weights()
+        model = type(model).from_config(model.get_config())
+        model.set_weights(weights)
+    with written_beside(path) as temporary:
+        model.save(temporary)

@@ -1,0 +1,116 @@
+"""TutorialModel: the network of TensorFlow's tutorial "Generate music with an RNN", as published.
+
+It is here to be compared with. One LSTM reads pitch / 128, step and duration in seconds; a note's pitch is drawn from
+logits, its step and duration are estimates trained by squared error, and its velocity is always 100. What is mended is
+around it: windows keep within their piece, and in playing the state is carried instead of computed again from 25 notes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
+
+from kerasmusic.codec import PITCHES, TICKS_A_SECOND
+from kerasmusic.models.note_model import NoteModel, log_prob_of
+from kerasmusic.models.sampling import draw
+
+UNITS = 128
+VELOCITY = 100
+PITCH_WEIGHT = 0.05
+NEGATIVE_PRESSURE = 10.0
+
+
+@keras.saving.register_keras_serializable("kerasmusic")
+class TutorialModel(NoteModel):
+    """LSTM(128) and three heads; see `NoteModel` for the arguments and what it can do.
+
+    The log probabilities of step, duration and velocity are NaN, since the model has none.
+    """
+
+    window: ClassVar[int] = 25
+    learning_rate: ClassVar[float] = 5e-3
+    batch_size: ClassVar[int] = 64
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lstm = layers.LSTM(UNITS, return_sequences=True, return_state=True, name="lstm")
+        self.lstm.build((None, None, 3))
+        self.pitch = layers.Dense(PITCHES, name="pitch")
+        self.step_seconds = layers.Dense(1, name="step")
+        self.duration_seconds = layers.Dense(1, name="duration")
+        for head in (self.pitch, self.step_seconds, self.duration_seconds):
+            head.build((None, UNITS))
+        velocity = np.searchsorted(self.codec.velocity_edges, VELOCITY, side="right") - 1
+        self.velocity_value = int(velocity)
+        self.built = True
+
+    @property
+    def state_size(self) -> int:
+        return 2 * UNITS
+
+    def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
+        hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
+        pitch, log_prob = draw(
+            self.pitch(hidden),
+            given=given[:, 1:2],
+            uniform=uniform[:, 1:2],
+            temperature=temperature[:, 1:2],
+            min_p=min_p[:, 1:2],
+            bias=self.split_fields(bias).pitch,
+        )
+        estimates = ops.concatenate(
+            [
+                _nearest(self.codec.step_edges, self.step_seconds(hidden)),
+                pitch,
+                _nearest(self.codec.duration_edges, self.duration_seconds(hidden)),
+                ops.full_like(pitch, self.velocity_value),
+            ],
+            axis=-1,
+        )
+        unknown = ops.full_like(log_prob, float("nan"))
+        return (
+            ops.where(given >= 0, given, estimates),
+            ops.concatenate([unknown, log_prob, unknown, unknown], axis=-1),
+            ops.concatenate([hidden, carry], axis=-1),
+        )
+
+    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        hidden, *states = self.lstm(self._inputs(notes[:, :-1]), initial_state=ops.split(state, 2, axis=-1))
+        log_prob = log_prob_of(self.pitch(hidden), notes[:, 1:, 1])
+        unknown = ops.full_like(log_prob, float("nan"))
+        return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
+
+    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+        """The tutorial's losses, weighted as there, of the last note of a window: float32 `[batch, 1, 4]`."""
+        hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -1]
+        label = notes[:, -1]
+        step, duration = self._seconds(label)
+        losses = [
+            _squared_error_with_positive_pressure(step, self.step_seconds(hidden)[:, 0]),
+            -PITCH_WEIGHT * log_prob_of(self.pitch(hidden), label[:, 1]),
+            _squared_error_with_positive_pressure(duration, self.duration_seconds(hidden)[:, 0]),
+            ops.zeros_like(step),
+        ]
+        return ops.stack(losses, axis=-1)[:, None]
+
+    def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        step = ops.take((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])
+        duration = ops.take((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 2])
+        return step, duration
+
+    def _inputs(self, notes: KerasTensor) -> KerasTensor:
+        step, duration = self._seconds(notes)
+        return ops.stack([ops.cast(notes[..., 1], "float32") / PITCHES, step, duration], axis=-1)
+
+
+def _nearest(edges: tuple[int, ...], seconds: KerasTensor) -> KerasTensor:
+    """The value, int32 `[batch, 1]`, of the bin that a time in seconds `[batch, 1]` falls into."""
+    ticks = ops.round(seconds * TICKS_A_SECOND)
+    return ops.sum(ops.cast(ops.convert_to_tensor(edges[1:-1], "float32") <= ticks, "int32"), axis=-1, keepdims=True)
+
+
+def _squared_error_with_positive_pressure(true: KerasTensor, estimate: KerasTensor) -> KerasTensor:
+    return ops.square(true - estimate) + NEGATIVE_PRESSURE * ops.relu(-estimate)

@@ -1,0 +1,86 @@
+"""Log probabilities of whole performances, by a Keras model in batches or by an exported file note by note."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import FIELDS, NoteCodec
+
+if TYPE_CHECKING:
+    from kerasmusic.models import NoteModel
+
+CHUNK = 256
+PIECES_AT_ONCE = 32
+
+
+class Scorer(Protocol):
+    """What gives performances their log probabilities."""
+
+    codec: NoteCodec
+
+    def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
+        """For the fields `[n, 4]` of each piece, the natural logs of their probabilities, float32 `[n, 4]`."""
+
+
+def open_scorer(path: str | os.PathLike[str]) -> Scorer:
+    """The scorer of a `.keras` or a `.tflite` file."""
+    if os.fspath(path).endswith(".tflite"):
+        from kerasmusic.edge import Generator
+
+        return Generator(path, seed=0)
+    from kerasmusic.models.loading import load_model
+
+    return KerasScorer(load_model(path))
+
+
+class KerasScorer:
+    """Scores whole pieces, the state carried from first note to last, many pieces side by side."""
+
+    def __init__(self, model: NoteModel) -> None:
+        import keras
+
+        class ScoreModel(keras.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model
+                self.built = True
+
+            def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
+                return self.model.score(*inputs)
+
+        self.codec = model.codec
+        self._state_size = model.state_size
+        self._model = ScoreModel()
+
+    def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
+        """See `Scorer`; the results come in the order of the pieces."""
+        pieces = list(pieces)
+        scores: list[Any] = [None] * len(pieces)
+        # Pieces of like length side by side, so that little is computed for fillers.
+        by_length = sorted(range(len(pieces)), key=lambda index: -len(pieces[index]))
+        for first in range(0, len(pieces), PIECES_AT_ONCE):
+            together = by_length[first : first + PIECES_AT_ONCE]
+            for index, score in zip(together, self._score_together([pieces[i] for i in together]), strict=True):
+                scores[index] = score
+        yield from scores
+
+    def _score_together(self, pieces: list[NDArray[np.integer]]) -> list[NDArray[np.float32]]:
+        longest = max(len(piece) for piece in pieces)
+        chunks = -(-longest // CHUNK)
+        notes = np.zeros((PIECES_AT_ONCE, chunks * CHUNK + 1, len(FIELDS)), np.int32)
+        notes[:, 0] = self.codec.start_note
+        for row, piece in zip(notes, pieces, strict=False):
+            row[1 : len(piece) + 1] = piece
+        state = np.zeros((PIECES_AT_ONCE, self._state_size), np.float32)
+        scores = []
+        for chunk in range(chunks):
+            window = notes[:, chunk * CHUNK : (chunk + 1) * CHUNK + 1]
+            score, state = self._model.predict_on_batch((window, state))
+            scores.append(score)
+        whole = np.concatenate(scores, axis=1)
+        return [whole[index, : len(piece)] for index, piece in enumerate(pieces)]

@@ -1,0 +1,206 @@
+"""Training: from a corpus to a run folder with the model, its history and what it takes to carry on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from kerasmusic.callbacks import Bar, Budget, Checkpoint, Schedule, StopOnSignal, Validation, save_model
+from kerasmusic.corpus import Corpus
+from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.files import written_beside
+from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import NoteModel
+from kerasmusic.windows import TRANSPOSITION, Windows
+
+STEPS_A_ROUND = 25
+VALIDATION_NOTES = 50_000
+VALIDATION_SEED = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. `minutes` or `epochs` bounds the whole run; the rest has the preset's values where it is None.
+
+    Args:
+        preset: the architecture.
+        minutes: of training, compiling and validating included.
+        epochs: passes over as many notes as the training split has.
+        batch_size: windows in a batch.
+        learning_rate: the highest of the schedule.
+        weight_decay: of AdamW (Loshchilov and Hutter, 2019).
+        clip: the highest norm of a gradient (Pascanu et al., 2013).
+        transposition: windows are moved by up to this many semitones.
+        seed: of the weights and the windows.
+        validations: how often the validation split is looked at in a run.
+        patience: validations without a better one before the run ends early.
+        checkpoint_seconds: between checkpoints.
+    """
+
+    preset: str = "small"
+    minutes: float | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    transposition: int = TRANSPOSITION
+    seed: int = 0
+    validations: int = 10
+    patience: int = 5
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.epochs is None):
+            raise ArgumentError("say how long to train, in minutes or in epochs, not both")
+        for name in ("minutes", "epochs", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the run's folder, why it ended, steps and seconds in all."""
+
+    run: Path
+    ended: str
+    steps: int
+    seconds: float
+
+
+def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False) -> Trained:
+    """Trains a model and leaves in the run's folder `model.keras`, `history.csv`, and a checkpoint to resume from.
+
+    Ctrl-C or SIGTERM ends it after the present step, with everything saved.
+
+    Args:
+        corpus: what to train on.
+        run: the folder; made if it is not there.
+        settings: how to train.
+        resume: carry on from the run's checkpoint.
+
+    Raises:
+        KerasMusicError: the corpus or the settings do not serve, or there is nothing to resume.
+    """
+    run = Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    progress: dict[str, Any] = {"steps": 0, "seconds": 0.0, "best": None}
+    keras.utils.set_random_seed(settings.seed)
+    if resume:
+        model, progress = _load_checkpoint(run)
+    else:
+        if (run / "checkpoint.keras").exists():
+            raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
+        model = NoteModel.from_preset(settings.preset, corpus.codec)
+        model.compile(
+            keras.optimizers.AdamW(
+                settings.learning_rate or model.learning_rate,
+                weight_decay=settings.weight_decay,
+                global_clipnorm=settings.clip,
+            )
+        )
+    batch_size = settings.batch_size or model.batch_size
+    notes_a_step = batch_size * (model.window if model.window > 32 else 1)
+    windows = Windows(
+        corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
+        first_batch=progress["steps"], transposition=settings.transposition,
+    )  # fmt: skip
+    total_steps = None
+    if settings.epochs is not None:
+        total_steps = max(1, math.ceil(settings.epochs * windows.notes / notes_a_step))
+    budget = Budget(
+        minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
+    )
+    model.record = {**_training_record(corpus, settings), **model.record}
+    with written_beside(run / "run.json") as temporary:
+        temporary.write_text(json.dumps({"settings": asdict(settings)}, indent=1))
+
+    validation = Validation(
+        _validation_windows(corpus, model, batch_size), budget, run / "model.keras", times=settings.validations,
+        patience=settings.patience, best=math.inf if progress["best"] is None else progress["best"],
+    )  # fmt: skip
+    stop = StopOnSignal()
+    schedule = Schedule(budget, settings.learning_rate or model.learning_rate)
+    if budget.share < 1.0:
+        model.fit(
+            windows,
+            epochs=2**31,
+            verbose=0,
+            callbacks=[
+                stop,
+                schedule,
+                validation,
+                keras.callbacks.CSVLogger(run / "history.csv", append=resume),
+                Checkpoint(run, budget, validation, settings.checkpoint_seconds),
+                Bar(budget, notes_a_step),
+            ],
+        )
+    _record_outcome(run, budget)
+    ended = "budget spent"
+    if stop.signalled:
+        ended = f"stopped by {stop.signalled}"
+    elif budget.share < 1.0:
+        ended = f"no better validation loss in {settings.patience} validations"
+    return Trained(run, ended, budget.steps_done, budget.seconds)
+
+
+def load_settings(run: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings that a run was started with, as JSON values.
+
+    Raises:
+        KerasMusicError: the folder holds no run.
+    """
+    try:
+        return json.loads((Path(run) / "run.json").read_text())["settings"]
+    except (OSError, ValueError, KeyError):
+        raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
+
+
+def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
+    """The columns of a run's `history.csv`: losses in all and by field, steps and minutes, one row a round."""
+    with open(Path(run) / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
+
+
+def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
+    try:
+        progress = json.loads((run / "progress.json").read_text())
+    except (OSError, ValueError):
+        raise KerasMusicError(f"{run}: holds no checkpoint to resume; start a run with 'kerasmusic train'") from None
+    return load_model(run / "checkpoint.keras", compile=True), progress
+
+
+def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int) -> Windows | None:
+    if not len(corpus.pieces("validation")):
+        return None
+    batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
+    return Windows(
+        corpus, "validation", length=model.window, batch_size=batch_size, batches=batches, seed=VALIDATION_SEED,
+        transposition=0, advance=False,
+    )  # fmt: skip
+
+
+def _training_record(corpus: Corpus, settings: Settings) -> dict[str, Any]:
+    return {
+        "backend": keras.backend.backend(),
+        "data": {split: counts for split, counts in corpus.summary().items()},
+        "licence": corpus.licence,
+        "source": corpus.source,
+        "settings": asdict(settings),
+    }
+
+
+def _record_outcome(run: Path, budget: Budget) -> None:
+    """Adds to the best model's record how long the run was."""
+    model = load_model(run / "model.keras")
+    model.record = {**model.record, "steps": budget.steps_done, "minutes": round(budget.seconds / 60, 2)}
+    save_model(model, run / "model.keras")
