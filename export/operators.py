@@ -28,7 +28,7 @@ class Operator(NamedTuple):
 
     name: str
     version: int
-    count: int
+    uses: int
 
 
 def operators(flatbuffer: bytes) -> list[Operator]:

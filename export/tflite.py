@@ -9,12 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 from keras.export import ExportArchive
+from kerasmusic.export.operators import check_operators, operators
 
 import kerasmusic
 from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.step import INPUTS, OUTPUTS
 from kerasmusic.errors import KerasMusicError
-from kerasmusic.export.operators import check_operators, operators
 from kerasmusic.files import written_beside
 from kerasmusic.models import NoteModel
 from kerasmusic.models.keras_step import StepModel

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from kerasmusic.codec import FIELDS
 from kerasmusic.files import written_beside
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
 WARM_UP_SHARE = 0.02
@@ -242,5 +243,6 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
         weights = model.get_weights()
         model = type(model).from_config(model.get_config())
         model.set_weights(weights)
-    with written_beside(path) as temporary:
+    # Keras loads TensorFlow, where it is installed, the first time it saves a file.
+    with quiet_stderr(), written_beside(path) as temporary:
         model.save(temporary)

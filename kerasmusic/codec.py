@@ -7,7 +7,6 @@ hold an odd number of ticks, so that every bin stands for a whole tick, its midd
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,9 +73,7 @@ class NoteCodec:
     @property
     def sizes(self) -> Fields:
         """How many values each field can take."""
-        return Fields(
-            len(self.step_edges) - 1, PITCHES, len(self.duration_edges) - 1, len(self.velocity_edges) - 1
-        )
+        return Fields(len(self.step_edges) - 1, PITCHES, len(self.duration_edges) - 1, len(self.velocity_edges) - 1)
 
     @property
     def offsets(self) -> Fields:

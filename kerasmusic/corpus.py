@@ -42,8 +42,9 @@ class Corpus:
         codec: what the fields mean.
         skipped: for each file that could not be read, why.
         absent: files that the source's table lists but that were not there.
-        source: what the corpus was made of, by name.
-        licence: under what licence its data is, where that is known.
+        root: the folder or zip it was made of.
+        pedal: whether the sustain pedal was heard.
+        licence: what models trained on it are under, where that is known.
         path: the folder it is kept in.
     """
 
@@ -54,7 +55,8 @@ class Corpus:
     codec: NoteCodec
     skipped: dict[str, str]
     absent: list[str]
-    source: str
+    root: Path
+    pedal: bool
     licence: str
     path: Path
 
@@ -112,7 +114,7 @@ def open_corpus(
     place = Path(cache or default_cache()) / digest
     if rebuild or not (place / "corpus.json").exists():
         _build(listing, codec, pedal, place)
-    return _load(place)
+    return _load(place, listing)
 
 
 def default_cache() -> Path:
@@ -122,7 +124,7 @@ def default_cache() -> Path:
     return user_cache_path("kerasmusic") / "corpora"
 
 
-def _load(place: Path) -> Corpus:
+def _load(place: Path, listing: Listing) -> Corpus:
     record = json.loads((place / "corpus.json").read_text())
     return Corpus(
         fields=np.load(place / "fields.npy", mmap_mode="r"),
@@ -132,8 +134,9 @@ def _load(place: Path) -> Corpus:
         codec=NoteCodec.from_json(record["codec"]),
         skipped=record["skipped"],
         absent=record["absent"],
-        source=record["source"],
-        licence=record["licence"],
+        root=listing.root,
+        pedal=record["pedal"],
+        licence=listing.licence,
         path=place,
     )
 
@@ -158,8 +161,6 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
         "pedal": pedal,
         "skipped": skipped,
         "absent": listing.absent,
-        "source": listing.root.name,
-        "licence": listing.licence,
     }
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))

@@ -10,7 +10,7 @@ import importlib.util
 import io
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def instruments_by_symusic(data: bytes) -> list[Instrument]:
     """Parses a MIDI file with symusic, in ticks, and converts them to seconds in double precision."""
     import symusic
 
-    score = symusic.Score.from_midi(data)
+    score: Any = symusic.Score.from_midi(data)
     if score.ticks_per_quarter <= 0:
         raise ValueError(f"{score.ticks_per_quarter} ticks a quarter note")
     tempos = score.tempos.numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,7 +52,7 @@ class Notes:
     velocity: NDArray[np.int32]
 
     def __init__(self, start: ArrayLike, pitch: ArrayLike, duration: ArrayLike, velocity: ArrayLike) -> None:
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "start": np.asarray(start, np.float64),
             "pitch": np.asarray(pitch, np.int32),
             "duration": np.asarray(duration, np.float64),

@@ -43,8 +43,8 @@ class Listing:
 def list_source(root: str | os.PathLike[str]) -> Listing:
     """Finds the MIDI files below a folder or in a zip, and the split of each.
 
-    Where a csv file in it has the columns `midi_filename` and `split`, as MAESTRO's has, that decides; files it does not
-    name are left out. Elsewhere a tenth of the files, chosen by a hash of their names, is for validation.
+    Where a csv file in it has the columns `midi_filename` and `split`, as MAESTRO's has, that decides; files that it
+    does not name are left out. Elsewhere a tenth of the files, chosen by a hash of their names, is for validation.
 
     Raises:
         CorpusError: the path is not there, is no folder and no zip, or holds no MIDI file.

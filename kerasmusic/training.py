@@ -121,7 +121,8 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
     )
     model.record = {**_training_record(corpus, settings), **model.record}
     with written_beside(run / "run.json") as temporary:
-        temporary.write_text(json.dumps({"settings": asdict(settings)}, indent=1))
+        started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
+        temporary.write_text(json.dumps(started, indent=1))
 
     validation = Validation(
         _validation_windows(corpus, model, batch_size), budget, run / "model.keras", times=settings.validations,
@@ -152,15 +153,15 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
     return Trained(run, ended, budget.steps_done, budget.seconds)
 
 
-def load_settings(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings that a run was started with, as JSON values.
+def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a run was started with, as JSON values: its `settings`, its `data` and whether the `pedal` was heard.
 
     Raises:
         KerasMusicError: the folder holds no run.
     """
     try:
-        return json.loads((Path(run) / "run.json").read_text())["settings"]
-    except (OSError, ValueError, KeyError):
+        return json.loads((Path(run) / "run.json").read_text())
+    except (OSError, ValueError):
         raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
 
 
@@ -192,9 +193,10 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int) -> Wi
 def _training_record(corpus: Corpus, settings: Settings) -> dict[str, Any]:
     return {
         "backend": keras.backend.backend(),
-        "data": {split: counts for split, counts in corpus.summary().items()},
+        "data": corpus.summary(),
         "licence": corpus.licence,
-        "source": corpus.source,
+        "source": corpus.root.name,
+        "pedal": corpus.pedal,
         "settings": asdict(settings),
     }
 

@@ -7,35 +7,15 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import ArgumentError
+from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
 # Finite, and far below any logit: such a pitch is not drawn.
 RULED_OUT = -1e4
-NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     # The natural minor with the raised seventh beside the natural one.
     "minor": (0, 2, 3, 5, 7, 8, 10, 11),
 }
-
-
-def parse_pitch(text: str) -> int:
-    """A MIDI pitch from its number or its name, C4 being middle C, 60.
-
-    >>> parse_pitch("C4"), parse_pitch("Bb3"), parse_pitch("48")
-    (60, 58, 48)
-    """
-    match = re.fullmatch(r"([A-Ga-g])([#b]?)(-?\d)", text.strip())
-    if match:
-        name, accidental, octave = match.groups()
-        pitch = NATURALS[name.upper()] + ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
-    elif text.strip().isdecimal():
-        pitch = int(text)
-    else:
-        raise ArgumentError(f"{text}: not a pitch; write a name such as C4 or F#3, or a MIDI number")
-    if not 0 <= pitch <= 127:
-        raise ArgumentError(f"{text}: not a MIDI pitch, which go from 0 (C-1) to 127 (G9)")
-    return pitch
 
 
 def parse_range(text: str) -> tuple[int, int]:

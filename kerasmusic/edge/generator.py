@@ -20,6 +20,8 @@ from kerasmusic.notes import Note, Notes
 DRAWN = -1
 # Random numbers are made for this many notes at a time.
 BLOCK = 1024
+# Rules out what the model itself thinks wild, which it is bound to draw sometimes in a long piece.
+MIN_P = 0.02
 
 
 class Generator:
@@ -54,7 +56,7 @@ class Generator:
         *,
         seed: int | None = None,
         temperature: float | Mapping[str, float] = 1.0,
-        min_p: float | Mapping[str, float] = 0.0,
+        min_p: float | Mapping[str, float] = MIN_P,
         key: str | None = None,
         pitch_range: str | None = None,
         threads: int = 1,
@@ -63,7 +65,7 @@ class Generator:
         if not 0 <= self.seed < 2**64:
             raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
         temperatures = by_field("temperature", temperature, default=1.0, highest=math.inf)
-        min_ps = by_field("min_p", min_p, default=0.0, highest=1.0)
+        min_ps = by_field("min_p", min_p, default=MIN_P, highest=1.0)
         self._step = TFLiteStep(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._step.codec
         self._step.temperature[:] = temperatures
@@ -167,5 +169,3 @@ def by_field(name: str, value: float | Mapping[str, float], *, default: float, h
             limit = "0 or more" if math.isinf(highest) else f"from 0 to {highest:g}"
             raise ArgumentError(f"{number:g}: a {name} is {limit}")
     return [float(values.get(field, default)) for field in FIELDS]
-
-

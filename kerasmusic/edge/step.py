@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
 from kerasmusic.errors import MissingPackageError, ModelFileError
+from kerasmusic.quiet import quiet_stderr
 
 # Where an interpreter may be found, best first, and what to install where there is none.
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
@@ -61,8 +62,9 @@ class TFLiteStep:
         module = _interpreter_module(interpreter)
         self.runtime = module.__name__.split(".")[0]
         try:
-            self._interpreter = module.Interpreter(model_content=data, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_stderr():
+                self._interpreter = module.Interpreter(model_content=data, num_threads=threads)
+                self._interpreter.allocate_tensors()
             runner = self._interpreter.get_signature_runner(SIGNATURE)
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
         except (ValueError, RuntimeError) as error:

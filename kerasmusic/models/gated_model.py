@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.codec import FIELDS
 from kerasmusic.models.keyboard import SIZE as KEYBOARD_SIZE
 from kerasmusic.models.keyboard import Keyboard
 from kerasmusic.models.linear_recurrence import linear_recurrence
@@ -55,9 +55,7 @@ class RecurrentBlock(layers.Layer):
         return ops.cast(ops.concatenate([ops.log(notes - 1.0), rest]), dtype or "float32")
 
     def _project(self, x: KerasTensor) -> tuple[KerasTensor, ...]:
-        gates, candidate, hidden = ops.split(
-            self.project(rms_normalize(x)), [2 * self.width, 3 * self.width], axis=-1
-        )
+        gates, candidate, hidden = ops.split(self.project(rms_normalize(x)), [2 * self.width, 3 * self.width], axis=-1)
         decay, gate = ops.split(ops.sigmoid(gates), 2, axis=-1)
         return decay, gate, candidate, hidden
 
@@ -99,9 +97,7 @@ class GatedNoteModel(NoteModel):
         self.keyboard = Keyboard(self.codec)
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(layers.Dense(width, name="keys_before"), features)
-        self.blocks = [
-            _built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)
-        ]
+        self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(layers.Dense(width, use_bias=False, name="trunk_to_heads"), width)
         self.keys_now = _built(layers.Dense(width, name="keys_now"), features)
         # What a head knows of the fields drawn before it; velocity is the last.

@@ -9,6 +9,7 @@ import keras
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models import presets  # noqa: F401  registers the classes that a file may hold
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.quiet import quiet_stderr
 
 
 def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:
@@ -25,7 +26,8 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
     try:
-        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        with quiet_stderr():
+            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many types, and its messages run over many lines
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None

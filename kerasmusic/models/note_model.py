@@ -12,7 +12,6 @@ import keras
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS, Fields, NoteCodec
-from kerasmusic.errors import ArgumentError
 
 
 class NoteModel(keras.Model):
@@ -53,10 +52,9 @@ class NoteModel(keras.Model):
         >>> NoteModel.from_preset("tutorial").state_size
         256
         """
-        from kerasmusic.models.presets import PRESETS
+        from kerasmusic.models.presets import PRESETS, check_preset
 
-        if name not in PRESETS:
-            raise ArgumentError(f"{name}: no such preset; there are {', '.join(PRESETS)}")
+        check_preset(name)
         return PRESETS[name](codec)
 
     @property

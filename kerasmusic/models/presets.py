@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from kerasmusic.codec import NoteCodec
+from kerasmusic.errors import ArgumentError
 from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.models.tutorial_model import TutorialModel
@@ -11,3 +12,9 @@ PRESETS: dict[str, Callable[[NoteCodec | None], NoteModel]] = {
     "tutorial": lambda codec: TutorialModel(codec=codec, preset="tutorial"),
     "small": lambda codec: GatedNoteModel(width=256, hidden=384, depth=2, codec=codec, preset="small"),
 }
+
+
+def check_preset(name: str) -> None:
+    """Raises an ArgumentError where there is no such preset."""
+    if name not in PRESETS:
+        raise ArgumentError(f"{name}: no such preset; there are {', '.join(PRESETS)}")

@@ -1,0 +1,396 @@
+"""The command line, `kerasmusic COMMAND`. A command imports what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import kerasmusic
+from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
+
+if TYPE_CHECKING:
+    from kerasmusic.corpus import Corpus
+    from kerasmusic.edge import Generator
+    from kerasmusic.notes import Notes
+
+SAMPLE_SECONDS = 60.0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code: 0, 2 for what the user can put right, 130 for Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KerasMusicError as error:
+        print(f"kerasmusic: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"kerasmusic: {place}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("kerasmusic: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="kerasmusic",
+        description="A small neural network that plays the piano anywhere.",
+        epilog="'kerasmusic COMMAND --help' shows what a command takes, with an example.",
+    )
+    parser.add_argument("--version", action="version", version=f"kerasmusic {kerasmusic.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(group: Any, name: str, run: Callable[[Any], None], help: str, example: str) -> argparse.ArgumentParser:
+        added = group.add_parser(
+            name,
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        return added
+
+    data = commands.add_parser("data", help="build a corpus from MIDI files, or look into one")
+    data_commands = data.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, run, help in (
+        ("build", _data_build, "build the corpus of a folder or zip of MIDI files anew"),
+        ("info", _data_info, "show what is in the corpus of a folder or zip, building it if need be"),
+    ):
+        added = command(data_commands, name, run, help, f"kerasmusic data {name} maestro-v2.0.0-midi.zip")
+        added.add_argument("data", metavar="PATH", help="a folder or a zip of MIDI files")
+        _add_pedal(added)
+
+    added = command(
+        commands, "train", _train, "train a model, export it and let it play",
+        "kerasmusic train --data my-midi/ --preset small --minutes 10 --run runs/mine",
+    )  # fmt: skip
+    added.add_argument("--data", metavar="PATH", help="a folder or a zip of MIDI files (default: download MAESTRO)")
+    added.add_argument("--preset", default="small", help="the architecture: small or tutorial (default: small)")
+    added.add_argument("--minutes", type=float, help="how long to train (default: 10)")
+    added.add_argument("--epochs", type=float, help="how long to train, in passes over the data instead")
+    added.add_argument("--run", metavar="DIR", help="the run's folder (default: runs/PRESET-BACKEND-TIME)")
+    added.add_argument(
+        "--resume", metavar="RUN", help="carry on a run that was stopped, with its own data and settings"
+    )
+    added.add_argument("--batch-size", type=int, help="windows in a batch (default: the preset's)")
+    added.add_argument("--learning-rate", type=float, help="the highest learning rate (default: the preset's)")
+    added.add_argument("--seed", type=int, default=0, help="of the weights and the windows (default: 0)")
+    _add_pedal(added)
+    _add_backend(added)
+
+    added = command(
+        commands, "evaluate", _evaluate, "measure how likely a model finds real performances, in nats a note",
+        "kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --split validation",
+    )  # fmt: skip
+    added.add_argument("model", metavar="MODEL", help="a .keras or .tflite file, or a run's folder")
+    added.add_argument("--data", metavar="PATH", help="a folder or a zip of MIDI files (default: download MAESTRO)")
+    added.add_argument("--split", default="validation", help="train, validation or test (default: validation)")
+    added.add_argument("--pieces", type=int, help="only the first so many performances")
+    _add_pedal(added)
+    _add_backend(added)
+
+    added = command(
+        commands, "generate", _generate, "make music with a model",
+        "kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png",
+    )  # fmt: skip
+    added.add_argument("model", metavar="MODEL", help="a .keras or .tflite file, or a run's folder")
+    added.add_argument("--notes", type=int, help="how many notes (default: 300, where --seconds is not given)")
+    added.add_argument("--seconds", type=float, help="how long, in seconds of music")
+    added.add_argument("--seed", type=int, help="names the piece: one seed, the same notes (default: a new one)")
+    added.add_argument("--temperature", default="1", help="one number, or by field: pitch=1.1,step=0.9 (default: 1)")
+    added.add_argument(
+        "--min-p", default=None, metavar="SHARE",
+        help="leave out what is less likely than this share of the likeliest; also by field (default: 0.02)",
+    )  # fmt: skip
+    added.add_argument("--primer", metavar="FILE", help="a MIDI file to carry on from; the music begins with it")
+    added.add_argument("--key", help="stay in a key, such as 'C major' or 'F# minor'")
+    added.add_argument("--range", metavar="LOW-HIGH", help="stay within two pitches, such as C2-C6 or 36-84")
+    added.add_argument("-o", "--output", metavar="FILE", default="music.mid", help="MIDI file (default: music.mid)")
+    added.add_argument("--wav", action="store_true", help="also write the sound, beside the MIDI file")
+    added.add_argument("--png", action="store_true", help="also draw the piano roll, beside the MIDI file")
+    _add_backend(added)
+
+    added = command(
+        commands, "export", _export, "export a trained model for other devices",
+        "kerasmusic export --tflite runs/mine -o model.tflite",
+    )  # fmt: skip
+    added.add_argument("--tflite", metavar="RUN", required=True, help="the run's folder or .keras file to export")
+    added.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: beside the model)")
+
+    added = command(
+        commands, "inspect", _inspect, "show what a model file or a MIDI file is",
+        "kerasmusic inspect runs/mine/model.tflite",
+    )  # fmt: skip
+    added.add_argument("file", metavar="FILE", help="a .tflite, .keras or MIDI file, or a run's folder")
+    return parser
+
+
+def _add_pedal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-pedal", action="store_true", help="end notes with their keys, not with the sustain pedal")
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", help="jax, tensorflow or torch (default: KERAS_BACKEND, else what is installed)")
+
+
+def _data_build(options: Any) -> None:
+    from kerasmusic.corpus import open_corpus
+
+    _print_corpus(open_corpus(options.data, pedal=not options.no_pedal, rebuild=True))
+
+
+def _data_info(options: Any) -> None:
+    from kerasmusic.corpus import open_corpus
+
+    _print_corpus(open_corpus(options.data, pedal=not options.no_pedal))
+
+
+def _print_corpus(corpus: Corpus) -> None:
+    for split, counts in corpus.summary().items():
+        print(
+            f"{split:<11} {counts['performances']:>6,} performances {counts['notes']:>10,} notes "
+            f"{counts['hours']:>7.1f} hours"
+        )
+    for name, reason in corpus.skipped.items():
+        print(f"skipped: {reason if reason.startswith(name) else f'{name}: {reason}'}")
+    if corpus.skipped:
+        print(f"{len(corpus.skipped)} files could not be read")
+    if corpus.absent:
+        print(f"{len(corpus.absent)} files that the csv lists are not there, such as {corpus.absent[0]}")
+    print(f"kept in {corpus.path}")
+
+
+def _open_data(options: Any, **further: Any) -> Corpus:
+    from kerasmusic.corpus import open_corpus
+    from kerasmusic.maestro import download_maestro
+
+    corpus = open_corpus(options.data or download_maestro(), pedal=not options.no_pedal, **further)
+    if corpus.skipped:
+        print(
+            f"{len(corpus.skipped)} files could not be read; 'kerasmusic data info' lists them with the reasons",
+            file=sys.stderr,
+        )
+    return corpus
+
+
+def _train(options: Any) -> None:
+    import time
+
+    from kerasmusic.backend import choose_backend
+
+    backend = choose_backend(options.backend)
+    if options.resume:
+        from kerasmusic.training import Settings, read_start
+
+        start, run = read_start(options.resume), Path(options.resume)
+        longer = {name: getattr(options, name) for name in ("minutes", "epochs") if getattr(options, name) is not None}
+        bounds = {"minutes": None, "epochs": None, **longer} if longer else {}
+        settings = Settings(**{**start["settings"], **bounds})
+        options.data, options.no_pedal = start["data"], not start["pedal"]
+    else:
+        from kerasmusic.models.presets import check_preset
+        from kerasmusic.training import Settings
+
+        check_preset(options.preset)
+        settings = Settings(
+            preset=options.preset,
+            minutes=10.0 if options.minutes is None and options.epochs is None else options.minutes,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+        )
+        run = Path(options.run or f"runs/{options.preset}-{backend}-{time.strftime('%Y%m%d-%H%M%S')}")
+    corpus = _open_data(options)
+
+    from kerasmusic.training import train
+
+    trained = train(corpus, run, settings, resume=bool(options.resume))
+    print(f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, {trained.ended}; saved in {run}")
+    if trained.ended.startswith("stopped"):
+        print(f"carry on with: kerasmusic train --resume {run}")
+        return
+    _finish_run(run)
+
+
+def _finish_run(run: Path) -> None:
+    """What a finished run leaves beside its model: the exported file, a sample of its music, pictures and sound."""
+    from kerasmusic import midi
+    from kerasmusic.training import read_history
+
+    def draw_loss() -> None:
+        from kerasmusic import plots
+
+        plots.save(plots.loss_curves(read_history(run)), run / "loss.png")
+
+    _attempt(draw_loss, run / "loss.png")
+    _attempt(lambda: _export_file(run / "model.keras", run / "model.tflite"), run / "model.tflite")
+    model = run / "model.tflite" if (run / "model.tflite").exists() else run / "model.keras"
+    try:
+        generator = _open_generator(model, seed=0)
+    except MissingPackageError:
+        generator = _open_generator(run / "model.keras", seed=0)
+    notes = generator.take(seconds=SAMPLE_SECONDS)
+    midi.write(notes, run / "sample.mid")
+    _attempt(lambda: _draw(notes, run / "sample.png"), run / "sample.png")
+    _attempt(lambda: _sound(notes, run / "sample.wav"), run / "sample.wav")
+    print("left " + ", ".join(sorted(path.name for path in run.iterdir() if not path.name.startswith("."))))
+
+
+def _attempt(action: Callable[[], None], path: Path) -> None:
+    """Does what an optional package is needed for, or says in a line what is missing."""
+    try:
+        action()
+    except MissingPackageError as error:
+        print(f"{path.name} not written: {error}", file=sys.stderr)
+
+
+def _draw(notes: Notes, path: Path) -> None:
+    from kerasmusic import plots
+
+    plots.save(plots.piano_roll(notes), path)
+
+
+def _sound(notes: Notes, path: Path) -> None:
+    from kerasmusic.audio import write_wav
+
+    write_wav(notes, path)
+
+
+def _export_file(model: Path, output: Path) -> None:
+    from kerasmusic.export import export_tflite
+
+    export_tflite(model, output)
+
+
+def _model_path(text: str) -> Path:
+    """The model file that an argument means: itself, or the model of a run's folder."""
+    path = Path(text)
+    if path.is_dir():
+        found = [path / name for name in ("model.keras", "model.tflite") if (path / name).exists()]
+        if not found:
+            raise KerasMusicError(f"{path}: a folder without model.keras or model.tflite")
+        return found[0]
+    if not path.exists():
+        raise KerasMusicError(f"{path}: no such file")
+    if path.suffix not in (".keras", ".tflite"):
+        raise KerasMusicError(f"{path}: not a model file; they end in .keras or .tflite")
+    return path
+
+
+def _open_generator(path: Path, **options: Any) -> Generator:
+    from kerasmusic.edge import Generator
+
+    if path.suffix == ".tflite":
+        return Generator(path, **options)
+    from kerasmusic.models.keras_step import KerasStep
+    from kerasmusic.models.loading import load_model
+
+    return Generator(KerasStep(load_model(path)), **options)
+
+
+def _choose_backend_for(path: Path, options: Any) -> None:
+    if path.suffix == ".keras":
+        from kerasmusic.backend import choose_backend
+
+        choose_backend(options.backend)
+
+
+def _evaluate(options: Any) -> None:
+    if options.pieces is not None and options.pieces < 1:
+        raise ArgumentError(f"{options.pieces}: --pieces must be 1 or more")
+    path = _model_path(options.model)
+    _choose_backend_for(path, options)
+    from kerasmusic.evaluation import evaluate
+    from kerasmusic.scoring import open_scorer
+
+    scorer = open_scorer(path)
+    result = evaluate(scorer, _open_data(options, codec=scorer.codec), options.split, options.pieces)
+    print(
+        f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
+        f"{result.bits_a_second:.1f} bits a second"
+    )
+    print(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items()))
+    print(f"{options.split}: {result.pieces:,} performances, {result.notes:,} notes")
+
+
+def _generate(options: Any) -> None:
+    from kerasmusic import midi
+    from kerasmusic.edge.generator import MIN_P
+    from kerasmusic.notes import Notes
+
+    output = Path(options.output)
+    if output.suffix.lower() not in midi.SUFFIXES:
+        raise ArgumentError(f"{output}: the output is a MIDI file; name it .mid")
+    if options.notes is not None and options.notes < 1:
+        raise ArgumentError(f"{options.notes}: --notes must be 1 or more")
+    if options.seconds is not None and not 0 < options.seconds < float("inf"):
+        raise ArgumentError(f"{options.seconds}: --seconds must be more than 0")
+    temperature = _by_field("temperature", options.temperature)
+    min_p = MIN_P if options.min_p is None else _by_field("min-p", options.min_p)
+    path = _model_path(options.model)
+    primer = midi.read(options.primer).from_first() if options.primer else Notes.empty()
+    _choose_backend_for(path, options)
+    generator = _open_generator(
+        path, seed=options.seed, temperature=temperature, min_p=min_p, key=options.key, pitch_range=options.range
+    )
+    generator.prime(primer)
+    count = 300 if options.notes is None and options.seconds is None else options.notes
+    notes = Notes.from_iterable([*primer, *generator.take(count, seconds=options.seconds)])
+    written = [output]
+    midi.write(notes, output)
+    if options.wav:
+        written.append(output.with_suffix(".wav"))
+        _sound(notes, written[-1])
+    if options.png:
+        written.append(output.with_suffix(".png"))
+        _draw(notes, written[-1])
+    print(f"{', '.join(map(str, written))}: {len(notes):,} notes, {notes.seconds:.1f} s, seed {generator.seed}")
+
+
+def _by_field(name: str, text: str) -> float | dict[str, float]:
+    """A number, or a mapping from "field=number,field=number"."""
+    try:
+        if "=" not in text:
+            return float(text)
+        return {field.strip(): float(number) for field, number in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ArgumentError(f"{text}: not a {name}; write a number, or numbers by field: pitch=1.1,step=0.9") from None
+
+
+def _export(options: Any) -> None:
+    model = Path(options.tflite)
+    model = model / "model.keras" if model.is_dir() else model
+    if not model.exists():
+        raise KerasMusicError(f"{model}: no such file")
+    output = Path(options.output) if options.output else model.with_suffix(".tflite")
+    _export_file(model, output)
+    print(f"{output}: {output.stat().st_size:,} bytes")
+
+
+def _inspect(options: Any) -> None:
+    from kerasmusic.inspection import describe
+
+    path = Path(options.file)
+    print("\n".join(describe(_model_path(options.file) if path.is_dir() else path)))
+
+
+if __name__ == "__main__":
+    # The interpreter's exit code is main's; a closed pipe, as with `| head`, is not worth a traceback.
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        os._exit(141)

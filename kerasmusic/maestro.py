@@ -1,0 +1,97 @@
+"""MAESTRO v2.0.0, piano performances recorded as MIDI, fetched once into the user's cache folder.
+
+Hawthorne et al., "Enabling Factorized Piano Music Modeling and Generation with the MAESTRO Dataset", ICLR 2019;
+licence CC BY-NC-SA 4.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from kerasmusic.errors import KerasMusicError
+
+URL = "https://storage.googleapis.com/magentadata/datasets/maestro/v2.0.0/maestro-v2.0.0-midi.zip"
+SHA256 = "ec2cc9d94886c6b376db1eaa2b8ad1ce62ff9f0a28b3744782b13163295dadf3"
+TRIES = 4
+TIMEOUT_SECONDS = 30
+BLOCK = 1 << 18
+
+
+def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str = URL, sha256: str = SHA256) -> Path:
+    """The path of MAESTRO's zip of MIDI files, downloaded if it is not in the cache yet.
+
+    An interrupted download is carried on where the server allows it, by this call or a later one; the file gets its
+    name once its checksum is right.
+
+    Args:
+        folder: where it is kept; by default `kerasmusic` in the user's cache folder.
+        url, sha256: what to fetch, and what it must hash to.
+
+    Raises:
+        KerasMusicError: it cannot be fetched, or is not what it should be.
+    """
+    if folder is None:
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("kerasmusic")
+    target = Path(folder) / url.rsplit("/", 1)[-1]
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".part")
+    for attempt in range(1, TRIES + 1):
+        try:
+            _fetch(url, partial)
+            break
+        except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
+            reason = getattr(error, "reason", None) or error
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            if attempt == TRIES or refused or not partial.exists():
+                raise KerasMusicError(
+                    f"cannot download {url} ({reason}); run again to carry on, "
+                    "or pass --data with a folder or zip of MIDI files"
+                ) from None
+            time.sleep(2 ** (attempt - 1))
+    digest = hashlib.sha256()
+    with open(partial, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
+        partial.unlink()
+        raise KerasMusicError(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}; deleted, run again to retry")
+    os.replace(partial, target)
+    return target
+
+
+def _fetch(url: str, partial: Path) -> None:
+    """Downloads what is missing of a file; raises EOFError where the server ends before the file does."""
+    from tqdm import tqdm
+
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # there is nothing after what we have: the checksum will tell
+            return
+        raise
+    with response:
+        if response.status != 206:
+            have = 0
+        remaining = int(response.headers.get("Content-Length", -1))
+        total = have + remaining if remaining >= 0 else None
+        with (
+            open(partial, "ab" if have else "wb") as file,
+            tqdm(total=total, initial=have, desc="downloading MAESTRO", unit="B", unit_scale=True, disable=None) as bar,
+        ):
+            while block := response.read(BLOCK):
+                file.write(block)
+                have += len(block)
+                bar.update(len(block))
+        if total is not None and have < total:
+            raise EOFError(f"the connection ended after {have} of {total} bytes")

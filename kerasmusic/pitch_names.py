@@ -1,0 +1,37 @@
+"""Names of pitches, C4 being middle C, MIDI pitch 60."""
+
+import re
+
+from kerasmusic.errors import ArgumentError
+
+NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+
+def name_of_pitch(pitch: int) -> str:
+    """The name of a MIDI pitch.
+
+    >>> name_of_pitch(60), name_of_pitch(70)
+    ('C4', 'A#4')
+    """
+    return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+def parse_pitch(text: str) -> int:
+    """A MIDI pitch from its number or its name, C4 being middle C, 60.
+
+    >>> parse_pitch("C4"), parse_pitch("Bb3"), parse_pitch("48")
+    (60, 58, 48)
+    """
+    match = re.fullmatch(r"([A-Ga-g])([#b]?)(-?\d)", text.strip())
+    if match:
+        name, accidental, octave = match.groups()
+        pitch = NATURALS[name.upper()] + ACCIDENTALS[accidental] + 12 * (int(octave) + 1)
+    elif text.strip().isdecimal():
+        pitch = int(text)
+    else:
+        raise ArgumentError(f"{text}: not a pitch; write a name such as C4 or F#3, or a MIDI number")
+    if not 0 <= pitch <= 127:
+        raise ArgumentError(f"{text}: not a MIDI pitch, which go from 0 (C-1) to 127 (G9)")
+    return pitch
