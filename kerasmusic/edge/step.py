@@ -77,16 +77,16 @@ class TFLiteStep:
 
         # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
-        # directly, once before they are taken, after which nothing in a graph of fixed shapes moves.
+        # directly. In a graph of fixed shapes nothing moves after allocate_tensors().
         self._invoke = self._interpreter._interpreter.Invoke
-        self._invoke()
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             self._interpreter.tensor(inputs[name]["index"])() for name in INPUTS
         )
         self.note, self.log_prob, self._next_state = (
             self._interpreter.tensor(outputs[name]["index"])() for name in OUTPUTS
         )
-        self.state[:] = 0
+        for array in (self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias):
+            array[:] = 0
 
     def run(self) -> None:
         """Makes one note from the inputs, and moves the state on."""

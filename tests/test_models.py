@@ -1,0 +1,159 @@
+"""What every preset must do, whatever its layers are."""
+
+import keras
+import numpy as np
+import pytest
+from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.models import NoteModel
+from kerasmusic.models.keras_step import StepModel
+from kerasmusic.models.loading import load_model
+from kerasmusic.models.presets import PRESETS
+from kerasmusic.scoring import KerasScorer
+from kerasmusic.windows import Windows
+
+
+@pytest.fixture(scope="module", params=sorted(PRESETS))
+def model(request):
+    keras.utils.set_random_seed(3)
+    return NoteModel.from_preset(request.param)
+
+
+@pytest.fixture
+def fields(notes):
+    return NoteCodec().encode(notes.from_first())[:150]
+
+
+def steps(model, fields):
+    """The log probabilities of fields by `step`, one note after another."""
+    step = StepModel(model)
+    inputs = step.inputs_of_zeros()
+    inputs["previous"][:] = model.codec.start_note
+    inputs["temperature"][:] = 1
+    log_probs = []
+    for note in fields:
+        inputs["given"][:] = note
+        outputs = step.predict_on_batch(inputs)
+        np.testing.assert_array_equal(outputs["note"], note[None])
+        log_probs.append(outputs["log_prob"][0])
+        inputs["previous"][:], inputs["state"] = note, np.array(outputs["state"])
+    return np.stack(log_probs), inputs["state"]
+
+
+def test_the_step_equals_the_sequence_model_note_for_note(model, fields):
+    by_step, state = steps(model, fields)
+    notes = np.concatenate([model.codec.start_note[None], fields])[None]
+    log_probs, last = model.score(notes, np.zeros((1, model.state_size), "float32"))
+    np.testing.assert_allclose(by_step, keras.ops.convert_to_numpy(log_probs)[0], atol=1e-4)
+    np.testing.assert_allclose(state, keras.ops.convert_to_numpy(last), atol=1e-4)
+
+
+def test_a_state_carried_over_makes_chunks_equal_the_whole(model, fields):
+    notes = np.concatenate([model.codec.start_note[None], fields])[None]
+    state = np.zeros((1, model.state_size), "float32")
+    whole, _ = model.score(notes, state)
+    first, state = model.score(notes[:, :61], state)
+    second, _ = model.score(notes[:, 60:], state)
+    halves = np.concatenate([keras.ops.convert_to_numpy(part) for part in (first, second)], axis=1)
+    np.testing.assert_allclose(halves, keras.ops.convert_to_numpy(whole), atol=1e-4)
+
+
+def test_scoring_pieces_side_by_side_equals_scoring_each_alone(model, fields):
+    pieces = [fields, fields[:1], fields[30:90]]
+    together = list(KerasScorer(model).score_fields(pieces))
+    for piece, scores in zip(pieces, together, strict=True):
+        np.testing.assert_allclose(scores, steps(model, piece)[0], atol=1e-4)
+
+
+def test_a_step_keeps_nothing(model):
+    step = StepModel(model)
+    inputs = step.inputs_of_zeros()
+    inputs["given"][:] = -1
+    inputs["uniform"][:] = [[0.3, 0.6, 0.9, 0.1]]
+    inputs["temperature"][:] = 1
+    first, again = step.predict_on_batch(inputs), step.predict_on_batch(inputs)
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+
+
+def test_every_field_it_draws_is_one_the_codec_knows(model):
+    step = StepModel(model)
+    inputs = step.inputs_of_zeros()
+    random = np.random.default_rng(0)
+    inputs["given"][:] = -1
+    inputs["temperature"][:] = 3
+    for _ in range(50):
+        inputs["uniform"] = random.random((1, 4), dtype=np.float32)
+        outputs = step.predict_on_batch(inputs)
+        assert np.all(outputs["note"] >= 0)
+        assert np.all(outputs["note"][0] < np.array(model.codec.sizes))
+        inputs["previous"], inputs["state"] = outputs["note"], outputs["state"]
+
+
+def test_it_comes_back_from_its_file_the_same(model, fields, tmp_path):
+    model.record = {"source": "a test"}
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    assert (loaded.preset, loaded.codec, loaded.record) == (model.preset, model.codec, model.record)
+    notes = np.concatenate([model.codec.start_note[None], fields])[None]
+    state = np.zeros((1, model.state_size), "float32")
+    for expected, result in zip(model.score(notes, state), loaded.score(notes, state), strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(result), keras.ops.convert_to_numpy(expected))
+
+
+def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
+    trained = NoteModel.from_preset(model.preset)
+    windows = Windows(corpus, "train", length=min(trained.window, 64), batch_size=8, batches=4, advance=False)
+    trained.compile(keras.optimizers.Adam(2e-3))
+    history = trained.fit(windows, epochs=8, verbose=0).history
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    assert history["loss"][-1] == pytest.approx(sum(history[field][-1] for field in FIELDS), rel=1e-3)
+
+
+def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus):
+    window = Windows(corpus, "train", length=model.window, batch_size=4, batches=1)[0][0]
+    filled = np.concatenate([window, np.full_like(window, -1)])
+    alone, with_fillers = model(window), model(filled)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(with_fillers)[4:], 0)
+    loss, same = model.compute_loss(x=window, y_pred=alone), model.compute_loss(x=filled, y_pred=with_fillers)
+    assert float(loss) == pytest.approx(float(same), rel=1e-5)
+
+
+def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
+    model = NoteModel.from_preset("small")
+    for head in model.heads:
+        head.kernel.assign(keras.ops.zeros_like(head.kernel))
+    fields = model.codec.encode(notes.from_first())[:100]
+    (scores,) = KerasScorer(model).score_fields([fields])
+    np.testing.assert_allclose(scores, np.tile(-np.log(model.codec.sizes), (100, 1)), rtol=1e-5)
+
+
+def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
+    keras.utils.set_random_seed(1)
+    model = NoteModel.from_preset("tutorial")
+    model.step_seconds.bias.assign([0.5])
+    model.step_seconds.kernel.assign(keras.ops.zeros((128, 1)))
+    model.duration_seconds.bias.assign([-3.0])
+    inputs = StepModel(model).inputs_of_zeros()
+    inputs["given"][:] = -1
+    outputs = StepModel(model)(inputs)
+    step, _, duration, velocity = keras.ops.convert_to_numpy(outputs["note"])[0].tolist()
+    assert (step, duration) == (50, 0)
+    assert model.codec.velocities[velocity] == pytest.approx(100, abs=2)
+    assert np.isnan(keras.ops.convert_to_numpy(outputs["log_prob"])).tolist() == [[True, False, True, True]]
+
+
+def test_an_unknown_preset_is_refused_by_name():
+    with pytest.raises(ArgumentError, match=r"enormous: no such preset; there are .*small"):
+        NoteModel.from_preset("enormous")
+
+
+def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
+    (tmp_path / "text.keras").write_text("no model")
+    with pytest.raises(ModelFileError, match="not a .keras file"):
+        load_model(tmp_path / "text.keras")
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    with pytest.raises(ModelFileError, match="holds a Sequential, not a model of notes"):
+        load_model(tmp_path / "other.keras")
+    with pytest.raises(ModelFileError, match="no such file"):
+        load_model(tmp_path / "absent.keras")
