@@ -1,0 +1,114 @@
+"""Music to test on: real performances where the repository's neighbour `shared` is there, stand-ins elsewhere."""
+
+import csv
+import io
+import os
+import zipfile
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import numpy as np
+import pretty_midi
+import pytest
+from kerasmusic.corpus import open_corpus
+from kerasmusic.midi import read_bytes
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+MAESTRO = SHARED / "data" / "maestro-v2.0.0-trainval.zip"
+FOLDER = "maestro-v2.0.0"
+COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")
+# Short ones of about a thousand notes each, by recordings of three years.
+MEMBERS = (
+    "2014/MIDI-UNPROCESSED_21-22_R1_2014_MID--AUDIO_21_R1_2014_wav--1.midi",
+    "2013/ORIG-MIDI_02_7_6_13_Group__MID--AUDIO_08_R1_2013_wav--1.midi",
+    "2008/MIDI-Unprocessed_07_R2_2008_01-05_ORIG_MID--AUDIO_07_R2_2008_wav--2.midi",
+)
+
+
+def stand_in(seed: int) -> bytes:
+    """A MIDI file of 900 random notes, no two at once on a key, with a sustain pedal that goes down and up."""
+    random = np.random.default_rng(seed)
+    start = np.cumsum(random.choice([0.0, 0.06, 0.12, 0.25, 0.5], 900)) + 0.5
+    pitch = random.integers(36, 97, 900)
+    piano = pretty_midi.Instrument(0, name="piano")
+    free = {}
+    for onset, key, held in zip(start.tolist(), pitch.tolist(), random.uniform(0.03, 0.8, 900).tolist(), strict=True):
+        before = free.get(key)
+        if before is not None and before.end > onset - 0.01:
+            if before.start > onset - 0.03:
+                continue
+            before.end = onset - 0.01
+        free[key] = pretty_midi.Note(int(random.integers(20, 110)), key, onset, onset + held)
+        piano.notes.append(free[key])
+    for time in np.arange(0.0, start[-1], 1.7).tolist():
+        piano.control_changes += [pretty_midi.ControlChange(64, 100, time), pretty_midi.ControlChange(64, 20, time + 1)]
+    midi = pretty_midi.PrettyMIDI(resolution=480)
+    midi.instruments.append(piano)
+    file = io.BytesIO()
+    midi.write(file)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def maestro_zip():
+    """MAESTRO's training and validation performances, all of them."""
+    if not MAESTRO.exists():
+        pytest.skip("needs MAESTRO's zip beside the repository")
+    return MAESTRO
+
+
+@pytest.fixture(scope="session")
+def bad_midi():
+    """A folder of MIDI files that other readers of MIDI were found to stumble over."""
+    if not (SHARED / "bad-midi").is_dir():
+        pytest.skip("needs the folder bad-midi beside the repository")
+    return SHARED / "bad-midi"
+
+
+@pytest.fixture(scope="session")
+def performances():
+    """Three short performances, as names in MAESTRO's layout and the bytes of their MIDI files."""
+    if not MAESTRO.exists():
+        return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
+    with zipfile.ZipFile(MAESTRO) as archive:
+        return [(name, archive.read(f"{FOLDER}/{name}")) for name in MEMBERS]
+
+
+@pytest.fixture(scope="session")
+def midi_folder(performances, tmp_path_factory):
+    """A folder in MAESTRO's layout, with the three performances: two to train on, the last for validation."""
+    root = tmp_path_factory.mktemp("music")
+    rows = []
+    for (name, data), split in zip(performances, ("train", "train", "validation"), strict=True):
+        path = root / FOLDER / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        rows.append(("Anon, of old", "Étude", split, name[:4], name, name.replace(".midi", ".wav"), "60.0"))
+    with open(root / FOLDER / f"{FOLDER}.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return root
+
+
+@pytest.fixture(scope="session")
+def midi_zip(midi_folder, tmp_path_factory):
+    """The same as a zip file."""
+    path = tmp_path_factory.mktemp("zipped") / "music.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(midi_folder.rglob("*.*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(midi_folder).as_posix())
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus(midi_zip, tmp_path_factory):
+    """A corpus of two performances to train on and one for validation."""
+    return open_corpus(midi_zip, cache=tmp_path_factory.mktemp("corpora"))
+
+
+@pytest.fixture(scope="session")
+def notes(performances):
+    """The notes of one performance, pedal and all."""
+    name, data = performances[0]
+    return read_bytes(data, name)

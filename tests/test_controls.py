@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from kerasmusic.codec import NoteCodec
+from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
+from kerasmusic.errors import ArgumentError
+from kerasmusic.pitch_names import name_of_pitch, parse_pitch
+
+
+def test_every_pitch_has_a_name_that_means_it():
+    assert [parse_pitch(name_of_pitch(pitch)) for pitch in range(128)] == list(range(128))
+
+
+def test_a_key_has_the_pitch_classes_of_its_scale():
+    assert parse_key("C major") == parse_key("c") == {0, 2, 4, 5, 7, 9, 11}
+    assert parse_key("F# minor") >= {6, 8, 9, 11, 1, 2, 4}
+    assert parse_key("Bb") == parse_key("A# maj")
+
+
+def test_key_and_range_rule_out_every_other_pitch_and_no_other_field():
+    codec = NoteCodec()
+    bias = bias_of(codec, key="G major", pitch_range="C3-C5")
+    pitch = bias[codec.offsets.pitch : codec.offsets.duration]
+    allowed = np.flatnonzero(pitch == 0)
+    assert allowed.min() == 48
+    assert allowed.max() == 72
+    assert set(allowed % 12) == parse_key("G major")
+    assert set(pitch[pitch != 0]) == {RULED_OUT}
+    assert not bias[: codec.offsets.pitch].any()
+    assert not bias[codec.offsets.duration :].any()
+
+
+@pytest.mark.parametrize(
+    ("parse", "wrong"),
+    [
+        (parse_key, "H major"),
+        (parse_key, "C dorian"),
+        (parse_range, "C5"),
+        (parse_range, "C5-C3"),
+        (parse_pitch, "200"),
+    ],
+)
+def test_what_is_no_key_range_or_pitch_is_refused_with_its_value(parse, wrong):
+    with pytest.raises(ArgumentError, match=wrong):
+        parse(wrong)
+
+
+def test_a_range_without_a_pitch_of_the_key_is_refused():
+    with pytest.raises(ArgumentError, match="no pitch of the key"):
+        bias_of(NoteCodec(), key="C major", pitch_range="C#4-C#4")

@@ -1,0 +1,108 @@
+import hashlib
+import random
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from kerasmusic import maestro
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.maestro import download_maestro
+
+DATA = random.Random(0).randbytes(300_000)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server of one file that can refuse ranges, be missing, or drop connections half-way; it lists its requests."""
+    monkeypatch.setattr(maestro.time, "sleep", lambda seconds: None)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked = self.headers.get("Range")
+            self.server.requests.append(asked)
+            if self.server.status:
+                self.send_error(self.server.status)
+                return
+            start = int(asked[6:-1]) if asked and self.server.ranges else 0
+            if start >= len(DATA):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(DATA) - start))
+            self.end_headers()
+            body = DATA[start:]
+            if self.server.drops:
+                self.server.drops -= 1
+                body = body[: len(body) // 2]
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.requests, running.ranges, running.drops, running.status = [], True, 0, 0
+    running.url = f"http://127.0.0.1:{running.server_port}/maestro.zip"
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def fetch(server, folder, sha256=SHA256):
+    return download_maestro(folder, url=server.url, sha256=sha256)
+
+
+def test_it_is_downloaded_once(server, tmp_path):
+    path = fetch(server, tmp_path)
+    assert path.read_bytes() == DATA
+    assert fetch(server, tmp_path) == path
+    assert server.requests == [None]
+    assert [file.name for file in tmp_path.iterdir()] == ["maestro.zip"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_download_is_carried_on_or_begun_again(server, tmp_path, ranges):
+    server.ranges = ranges
+    (tmp_path / "maestro.zip.part").write_bytes(DATA[:1000])
+    assert fetch(server, tmp_path).read_bytes() == DATA
+    assert server.requests == ["bytes=1000-"]
+
+
+def test_a_dropped_connection_is_taken_up_again(server, tmp_path):
+    server.drops = 2
+    assert fetch(server, tmp_path).read_bytes() == DATA
+    assert server.requests == [None, "bytes=150000-", "bytes=225000-"]
+
+
+def test_a_whole_part_needs_no_more_bytes(server, tmp_path):
+    (tmp_path / "maestro.zip.part").write_bytes(DATA)
+    assert fetch(server, tmp_path).read_bytes() == DATA
+
+
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
+    with pytest.raises(KerasMusicError, match="its sha256 is"):
+        fetch(server, tmp_path, sha256="0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_file_or_a_network_one_line_says_how_to_pass_data(server, tmp_path):
+    server.status = 404
+    with pytest.raises(KerasMusicError, match="Not Found.*--data") as missing:
+        fetch(server, tmp_path)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/maestro.zip"
+        with pytest.raises(KerasMusicError, match="--data") as unreachable:
+            download_maestro(tmp_path, url=url, sha256=SHA256)
+    assert "\n" not in str(missing.value) + str(unreachable.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_keeps_dropping_is_given_up_with_the_part_kept(server, tmp_path):
+    server.drops = 100
+    with pytest.raises(KerasMusicError, match="run again to carry on"):
+        fetch(server, tmp_path)
+    server.drops = 0
+    assert fetch(server, tmp_path).read_bytes() == DATA

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from kerasmusic.errors import CorpusError
+from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
+
+
+def windows(corpus, **options):
+    return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, **options})
+
+
+def test_every_window_is_a_run_of_one_piece(corpus):
+    pieces = [piece.astype(np.int32) for piece in corpus.performances("train")]
+    for window in windows(corpus, transposition=0)[0][0]:
+        found = 0
+        for piece in pieces:
+            begins = np.flatnonzero((piece[: len(piece) - 63] == window[1]).all(axis=1))
+            for begin in begins:
+                before = piece[begin - 1] if begin else corpus.codec.start_note
+                found += np.array_equal(piece[begin : begin + 64], window[1:]) and np.array_equal(before, window[0])
+        assert found
+
+
+def test_transposition_moves_a_window_as_a_whole_and_within_the_keys(corpus):
+    plain, moved = windows(corpus, transposition=0), windows(corpus, transposition=6)
+    original, transposed = plain[0][0], moved[0][0]
+    shift = transposed[:, 1:, 1] - original[:, 1:, 1]
+    assert np.all(shift == shift[:, :1])
+    assert len(set(shift[:, 0].tolist())) > 4
+    assert transposed[:, 1:, 1].min() >= LOWEST_KEY
+    assert transposed[:, 1:, 1].max() <= HIGHEST_KEY
+    assert transposed[..., 1].min() >= 0
+    np.testing.assert_array_equal(original[..., [0, 2, 3]], transposed[..., [0, 2, 3]])
+
+
+def test_batches_depend_on_seed_and_number_alone(corpus):
+    data = windows(corpus)
+    second = data[1][0]
+    np.testing.assert_array_equal(windows(corpus, first_batch=1)[0][0], second)
+    assert not np.array_equal(windows(corpus, seed=1)[1][0], second)
+    data.on_epoch_end()
+    np.testing.assert_array_equal(data[0][0], windows(corpus, first_batch=4)[0][0])
+
+
+def test_pieces_shorter_than_a_window_are_filled_up(corpus):
+    (longest,) = [int(np.diff(corpus.pieces("train")).max())]
+    window = windows(corpus, length=longest + 10, batch_size=8, transposition=0)[0][0]
+    np.testing.assert_array_equal(window[:, 0], np.tile(corpus.codec.start_note, (8, 1)))
+    for row in window:
+        filled = row[:, 0] < 0
+        assert filled.any()
+        assert np.all(np.diff(filled.astype(int)) >= 0)
+        assert np.all(row[filled] == -1)
+
+
+def test_windows_begin_everywhere_in_a_piece(corpus):
+    data = windows(corpus, batch_size=4000, length=32, transposition=0)
+    beginnings = {row[:4].tobytes() for row in data[0][0]}
+    possible = int((data.ends - data.starts - 32 + 1).sum())
+    expected = possible * (1 - (1 - 1 / possible) ** 4000)
+    assert len(beginnings) == pytest.approx(expected, rel=0.1)
+
+
+def test_an_empty_split_is_refused(corpus):
+    with pytest.raises(CorpusError, match="test: no performances"):
+        Windows(corpus, "test", length=8, batch_size=1, batches=1)
