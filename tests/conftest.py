@@ -11,6 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import pretty_midi
 import pytest
+
 from kerasmusic.corpus import open_corpus
 from kerasmusic.midi import read_bytes
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
 from kerasmusic.errors import ArgumentError

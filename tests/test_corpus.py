@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.corpus import open_corpus

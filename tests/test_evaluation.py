@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 import pytest
+
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import CorpusError

@@ -1,4 +1,5 @@
 import pytest
+
 from kerasmusic.files import written_beside
 
 

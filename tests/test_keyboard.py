@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+
 from kerasmusic.codec import PITCHES, NoteCodec
 from kerasmusic.models.keyboard import RECENT, SIZE, Keyboard
 

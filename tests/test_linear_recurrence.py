@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
 

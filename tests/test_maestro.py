@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from kerasmusic import maestro
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.maestro import download_maestro

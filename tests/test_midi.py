@@ -1,6 +1,7 @@
 import numpy as np
 import pretty_midi
 import pytest
+
 from kerasmusic import midi
 from kerasmusic.errors import MidiError
 from kerasmusic.midi_readers import READERS

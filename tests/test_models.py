@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel

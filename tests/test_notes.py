@@ -1,6 +1,7 @@
 import numpy as np
 import pandas
 import pytest
+
 from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Note, Notes
 

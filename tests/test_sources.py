@@ -1,4 +1,5 @@
 import pytest
+
 from kerasmusic.errors import CorpusError
 from kerasmusic.sources import MAESTRO_LICENCE, list_source
 

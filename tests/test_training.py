@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from kerasmusic.callbacks import Budget, rate_at
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.evaluation import evaluate

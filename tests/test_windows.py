@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from kerasmusic.errors import CorpusError
 from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
 

@@ -1,0 +1,161 @@
+import subprocess
+import sys
+
+import pytest
+
+from kerasmusic import midi
+from kerasmusic.command_line import main
+
+
+def run(capsys, *arguments):
+    """The exit code, what was printed and what was said of errors."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as ended:
+        code = ended.code
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def model(exported):
+    return exported["small"][1]
+
+
+@pytest.mark.parametrize("command", ["data build", "data info", "train", "evaluate", "generate", "export", "inspect"])
+def test_every_command_has_help_with_an_example(capsys, command):
+    code, out, _ = run(capsys, *command.split(), "--help")
+    assert code == 0
+    assert f"example:\n  kerasmusic {command}" in out
+
+
+def test_data_is_built_and_shown(capsys, midi_zip):
+    for command in ("build", "info"):
+        code, out, _ = run(capsys, "data", command, midi_zip)
+        assert code == 0
+        assert "train            2 performances" in out
+        assert "1 files that the csv lists are not there" in out
+
+
+def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):
+    code, out, err = run(
+        capsys, "train", "--data", midi_folder, "--preset", "tutorial", "--epochs", 0.05, "--run", "first"
+    )
+    assert code == 0, err
+    left = {path.name for path in (tmp_path / "first").iterdir()}
+    assert {"model.keras", "model.tflite", "history.csv", "loss.png", "sample.mid", "sample.png"} <= left
+    assert "left" in out
+    assert midi.read(tmp_path / "first" / "sample.mid").seconds > 1
+    code, out, _ = run(capsys, "evaluate", "first/model.tflite", "--data", midi_folder, "--pieces", 1)
+    assert code == 0
+    assert "pitch" in out
+    code, _, err = run(capsys, "train", "--data", midi_folder, "--run", "first", "--epochs", 1)
+    assert code == 2
+    assert "--resume" in err
+    code, out, _ = run(capsys, "train", "--resume", "first", "--epochs", 0.06)
+    assert code == 0
+    assert "saved in first" in out
+
+
+def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path, notes):
+    midi.write(notes[:30], tmp_path / "primer.mid")
+    code, out, err = run(
+        capsys, "generate", model, "--notes", 50, "--seed", 7, "--temperature", "pitch=1.1,step=0.9", "--min-p", 0.05,
+        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "-o", "x.mid", "--png",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "80 notes" in out
+    assert "seed 7" in out
+    assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+    assert midi.read(tmp_path / "x.mid").start[0] == 0
+    again = tmp_path / "again.mid"
+    assert run(capsys, "generate", model, "--notes", 50, "--seed", 7, "-o", again)[0] == 0
+    assert run(capsys, "generate", model, "--notes", 50, "--seed", 7, "-o", "same.mid")[0] == 0
+    assert again.read_bytes() == (tmp_path / "same.mid").read_bytes()
+
+
+def test_keras_files_generate_too_and_export(capsys, exported, tmp_path):
+    keras_file, tflite_file = exported["tutorial"]
+    for file, name in ((keras_file, "a.mid"), (tflite_file, "b.mid")):
+        assert run(capsys, "generate", file, "--seconds", 3, "--notes", 20, "--seed", 1, "-o", name)[0] == 0
+    assert (tmp_path / "a.mid").read_bytes() == (tmp_path / "b.mid").read_bytes()
+    code, out, _ = run(capsys, "export", "--tflite", keras_file, "-o", "out.tflite")
+    assert code == 0
+    assert "bytes" in out
+    assert (tmp_path / "out.tflite").read_bytes() == tflite_file.read_bytes()
+
+
+def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
+    (tmp_path / "x.midi").write_bytes(performances[0][1])
+    for file, words in [
+        (exported["small"][0], "GatedNoteModel"),
+        (exported["small"][1], "FULLY_CONNECTED"),
+        (tmp_path / "x.midi", "velocity"),
+    ]:
+        code, out, _ = run(capsys, "inspect", file)
+        assert code == 0
+        assert words in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        ("data info absent", "absent"),
+        ("data info empty", "empty"),
+        ("data info text.zip", "text.zip"),
+        ("train --data absent --minutes 1", "absent"),
+        ("train --data empty --preset enormous", "enormous"),
+        ("train --data empty --minutes -1", "-1"),
+        ("train --data empty --backend abacus", "abacus"),
+        ("train --resume empty", "empty"),
+        ("train --minutes soon", "soon"),
+        ("generate absent.tflite", "absent.tflite"),
+        ("generate text.zip", "text.zip"),
+        ("generate text.tflite", "text.tflite"),
+        ("generate empty", "empty"),
+        ("generate MODEL --temperature -1", "-1"),
+        ("generate MODEL --temperature hot", "hot"),
+        ("generate MODEL --temperature tempo=1", "tempo"),
+        ("generate MODEL --min-p 2", "2"),
+        ("generate MODEL --key H", "H"),
+        ("generate MODEL --range 90", "90"),
+        ("generate MODEL --notes 0", "0"),
+        ("generate MODEL --seconds nan", "nan"),
+        ("generate MODEL --seed -3", "-3"),
+        ("generate MODEL --primer absent.mid", "absent.mid"),
+        ("generate MODEL -o x.wav", "x.wav"),
+        ("evaluate absent.keras --data empty", "absent.keras"),
+        ("evaluate text.tflite --data empty", "text.tflite"),
+        ("evaluate MODEL --data empty", "empty"),
+        ("export --tflite absent", "absent"),
+        ("export --tflite text.keras", "text.keras"),
+        ("inspect absent", "absent"),
+        ("inspect text.zip", "text.zip"),
+        ("inspect text.keras", "text.keras"),
+        ("conduct", "conduct"),
+    ],
+)
+def test_bad_input_ends_in_one_line_with_its_value_and_nothing_written(capsys, model, tmp_path, arguments, value):
+    (tmp_path / "empty").mkdir()
+    for name in ("text.zip", "text.tflite", "text.keras"):
+        (tmp_path / name).write_text("nothing of the kind")
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run(capsys, *arguments.replace("MODEL", str(model)).split())
+    assert code == 2
+    assert value in err
+    assert err.count("\n") == 1
+    assert not out
+    assert sorted(path for path in tmp_path.iterdir() if path.name != "cache") == before
+
+
+def test_a_traceback_never_reaches_the_user(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == "kerasmusic: absent: no such file\n"

@@ -1,0 +1,36 @@
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import kerasmusic
+from kerasmusic.command_line import _parser
+
+NAMES = [
+    module.name
+    for module in pkgutil.walk_packages(kerasmusic.__path__, "kerasmusic.")
+    if not module.name.endswith(("__main__", "export.tflite"))
+]
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_in_docstrings_are_true(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} does not say what it is for"
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+def test_there_are_examples_to_run():
+    count = sum(len(doctest.DocTestFinder().find(importlib.import_module(name))) for name in NAMES)
+    assert count > 20
+
+
+def test_the_readmes_commands_are_ones_the_command_line_takes():
+    commands = re.findall(r"^kerasmusic (.+)$", README.read_text(), flags=re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        _parser().parse_args(command.split(" #")[0].replace("'", "").replace("C major", "C").split())

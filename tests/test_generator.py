@@ -1,0 +1,129 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge.controls import parse_key
+from kerasmusic.edge.model_file import FORMAT, read_model_bytes, read_record, with_record
+from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.notes import Note, Notes
+
+
+@pytest.fixture(params=["small", "tutorial"])
+def model(request, exported):
+    return exported[request.param][1]
+
+
+@pytest.fixture
+def small(exported):
+    return exported["small"][1]
+
+
+def test_a_seed_names_a_piece(model):
+    first = Generator(model, seed=7).take(200)
+    assert Generator(model, seed=7).take(200) == first
+    assert Generator(model, seed=8).take(200) != first
+    again = Generator(model, seed=7)
+    assert Notes.from_iterable([*again.take(90), *again.take(110)]) == first
+    again.reset()
+    assert again.take(200) == first
+
+
+def test_it_plays_notes_in_order_without_end(model):
+    notes = list(itertools.islice(Generator(model, seed=1), 300))
+    assert all(isinstance(note, Note) for note in notes)
+    assert all(a.start <= b.start for a, b in itertools.pairwise(notes))
+    assert all(note.duration > 0 and 1 <= note.velocity <= 127 for note in notes)
+
+
+def test_a_seed_that_was_not_given_can_be_found_out(small):
+    generator = Generator(small)
+    assert Generator(small, seed=generator.seed).take(50) == generator.take(50)
+
+
+def test_take_ends_with_the_notes_or_the_seconds(small):
+    assert len(Generator(small, seed=1).take(10)) == 10
+    notes = Generator(small, seed=1).take(seconds=5)
+    assert notes.start[-1] < 5
+    assert len(Generator(small, seed=1).take(3, seconds=5000)) == 3
+
+
+def test_it_stays_in_key_and_range(small):
+    notes = Generator(small, seed=3, key="D minor", pitch_range="C3-C5", temperature=1.5).take(200)
+    assert set(notes.pitch % 12) <= parse_key("D minor")
+    assert notes.pitch.min() >= 48
+    assert notes.pitch.max() <= 72
+    assert len(set(notes.pitch.tolist())) > 5
+
+
+def test_a_temperature_of_zero_needs_no_seed(small):
+    assert Generator(small, seed=1, temperature=0).take(30) == Generator(small, seed=2, temperature=0).take(30)
+    cold = Generator(small, seed=1, temperature={"pitch": 0.0}).take(30)
+    assert cold != Generator(small, seed=1).take(30)
+
+
+def test_scoring_goes_through_the_same_graph_and_disturbs_nothing(small, notes):
+    generator, undisturbed = Generator(small, seed=5), Generator(small, seed=5)
+    generator.take(20)
+    undisturbed.take(20)
+    scores = generator.score(notes.from_first()[:50])
+    assert scores.shape == (50, 4)
+    assert np.all(scores < 0)
+    assert generator.take(20) == undisturbed.take(20)
+    np.testing.assert_array_equal(generator.score(notes.from_first()[:50]), scores)
+
+
+def test_what_it_was_primed_with_changes_what_comes_and_when(small, notes):
+    primer = notes.from_first()[:60]
+    primed = Generator(small, seed=5)
+    primed.prime(primer)
+    music = primed.take(30)
+    assert music.start[0] >= primed.codec.decode(primed.codec.encode(primer)).start[-1]
+    assert music.pitch.tolist() != Generator(small, seed=5).take(30).pitch.tolist()
+
+
+def test_its_own_notes_as_primer_bring_it_where_it_was(small):
+    played, primed = Generator(small, seed=5), Generator(small, seed=5)
+    first = [next(played) for _ in range(40)]
+    primed.prime(Notes.from_iterable(first))
+    np.testing.assert_allclose(primed._step.state, played._step.state, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"temperature": -0.5}, "-0.5: a temperature is 0 or more"),
+        ({"temperature": float("nan")}, "nan: a temperature"),
+        ({"min_p": 1.5}, "1.5: a min_p is from 0 to 1"),
+        ({"temperature": {"tempo": 1.0}}, "tempo: no such field"),
+        ({"key": "X"}, "X: no such key"),
+        ({"seed": -1}, "-1: a seed"),
+    ],
+)
+def test_arguments_out_of_range_are_refused_with_their_value(small, wrong, message):
+    with pytest.raises(ArgumentError, match=message):
+        Generator(small, **{"seed": 0, **wrong})
+
+
+def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
+    data = read_model_bytes(small)
+    flatbuffer = data[: data.index(b"PK\x03\x04")]
+    (tmp_path / "text.tflite").write_text("no model at all")
+    (tmp_path / "bare.tflite").write_bytes(flatbuffer)
+    (tmp_path / "cut.tflite").write_bytes(data[: len(data) // 2])
+    record = read_record(data, "small")
+    (tmp_path / "newer.tflite").write_bytes(with_record(flatbuffer, {**record, "format": FORMAT + 1}))
+    (tmp_path / "other.tflite").write_bytes(with_record(flatbuffer, {**record, "state_size": 7}))
+    for name, message in [
+        ("absent.tflite", "no such file"),
+        ("text.tflite", "not a TFLite file"),
+        ("bare.tflite", "without kerasmusic.json"),
+        ("cut.tflite", "cut short"),
+        ("newer.tflite", "upgrade"),
+        ("other.tflite", r"its state is \[1, 648\], but its record says \[1, 7\]"),
+    ]:
+        with pytest.raises(ModelFileError, match=message) as caught:
+            TFLiteStep(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
