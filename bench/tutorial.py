@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -40,36 +41,36 @@ def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
     """Milliseconds a note: the tutorial's loop and `Generator`, in turn."""
     from kerasmusic.bench import tutorial_loop
 
-    from kerasmusic.edge import Generator
+    from kerasmusic.edge import Generator, TFLiteStep
 
     notes = corpus.codec.decode(next(corpus.performances("train"))[:100])
     theirs = tutorial_loop.build_model()
-    ours = Generator(model_path, seed=0)
+    step = TFLiteStep(model_path)
+    ours = Generator(step, seed=0)
     tutorial_loop.generate(theirs, notes, 5)
     ours.take(100)
-    loop, step, invoke = [], [], []
+    loop, whole, invoke = [], [], []
     for _ in range(ROUNDS):
         loop.append(_milliseconds(lambda: tutorial_loop.generate(theirs, notes, 40), 40))
-        step.append(_milliseconds(lambda: [next(ours) for _ in range(1000)], 1000))
-        run = ours._step._invoke  # type: ignore[attr-defined]
-        invoke.append(_milliseconds(lambda run=run: [run() for _ in range(1000)], 1000))
+        whole.append(_milliseconds(lambda: [next(ours) for _ in range(1000)], 1000))
+        invoke.append(_milliseconds(lambda: [step._invoke() for _ in range(1000)], 1000))
     return {
         "tutorial_loop_ms_a_note": statistics.median(loop),
-        "generator_ms_a_note": statistics.median(step),
+        "generator_ms_a_note": statistics.median(whole),
         "invoke_ms": statistics.median(invoke),
-        "times_faster": statistics.median(a / b for a, b in zip(loop, step, strict=True)),
+        "times_faster": statistics.median(a / b for a, b in zip(loop, whole, strict=True)),
     }
 
 
 def measure_training(corpus: Any) -> dict[str, float]:
-    """Labels a second in training: the tutorial's windows, and the presets' notes; batches by `fit`, compiled before."""
+    """Labels a second in training: the tutorial's windows, and the notes of `small`, each compiled before it is timed."""
     import keras
     from kerasmusic.bench import tutorial_loop
 
     from kerasmusic.models import NoteModel
     from kerasmusic.windows import Windows
 
-    performances = [corpus.codec.decode(fields) for fields, _ in zip(corpus.performances("train"), range(5))]
+    performances = [corpus.codec.decode(fields) for fields in itertools.islice(corpus.performances("train"), 5)]
     windows, labels = tutorial_loop.windows_of(max(performances, key=len))
     batches = len(windows) // tutorial_loop.BATCH_SIZE
     count = batches * tutorial_loop.BATCH_SIZE

@@ -1,7 +1,7 @@
 """The published tutorial's own ways, as a baseline: its windows, its model, its loop through `model.predict`.
 
 Written anew from the text of TensorFlow's "Generate music with an RNN", on `keras` alone, so that it runs on any
-backend. The data way is TensorFlow's `tf.data` there; here it is the same windows as one NumPy array, which is no slower.
+backend. Its windows come from `tf.data` there; here they are one NumPy array, which is no slower.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def windows_of(notes: Notes) -> tuple[NDArray[np.float32], dict[str, NDArray[np.
     """The tutorial's windows of 25 notes, pitch scaled, and the note after each as labels."""
     rows = _rows(notes)
     windows = np.lib.stride_tricks.sliding_window_view(rows, SEQUENCE_LENGTH, axis=0)[:-1].swapaxes(1, 2)
-    scaled = windows / np.array([VOCABULARY, 1, 1], np.float32)
+    scaled = (windows / np.array([VOCABULARY, 1, 1])).astype(np.float32)
     labels = rows[SEQUENCE_LENGTH:]
     return scaled, {name: labels[:, index] for index, name in enumerate(("pitch", "step", "duration"))}
 

@@ -36,7 +36,7 @@ def growing_edges(first: int, fine: int, bins: int, last: int) -> tuple[int, ...
     Returns `bins + 1` integers; the last is where the last bin ends.
 
     >>> growing_edges(first=0, fine=4, bins=7, last=20)
-    (0, 1, 2, 3, 4, 7, 12, 19)
+    (0, 1, 2, 3, 4, 7, 10, 19)
     """
     edges = list(range(first, first + fine + 1))
     coarse = bins - fine

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, 2 for what the user can put right, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        options.action(options)
     except KerasMusicError as error:
         print(f"kerasmusic: {error}", file=sys.stderr)
         return 2
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kerasmusic {kerasmusic.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def command(group: Any, name: str, run: Callable[[Any], None], help: str, example: str) -> argparse.ArgumentParser:
+    def command(group: Any, name: str, action: Callable[[Any], None], help: str, example: str) -> argparse.ArgumentParser:
         added = group.add_parser(
             name,
             help=help,
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example:\n  {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        added.set_defaults(run=run)
+        added.set_defaults(action=action)
         return added
 
     data = commands.add_parser("data", help="build a corpus from MIDI files, or look into one")

@@ -61,10 +61,10 @@ def maestro_zip():
 
 @pytest.fixture(scope="session")
 def bad_midi():
-    """A folder of MIDI files that other readers of MIDI were found to stumble over."""
+    """The paths of MIDI files that readers of MIDI were found to stumble over."""
     if not (SHARED / "bad-midi").is_dir():
         pytest.skip("needs the folder bad-midi beside the repository")
-    return SHARED / "bad-midi"
+    return sorted(path for path in (SHARED / "bad-midi").rglob("*.*") if path.suffix in (".mid", ".midi", ".rmi"))
 
 
 @pytest.fixture(scope="session")
@@ -76,29 +76,35 @@ def performances():
         return [(name, archive.read(f"{FOLDER}/{name}")) for name in MEMBERS]
 
 
-@pytest.fixture(scope="session")
+def maestros_layout(performances):
+    """Names and bytes of a small MAESTRO: two performances to train on, one for validation, and one listed but lost."""
+    rows = [
+        ("Anon, of old", "Étude", split, name[:4], name, name.replace(".midi", ".wav"), "60.0")
+        for (name, _), split in zip(performances, ("train", "train", "validation"), strict=True)
+    ]
+    rows.append(("Anon, of old", "Lost", "train", "2004", "2004/lost.midi", "2004/lost.wav", "60.0"))
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([COLUMNS, *rows])
+    return [(f"{FOLDER}.csv", table.getvalue().encode()), *performances]
+
+
+@pytest.fixture
 def midi_folder(performances, tmp_path_factory):
-    """A folder in MAESTRO's layout, with the three performances: two to train on, the last for validation."""
-    root = tmp_path_factory.mktemp("music")
-    rows = []
-    for (name, data), split in zip(performances, ("train", "train", "validation"), strict=True):
-        path = root / FOLDER / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        rows.append(("Anon, of old", "Étude", split, name[:4], name, name.replace(".midi", ".wav"), "60.0"))
-    with open(root / FOLDER / f"{FOLDER}.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    """A small MAESTRO as a folder, anew for each test, which may change it."""
+    root = tmp_path_factory.mktemp("music") / FOLDER
+    for name, data in maestros_layout(performances):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
     return root
 
 
 @pytest.fixture(scope="session")
-def midi_zip(midi_folder, tmp_path_factory):
-    """The same as a zip file."""
+def midi_zip(performances, tmp_path_factory):
+    """The same as a zip file, one for all tests."""
     path = tmp_path_factory.mktemp("zipped") / "music.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(midi_folder.rglob("*.*")):
-            if file.is_file():
-                archive.write(file, file.relative_to(midi_folder).as_posix())
+        for name, data in maestros_layout(performances):
+            archive.writestr(f"{FOLDER}/{name}", data)
     return path
 
 
@@ -113,3 +119,22 @@ def notes(performances):
     """The notes of one performance, pedal and all."""
     name, data = performances[0]
     return read_bytes(data, name)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """An untrained model of every preset as (model.keras, model.tflite), by preset."""
+    import keras
+    from kerasmusic.export import export_tflite
+
+    from kerasmusic.models import NoteModel
+    from kerasmusic.models.presets import PRESETS
+
+    paths = {}
+    for preset in PRESETS:
+        folder = tmp_path_factory.mktemp(preset)
+        keras.utils.set_random_seed(5)
+        NoteModel.from_preset(preset).save(folder / "model.keras")
+        export_tflite(folder / "model.keras", folder / "model.tflite")
+        paths[preset] = (folder / "model.keras", folder / "model.tflite")
+    return paths

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,9 +86,68 @@ def test_the_start_note_is_a_note_like_any_other():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"step_edges": "x"}, {"step_edges": [3, 1]}, {"ticks_a_second": 50}, {"duration_edges": None}]
+    "wrong",
+    [
+        {},
+        {"step_edges": "x"},
+        {"step_edges": [3, 1]},
+        {"ticks_a_second": 50},
+        {"duration_edges": None},
+        {"step_edges": [0, float("inf")]},
+    ],
 )
 def test_tables_that_make_no_sense_are_refused(wrong):
     tables = {**CODEC.to_json(), **wrong} if wrong else {}
     with pytest.raises(ModelFileError, match="codec"):
         NoteCodec.from_json(tables)
+
+
+def test_tables_come_back_from_json():
+    other = NoteCodec(velocity_edges=tuple(range(0, 129, 8)))
+    for codec in (CODEC, other):
+        assert NoteCodec.from_json(json.loads(json.dumps(codec.to_json()))) == codec
+    assert NoteCodec.from_json(CODEC.to_json()) != other
+
+
+def test_times_are_the_middles_of_their_bins():
+    for edges, ticks in ((CODEC.step_edges, CODEC.step_ticks), (CODEC.duration_edges, CODEC.duration_ticks)):
+        first, last = np.array(edges[:-1]), np.array(edges[1:]) - 1
+        np.testing.assert_array_equal(2 * ticks, first + last)
+
+
+def test_log_widths_are_those_of_the_bins():
+    widths = CODEC.log_widths
+    assert tuple(map(len, widths)) == CODEC.sizes
+    np.testing.assert_allclose(np.exp(widths.step), np.diff(CODEC.step_edges))
+    np.testing.assert_allclose(np.exp(widths.duration), np.diff(CODEC.duration_edges))
+    assert not widths.pitch.any()
+    assert not widths.velocity.any()
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.data())
+def test_any_fields_in_order_come_back_from_their_notes(data):
+    row = st.tuples(*(st.integers(0, size - 1) for size in CODEC.sizes))
+    fields = np.array(data.draw(st.lists(row, min_size=1, max_size=40)), np.int32)
+    fields[1::2, 0] = 0
+    # Notes of one tick are in order when their pitches ascend.
+    chord = np.cumsum(fields[:, 0] > 0)
+    fields[:, 1] = fields[np.lexsort((fields[:, 1], chord)), 1]
+    np.testing.assert_array_equal(CODEC.encode(CODEC.decode(fields)), fields)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.integers(100, CODEC.step_edges[-1] - 1), st.integers(0, 99))
+def test_a_pause_moves_what_follows_by_less_than_half_its_bin(pause, step):
+    notes = Notes(np.cumsum([0, pause, step]) / 100, [60, 62, 64], [0.1] * 3, [64] * 3)
+    fields = CODEC.encode(notes)
+    moved = (CODEC.decode(fields).start - notes.start) * 100
+    assert moved[0] == 0
+    assert abs(moved[1]) < np.diff(CODEC.step_edges)[fields[1, 0]] / 2
+    assert moved[2] == pytest.approx(moved[1])
+
+
+def test_a_performance_is_the_same_once_it_has_been_encoded(notes):
+    fields = CODEC.encode(notes.from_first())
+    np.testing.assert_array_equal(CODEC.encode(CODEC.decode(fields)), fields)
+    assert len(fields) == len(notes)

@@ -39,7 +39,6 @@ def test_data_is_built_and_shown(capsys, midi_zip):
         code, out, _ = run(capsys, "data", command, midi_zip)
         assert code == 0
         assert "train            2 performances" in out
-        assert "1 files that the csv lists are not there" in out
 
 
 def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):

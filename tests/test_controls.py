@@ -48,3 +48,41 @@ def test_what_is_no_key_range_or_pitch_is_refused_with_its_value(parse, wrong):
 def test_a_range_without_a_pitch_of_the_key_is_refused():
     with pytest.raises(ArgumentError, match="no pitch of the key"):
         bias_of(NoteCodec(), key="C major", pitch_range="C#4-C#4")
+
+
+@pytest.mark.parametrize(
+    ("text", "pitch"), [("C4", 60), ("c4", 60), ("Bb3", 58), ("B#3", 60), ("C-1", 0), ("G9", 127), (" 48 ", 48)]
+)
+def test_pitches_are_read_from_names_and_numbers(text, pitch):
+    assert parse_pitch(text) == pitch
+
+
+@pytest.mark.parametrize("text", ["", "H4", "C", "-1", "C10", "Cb-1", "G#9", "128", "4C", "middle C"])
+def test_what_is_no_pitch_is_refused(text):
+    with pytest.raises(ArgumentError, match="not a (MIDI )?pitch"):
+        parse_pitch(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "low_high"), [("C3-C5", (48, 72)), ("36-84", (36, 84)), ("C-1-G9", (0, 127)), (" a0 - 108 ", (21, 108))]
+)
+def test_ranges_are_read_from_names_and_numbers(text, low_high):
+    assert parse_range(text) == low_high
+
+
+def test_the_minor_has_both_sevenths():
+    assert parse_key("A minor") == parse_key("am") == parse_key("a min") == {9, 11, 0, 2, 4, 5, 7, 8}
+
+
+def test_without_wishes_nothing_is_ruled_out():
+    codec = NoteCodec()
+    bias = bias_of(codec)
+    assert bias.dtype == np.float32
+    assert bias.shape == (codec.size,)
+    assert not bias.any()
+
+
+def test_a_range_of_one_pitch_leaves_that_pitch():
+    codec = NoteCodec()
+    bias = bias_of(codec, pitch_range="60-60")
+    assert np.flatnonzero(bias[codec.offsets.pitch : codec.offsets.duration] == 0).tolist() == [60]

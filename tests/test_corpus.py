@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,67 @@ def test_all_of_maestro_is_read(maestro_zip, tmp_path):
     counts = {split: counts["performances"] for split, counts in corpus.summary().items()}
     assert counts == {"train": 967, "validation": 137}
     assert not corpus.skipped
+
+
+def test_files_that_are_listed_but_absent_are_named_even_from_the_cache(midi_folder, tmp_path):
+    assert open_corpus(midi_folder, cache=tmp_path).absent == ["2004/lost.midi"]
+    table = midi_folder / "maestro-v2.0.0.csv"
+    rows = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join(row for row in rows if "lost" not in row), encoding="utf-8")
+    assert open_corpus(midi_folder, cache=tmp_path).absent == []
+
+
+def test_it_is_built_anew_when_asked(midi_zip, tmp_path):
+    first = open_corpus(midi_zip, cache=tmp_path)
+    before = (first.path / "fields.npy").stat()
+    again = open_corpus(midi_zip, cache=tmp_path, rebuild=True)
+    after = (again.path / "fields.npy").stat()
+    assert (after.st_ino, after.st_mtime_ns) != (before.st_ino, before.st_mtime_ns)
+    np.testing.assert_array_equal(again.fields, first.fields)
+    assert [path.name for path in tmp_path.iterdir()] == [first.path.name]
+
+
+def test_without_the_pedal_no_note_is_longer(midi_zip, tmp_path):
+    heard, released = (open_corpus(midi_zip, pedal=pedal, cache=tmp_path) for pedal in (True, False))
+    assert (heard.pedal, released.pedal) == (True, False)
+    assert released.fields[:, 2].sum() < heard.fields[:, 2].sum()
+
+
+def test_pieces_lie_one_after_another(corpus):
+    assert corpus.fields.dtype == np.int16
+    pieces = np.concatenate([corpus.pieces(split) for split in ("train", "validation", "test")])
+    pieces = pieces[np.argsort(pieces[:, 0])]
+    assert pieces[0, 0] == 0
+    assert pieces[-1, 1] == len(corpus.fields)
+    np.testing.assert_array_equal(pieces[1:, 0], pieces[:-1, 1])
+    for split in ("train", "validation"):
+        for (start, end), piece in zip(corpus.pieces(split), corpus.performances(split), strict=True):
+            np.testing.assert_array_equal(corpus.fields[start:end], piece)
+
+
+def test_the_summary_counts_what_the_pieces_hold(corpus):
+    summary = corpus.summary()
+    assert set(summary) == {"train", "validation"}
+    for split, counts in summary.items():
+        pieces = [corpus.codec.decode(piece) for piece in corpus.performances(split)]
+        assert counts["performances"] == len(pieces)
+        assert counts["notes"] == sum(map(len, pieces))
+        assert counts["hours"] == pytest.approx(sum(notes.start[-1] for notes in pieces) / 3600)
+
+
+def test_an_unknown_split_is_refused_by_name(corpus):
+    with pytest.raises(CorpusError, match="practice: no such split; there are train, validation, test"):
+        corpus.pieces("practice")
+
+
+def test_a_damaged_member_of_a_zip_is_skipped_with_a_reason(performances, tmp_path):
+    path = tmp_path / "damaged.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in performances:
+            archive.writestr(name, data)
+    raw = bytearray(path.read_bytes())
+    raw[raw.find(b"MThd") + 200] ^= 0xFF
+    path.write_bytes(raw)
+    corpus = open_corpus(path, cache=tmp_path / "cache")
+    assert list(corpus.skipped) == [performances[0][0]]
+    assert len(corpus.names) == 2

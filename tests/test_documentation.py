@@ -2,6 +2,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -33,4 +34,4 @@ def test_the_readmes_commands_are_ones_the_command_line_takes():
     commands = re.findall(r"^kerasmusic (.+)$", README.read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        _parser().parse_args(command.split(" #")[0].replace("'", "").replace("C major", "C").split())
+        _parser().parse_args(shlex.split(command))

@@ -26,3 +26,22 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_that_was_there_is_replaced(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with written_beside(str(path)) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == tmp_path
+    assert path.read_text() == "new"
+    assert [file.name for file in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_writer_that_writes_nothing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), written_beside(path):
+        pass
+    assert path.read_text() == "old"

@@ -90,7 +90,7 @@ def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
 
 def test_without_the_file_or_a_network_one_line_says_how_to_pass_data(server, tmp_path):
     server.status = 404
-    with pytest.raises(KerasMusicError, match="Not Found.*--data") as missing:
+    with pytest.raises(KerasMusicError, match=r"Not Found.*--data") as missing:
         fetch(server, tmp_path)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -107,3 +107,30 @@ def test_a_server_that_keeps_dropping_is_given_up_with_the_part_kept(server, tmp
         fetch(server, tmp_path)
     server.drops = 0
     assert fetch(server, tmp_path).read_bytes() == DATA
+
+
+def test_a_part_of_another_file_is_thrown_away_and_the_next_call_succeeds(server, tmp_path):
+    (tmp_path / "maestro.zip.part").write_bytes(b"x" * 1000)
+    with pytest.raises(KerasMusicError, match="its sha256 is"):
+        fetch(server, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert fetch(server, tmp_path).read_bytes() == DATA
+
+
+def test_a_server_of_something_else_than_http_is_refused_in_one_line(tmp_path):
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"220 not a web server\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/maestro.zip"
+        try:
+            with pytest.raises(KerasMusicError, match="--data") as caught:
+                download_maestro(tmp_path, url=url, sha256=SHA256)
+        finally:
+            thread.join()
+    assert "\n" not in str(caught.value)

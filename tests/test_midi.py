@@ -1,6 +1,11 @@
+import io
+
+import mido
 import numpy as np
 import pretty_midi
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kerasmusic import midi
 from kerasmusic.errors import MidiError
@@ -119,3 +124,98 @@ def test_broken_files_are_read_with_sane_notes_or_refused(bad_midi, reader):
         assert np.isfinite(notes.end).all()
         assert notes.seconds < midi.LONGEST_SECONDS
     assert read > 40
+
+
+def midi_bytes(*events, ticks_per_beat=100):
+    """A MIDI file of one track; events are (seconds at 120 beats a minute, message)."""
+    track, now = mido.MidiTrack(), 0
+    for seconds, message in events:
+        tick = round(seconds * 2 * ticks_per_beat)
+        track.append(message.copy(time=tick - now))
+        now = tick
+    file = io.BytesIO()
+    mido.MidiFile(tracks=[track], ticks_per_beat=ticks_per_beat).save(file=file)
+    return file.getvalue()
+
+
+def strike(pitch):
+    return mido.Message("note_on", note=pitch, velocity=64)
+
+
+def release(pitch):
+    return mido.Message("note_off", note=pitch)
+
+
+def test_time_follows_each_change_of_tempo(reader):
+    data = midi_bytes(
+        (0.0, strike(60)),
+        (1.0, release(60)),
+        (1.0, mido.MetaMessage("set_tempo", tempo=1_000_000)),
+        (1.5, strike(62)),
+        (2.0, mido.MetaMessage("set_tempo", tempo=250_000)),
+        (3.0, release(62)),
+    )
+    notes = midi.read_bytes(data, "tempo.mid", reader=reader)
+    # From 1 s on all takes twice its time, from what would be 2 s on half of it.
+    np.testing.assert_allclose(notes.start, [0.0, 2.0], atol=1e-9)
+    np.testing.assert_allclose(notes.end, [1.0, 3.5], atol=1e-9)
+
+
+def test_each_instrument_has_a_pedal_of_its_own(tmp_path, reader):
+    path = write_file(
+        tmp_path / "two.mid",
+        instrument((0.0, 0.5, 60, 64), pedal=[(0.1, 127), (2.0, 0)]),
+        instrument((0.0, 0.5, 72, 64)),
+    )
+    np.testing.assert_allclose(midi.read(path, reader=reader).end, [2.0, 0.5], atol=1e-3)
+
+
+@pytest.mark.parametrize(("value", "end"), [(63, 0.5), (64, 2.0)])
+def test_the_pedal_is_down_from_64_on(tmp_path, reader, value, end):
+    path = write_file(tmp_path / "half.mid", instrument((0.0, 0.5, 60, 64), pedal=[(0.1, value), (2.0, 0)]))
+    np.testing.assert_allclose(midi.read(path, reader=reader).end, [end], atol=1e-3)
+
+
+def test_a_pedal_pressed_further_is_not_pressed_anew(tmp_path, reader):
+    pedal = [(0.1, 70), (0.3, 127), (0.7, 90), (2.0, 40), (3.0, 0)]
+    path = write_file(tmp_path / "deep.mid", instrument((0.0, 0.5, 60, 64), (2.2, 2.5, 62, 64), pedal=pedal))
+    np.testing.assert_allclose(midi.read(path, reader=reader).end, [2.0, 2.5], atol=1e-3)
+
+
+def test_a_note_released_before_the_pedal_goes_down_is_not_held(tmp_path, reader):
+    path = write_file(tmp_path / "late.mid", instrument((0.0, 0.5, 60, 64), pedal=[(0.6, 127), (2.0, 0)]))
+    np.testing.assert_allclose(midi.read(path, reader=reader).end, [0.5], atol=1e-3)
+
+
+def test_pretty_midi_objects_are_heard_with_and_without_pedal():
+    file = pretty_midi.PrettyMIDI()
+    file.instruments += [
+        instrument((0.0, 0.5, 60, 64), pedal=[(0.1, 127), (2.0, 0)]),
+        instrument((0.0, 1.0, 36, 64), is_drum=True),
+    ]
+    assert Notes.from_pretty_midi(file).end.tolist() == [2.0]
+    assert Notes.from_pretty_midi(file, pedal=False).end.tolist() == [0.5]
+
+
+struck = st.tuples(st.integers(0, 1000), st.integers(0, 127), st.integers(1, 300), st.integers(1, 127))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(struck, min_size=1, max_size=40, unique_by=lambda note: note[:2]))
+def test_any_notes_on_the_grid_come_back_from_a_file(tmp_path_factory, rows):
+    start, pitch, duration, velocity = np.array(rows).T
+    notes = Notes(start / 100, pitch, duration / 100, velocity)
+    path = tmp_path_factory.mktemp("grid") / "notes.mid"
+    midi.write(notes, path)
+    for name in READERS:
+        back = midi.read(path, reader=name)
+        for column in ("start", "pitch", "end", "velocity"):
+            expected = getattr(notes.restruck(), column)
+            np.testing.assert_allclose(getattr(back, column), expected, rtol=0, atol=1e-9)
+
+
+def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):
+    for pitch in (60, 62):
+        midi.write(Notes([0.0], [pitch], [1.0], [64]), tmp_path / "note.mid")
+        assert midi.read(tmp_path / "note.mid").pitch.tolist() == [pitch]
+    assert [path.name for path in tmp_path.iterdir()] == ["note.mid"]

@@ -1,6 +1,7 @@
 import numpy as np
-import pandas
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Note, Notes
@@ -18,11 +19,18 @@ def test_notes_are_sorted_by_onset_then_pitch():
     [
         (([-1.0], [60], [1.0], [64]), "start of -1.0"),
         (([0.0], [128], [1.0], [64]), "pitch of 128"),
+        (([0.0], [-1], [1.0], [64]), "pitch of -1"),
+        (([0.0], [2**40], [1.0], [64]), "pitch"),
+        (([0.0], [float("nan")], [1.0], [64]), "pitch"),
         (([0.0], [60], [-0.5], [64]), "duration of -0.5"),
         (([0.0], [60], [1.0], [0]), "velocity of 0"),
+        (([0.0], [60], [1.0], [128]), "velocity of 128"),
+        (([0.0], [60], [float("nan")], [64]), "duration of nan"),
+        (([float("inf")], [60], [1.0], [64]), "start of inf"),
         (([float("nan")], [60], [1.0], [64]), "start of nan"),
         (([0.0], [60], [float("inf")], [64]), "duration of inf"),
         (([0.0, 1.0], [60], [1.0], [64]), "of one length"),
+        (([[0.0]], [[60]], [[1.0]], [[64]]), "of one length"),
     ],
 )
 def test_impossible_notes_are_refused_with_their_value(columns, message):
@@ -30,9 +38,17 @@ def test_impossible_notes_are_refused_with_their_value(columns, message):
         Notes(*columns)
 
 
-def test_columns_cannot_be_written_to():
+@pytest.mark.parametrize("column", ["start", "pitch", "duration", "velocity"])
+def test_columns_cannot_be_written_to(column):
     with pytest.raises(ValueError, match="read-only"):
-        Notes([0.0], [60], [1.0], [64]).start[0] = 1
+        getattr(Notes([0.0], [60], [1.0], [64]), column)[0] = 1
+
+
+def test_columns_do_not_change_with_the_array_they_came_from():
+    start = np.array([0.0, 1.0])
+    notes = Notes(start, [60, 62], [1.0, 1.0], [64, 64])
+    start[0] = 0.5
+    assert notes.start.tolist() == [0.0, 1.0]
 
 
 def test_a_key_struck_again_ends_its_former_note():
@@ -59,6 +75,7 @@ def test_pretty_midi_and_back_is_the_same_within_a_millisecond(notes):
 
 
 def test_a_dataframe_has_the_tutorials_columns_and_comes_back(notes):
+    pandas = pytest.importorskip("pandas")
     frame = notes.to_dataframe()
     assert {"pitch", "start", "end", "step", "duration"} <= set(frame.columns)
     assert Notes.from_dataframe(frame) == notes
@@ -67,3 +84,51 @@ def test_a_dataframe_has_the_tutorials_columns_and_comes_back(notes):
     assert steps.velocity.tolist() == [100, 100]
     with pytest.raises(ArgumentError, match="need the columns"):
         Notes.from_dataframe(pandas.DataFrame({"pitch": [60]}))
+
+
+@st.composite
+def random_notes(draw):
+    """Notes of few keys and few onsets, so that keys are struck again, and at once."""
+    rows = draw(st.lists(st.tuples(st.integers(0, 30), st.integers(60, 63), st.integers(0, 40)), max_size=40))
+    start, pitch, duration = zip(*rows, strict=True) if rows else ([], [], [])
+    return Notes(np.array(start) / 8, pitch, np.array(duration) / 8, [64] * len(rows))
+
+
+@settings(deadline=None, max_examples=100)
+@given(random_notes())
+def test_restruck_notes_end_where_they_did_or_at_the_next_strike_of_their_key(notes):
+    restruck = notes.restruck()
+    for before, after in zip(notes, restruck, strict=True):
+        strikes = [note.start for note in notes if note.pitch == before.pitch and note.start > before.start]
+        # Eighths of a second are exact in binary.
+        assert after == before._replace(duration=min([before.duration, *(start - before.start for start in strikes)]))
+    assert restruck.restruck() == restruck
+
+
+@settings(deadline=None, max_examples=100)
+@given(random_notes())
+def test_steps_add_up_to_onsets_and_the_last_end_is_the_length(notes):
+    np.testing.assert_array_equal(np.cumsum(notes.step), notes.start)
+    assert np.all(notes.step >= 0)
+    assert notes.seconds == max([note.start + note.duration for note in notes], default=0.0)
+
+
+def test_iteration_gives_plain_numbers(notes):
+    first = next(iter(notes))
+    assert [type(value) for value in first] == [float, int, float, int]
+    assert first == Note(notes.start[0], notes.pitch[0], notes.duration[0], notes.velocity[0])
+    assert Notes.from_iterable([]) == Notes.empty()
+
+
+def test_notes_differ_when_any_column_does():
+    columns = {"start": [0.0], "pitch": [60], "duration": [1.0], "velocity": [64]}
+    for name, other in (("start", [0.5]), ("pitch", [61]), ("duration", [2.0]), ("velocity", [65])):
+        assert Notes(**columns) != Notes(**{**columns, name: other})
+    assert Notes(**columns) == Notes(**columns)
+    assert Notes(**columns) != "notes"
+
+
+def test_notes_are_not_moved_to_before_the_beginning():
+    assert Notes([1.0], [60], [1.0], [64]).shifted(-0.5).start.tolist() == [0.5]
+    with pytest.raises(ArgumentError, match="start of -0.5"):
+        Notes([1.0], [60], [1.0], [64]).shifted(-1.5)

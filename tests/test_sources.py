@@ -1,7 +1,10 @@
+import os
+import zipfile
+
 import pytest
 
 from kerasmusic.errors import CorpusError
-from kerasmusic.sources import MAESTRO_LICENCE, list_source
+from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 
 
 def test_the_official_split_is_kept_and_absent_files_are_counted(midi_folder, midi_zip):
@@ -34,3 +37,71 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path):
         with pytest.raises(CorpusError, match=reason) as caught:
             list_source(tmp_path / name)
         assert name in str(caught.value)
+
+
+def test_a_folder_and_a_zip_hold_the_same_files(midi_folder, midi_zip):
+    folder, archive = list_source(midi_folder), list_source(midi_zip)
+    assert {f"{midi_folder.name}/{name}": split for name, split in folder.splits.items()} == archive.splits
+    contents = [[data for _, data in read_members(source.root, source.splits)] for source in (folder, archive)]
+    assert contents[0] == contents[1]
+    assert set(folder.marks) == set(folder.splits)
+
+
+def test_the_files_held_out_are_always_the_same(tmp_path):
+    for index in range(20):
+        (tmp_path / f"song-{index:02d}.mid").write_bytes(b"")
+    listing = list_source(tmp_path)
+    held_out = [name for name, split in listing.splits.items() if split == "validation"]
+    # The two least of `printf song-NN.mid | sha256sum` for NN from 00 to 19.
+    assert held_out == ["song-13.mid", "song-15.mid"]
+    assert set(listing.splits.values()) == {"train", "validation"}
+    assert listing.licence == UNKNOWN_LICENCE
+
+
+def test_files_are_found_by_their_suffix_however_deep(tmp_path):
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    for name in ("a.mid", "deep/B.MIDI", "deep/deeper/c.midi", "notes.txt", "._a.mid"):
+        (tmp_path / name).write_bytes(b"")
+    assert sorted(list_source(tmp_path).splits) == ["a.mid", "deep/B.MIDI", "deep/deeper/c.midi"]
+
+
+def test_a_table_without_the_columns_decides_nothing(tmp_path):
+    (tmp_path / "a.mid").write_bytes(b"")
+    (tmp_path / "prices.csv").write_text("name,price\na.mid,3\n")
+    assert list_source(tmp_path).splits == {"a.mid": "train"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_decides_with_and_without_a_byte_order_mark(tmp_path, encoding):
+    for name in ("a.mid", "b.mid"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "table.csv").write_text("midi_filename,split\na.mid,test\nb.mid,train\n", encoding=encoding)
+    assert list_source(tmp_path).splits == {"a.mid": "test", "b.mid": "train"}
+
+
+def test_a_table_none_of_whose_files_is_there_is_refused(tmp_path):
+    (tmp_path / "a.mid").write_bytes(b"")
+    (tmp_path / "table.csv").write_text("midi_filename,split\nlost.mid,train\n")
+    with pytest.raises(CorpusError, match="none of the 1 files that its csv lists is there"):
+        list_source(tmp_path)
+
+
+def test_a_files_mark_changes_with_the_file(midi_folder, performances):
+    name, data = performances[0]
+    before = list_source(midi_folder).marks
+    (midi_folder / name).write_bytes(data + b"more")
+    after = list_source(midi_folder).marks
+    assert {changed for changed in before if before[changed] != after[changed]} == {name}
+
+
+def test_resource_files_of_a_mac_in_a_zip_are_left_out(tmp_path):
+    with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
+        archive.writestr("a.mid", b"")
+        archive.writestr("__MACOSX/._a.mid", b"")
+    assert list(list_source(tmp_path / "mac.zip").splits) == ["a.mid"]
+
+
+def test_a_link_that_leads_nowhere_does_not_hide_the_other_files(tmp_path):
+    (tmp_path / "a.mid").write_bytes(b"")
+    os.symlink(tmp_path / "nowhere.mid", tmp_path / "b.mid")
+    assert "a.mid" in list_source(tmp_path).splits

@@ -17,7 +17,7 @@ from kerasmusic.training import Settings, read_history, read_start, train
 @pytest.fixture(scope="module")
 def run(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    train(corpus, folder, Settings(preset="tutorial", epochs=0.5, batch_size=16, validations=4))
+    train(corpus, folder, Settings(preset="tutorial", epochs=2, batch_size=16, validations=4))
     return folder
 
 
@@ -36,7 +36,8 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
     steps = history["training_steps"]
     assert steps == sorted(set(steps))
     assert np.isfinite(history["val_loss"]).sum() >= 3
-    assert history["loss"][-1] < history["loss"][0]
+    half = len(steps) // 2
+    assert np.mean(history["loss"][half:]) < np.mean(history["loss"][:half])
     assert {"pitch", "step", "duration", "velocity", "val_pitch", "minutes", "learning_rate"} <= set(history)
 
 

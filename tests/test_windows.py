@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
+from kerasmusic import midi
+from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import CorpusError
+from kerasmusic.notes import Notes
 from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
 
 
@@ -64,3 +67,47 @@ def test_windows_begin_everywhere_in_a_piece(corpus):
 def test_an_empty_split_is_refused(corpus):
     with pytest.raises(CorpusError, match="test: no performances"):
         Windows(corpus, "test", length=8, batch_size=1, batches=1)
+
+
+def test_batches_have_their_length_size_and_kind(corpus):
+    data = windows(corpus, length=20, batch_size=7, batches=3)
+    assert len(data) == 3
+    assert data[2][0].shape == (7, 21, 4)
+    assert data[2][0].dtype == np.int32
+    assert data.notes == corpus.summary()["train"]["notes"]
+
+
+def test_the_start_note_is_never_transposed(corpus):
+    whole_pieces = windows(corpus, length=int(np.diff(corpus.pieces("train")).max()))
+    np.testing.assert_array_equal(whole_pieces[0][0][:, 0], np.tile(corpus.codec.start_note, (32, 1)))
+
+
+def test_transposition_keeps_the_interval_from_the_note_before(corpus):
+    plain, moved = windows(corpus, transposition=0)[0][0], windows(corpus, transposition=6)[0][0]
+    inside = plain[:, 0].any(axis=1)
+    assert inside.sum() > 16
+    np.testing.assert_array_equal(np.diff(moved[inside, :, 1]), np.diff(plain[inside, :, 1]))
+
+
+def test_windows_that_do_not_advance_come_again(corpus):
+    data = windows(corpus, advance=False)
+    first = data[0][0]
+    data.on_epoch_end()
+    np.testing.assert_array_equal(data[0][0], first)
+    data.advance = True
+    data.on_epoch_end()
+    assert not np.array_equal(data[0][0], first)
+
+
+def test_no_pitch_leaves_the_piano_that_was_on_it(tmp_path):
+    pitch = np.resize([10, 21, 60, 108, 120], 200)
+    midi.write(Notes(np.arange(200) / 10, pitch, np.full(200, 0.05), np.full(200, 64)), tmp_path / "wide.mid")
+    corpus = open_corpus(tmp_path, cache=tmp_path / "cache")
+    # Windows of one note that is off the piano may move towards it, others stay on it.
+    plain, moved = (windows(corpus, length=1, batch_size=500, transposition=t)[0][0][:, 1, 1] for t in (0, 5))
+    on_piano = (plain >= LOWEST_KEY) & (plain <= HIGHEST_KEY)
+    assert moved[on_piano].min() == LOWEST_KEY
+    assert moved[on_piano].max() == HIGHEST_KEY
+    assert np.all(moved[plain < LOWEST_KEY] >= 10)
+    assert np.all(moved[plain > HIGHEST_KEY] <= 120)
+    assert np.any(moved[plain == 60] != 60)
