@@ -163,6 +163,7 @@ class NoteCodec:
     def from_json(cls, tables: dict[str, Any]) -> NoteCodec:
         """The codec that `to_json` described.
 
+        >>> import json
         >>> NoteCodec.from_json(json.loads(json.dumps(NoteCodec().to_json()))) == NoteCodec()
         True
         """

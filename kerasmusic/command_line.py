@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kerasmusic {kerasmusic.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def command(group: Any, name: str, action: Callable[[Any], None], help: str, example: str) -> argparse.ArgumentParser:
+    def command(
+        group: Any, name: str, action: Callable[[Any], None], help: str, example: str
+    ) -> argparse.ArgumentParser:
         added = group.add_parser(
             name,
             help=help,
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--temperature", default="1", help="one number, or by field: pitch=1.1,step=0.9 (default: 1)")
     added.add_argument(
         "--min-p", default=None, metavar="SHARE",
-        help="leave out what is less likely than this share of the likeliest; also by field (default: 0.02)",
+        help="leave out what is less likely than this share of the likeliest; also by field (default: pitch=0.02)",
     )  # fmt: skip
     added.add_argument("--primer", metavar="FILE", help="a MIDI file to carry on from; the music begins with it")
     added.add_argument("--key", help="stay in a key, such as 'C major' or 'F# minor'")

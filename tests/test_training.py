@@ -36,8 +36,8 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
     steps = history["training_steps"]
     assert steps == sorted(set(steps))
     assert np.isfinite(history["val_loss"]).sum() >= 3
-    half = len(steps) // 2
-    assert np.mean(history["loss"][half:]) < np.mean(history["loss"][:half])
+    parts = sum(np.array(history[field]) for field in ("step", "pitch", "duration", "velocity"))
+    np.testing.assert_allclose(parts, history["loss"], rtol=1e-3)
     assert {"pitch", "step", "duration", "velocity", "val_pitch", "minutes", "learning_rate"} <= set(history)
 
 

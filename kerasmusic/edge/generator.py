@@ -20,8 +20,10 @@ from kerasmusic.notes import Note, Notes
 DRAWN = -1
 # Random numbers are made for this many notes at a time.
 BLOCK = 1024
-# Rules out what the model itself thinks wild, which it is bound to draw sometimes in a long piece.
-MIN_P = 0.02
+# Rules out the pitches that the model itself thinks wild, which it is bound to draw sometimes in a long piece. Not the
+# times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
+# durations soon stops being music.
+MIN_P = {"pitch": 0.02}
 
 
 class Generator:
@@ -35,7 +37,8 @@ class Generator:
         seed: names the piece, from 0 to 2**64 - 1; by default one is chosen, to be found in `seed`.
         temperature: one number for all fields, or by field, such as `{"pitch": 1.1, "step": 0.9}`; 0 takes the
             likeliest value, 1 draws from the model's own probabilities.
-        min_p: likewise; a value less likely than this share of the likeliest is never drawn.
+        min_p: likewise; a value less likely than this share of the likeliest is never drawn. Best for pitch alone;
+            see `MIN_P`, the default.
         key: a key to stay in, such as "C major".
         pitch_range: pitches to stay in, such as "C2-C6".
         threads: threads the interpreter may use.
@@ -65,7 +68,7 @@ class Generator:
         if not 0 <= self.seed < 2**64:
             raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
         temperatures = by_field("temperature", temperature, default=1.0, highest=math.inf)
-        min_ps = by_field("min_p", min_p, default=MIN_P, highest=1.0)
+        min_ps = by_field("min_p", min_p, default=0.0, highest=1.0)
         self._step = TFLiteStep(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._step.codec
         self._step.temperature[:] = temperatures
