@@ -63,7 +63,7 @@ def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
 
 
 def measure_training(corpus: Any) -> dict[str, float]:
-    """Labels a second in training: the tutorial's windows, and the notes of `small`, each compiled before it is timed."""
+    """Labels a second in training: the tutorial's windows, and the notes of `small`, compiled before they are timed."""
     import keras
     from kerasmusic.bench import tutorial_loop
 

@@ -170,7 +170,7 @@ class NoteCodec:
         try:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
             right = tables["ticks_a_second"] == TICKS_A_SECOND
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the model's codec has no readable {error}") from None
         if not right or any(np.any(np.diff(table) < 1) or len(table) < 2 for table in edges.values()):
             raise ModelFileError("the model's codec has tables that do not ascend, or another tick than 10 ms")

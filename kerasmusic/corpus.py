@@ -133,7 +133,7 @@ def _load(place: Path, listing: Listing) -> Corpus:
         splits=record["splits"],
         codec=NoteCodec.from_json(record["codec"]),
         skipped=record["skipped"],
-        absent=record["absent"],
+        absent=listing.absent,
         root=listing.root,
         pedal=record["pedal"],
         licence=listing.licence,
@@ -160,7 +160,6 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
         "codec": codec.to_json(),
         "pedal": pedal,
         "skipped": skipped,
-        "absent": listing.absent,
     }
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
@@ -204,6 +203,9 @@ def _encode_files(root: Path, names: Sequence[str], codec: NoteCodec, pedal: boo
     """For each file its fields, int16 `[n, 4]`, or the reason why it could not be read."""
     outcomes: list[tuple[str, Any]] = []
     for name, data in read_members(root, names):
+        if isinstance(data, str):
+            outcomes.append((name, data))
+            continue
         try:
             notes = read_bytes(data, name, pedal=pedal).from_first()
             outcomes.append((name, codec.encode(notes).astype(np.int16)))

@@ -7,6 +7,7 @@ licence CC BY-NC-SA 4.0.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import time
 import urllib.error
@@ -48,8 +49,8 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         try:
             _fetch(url, partial)
             break
-        except (urllib.error.URLError, ConnectionError, TimeoutError, EOFError) as error:
-            reason = getattr(error, "reason", None) or error
+        except (OSError, http.client.HTTPException, EOFError) as error:
+            reason = " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if attempt == TRIES or refused or not partial.exists():
                 raise KerasMusicError(

@@ -54,9 +54,9 @@ class Notes:
     def __init__(self, start: ArrayLike, pitch: ArrayLike, duration: ArrayLike, velocity: ArrayLike) -> None:
         columns: dict[str, NDArray[Any]] = {
             "start": np.asarray(start, np.float64),
-            "pitch": np.asarray(pitch, np.int32),
+            "pitch": np.asarray(pitch, np.float64),
             "duration": np.asarray(duration, np.float64),
-            "velocity": np.asarray(velocity, np.int32),
+            "velocity": np.asarray(velocity, np.float64),
         }
         shapes = {name: column.shape for name, column in columns.items()}
         if len(set(shapes.values())) != 1 or columns["start"].ndim != 1:
@@ -66,10 +66,10 @@ class Notes:
             wrong = ~((column >= low) & (column <= high) & np.isfinite(column))
             if wrong.any():
                 index = int(np.flatnonzero(wrong)[0])
-                raise ArgumentError(f"note {index} has a {name} of {column[index]}, outside {low} to {high}")
+                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, outside {low} to {high}")
         order = np.lexsort((columns["pitch"], columns["start"]))
         for name, column in columns.items():
-            column = column[order]
+            column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
             column.setflags(write=False)
             object.__setattr__(self, name, column)
 

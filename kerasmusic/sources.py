@@ -7,7 +7,9 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -74,15 +76,15 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
     return Listing(root, splits, {name: found[name] for name in splits}, absent, licence)
 
 
-def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes]]:
-    """Yields each named file of a source with its bytes."""
-    if root.is_dir():
+def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes | str]]:
+    """Yields each named file of a source with its bytes, or with the reason why it cannot be read."""
+    archive = None if root.is_dir() else zipfile.ZipFile(root)
+    with archive or nullcontext():
         for name in names:
-            yield name, (root / name).read_bytes()
-    else:
-        with zipfile.ZipFile(root) as archive:
-            for name in names:
-                yield name, archive.read(name)
+            try:
+                yield name, archive.read(name) if archive else (root / name).read_bytes()
+            except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+                yield name, f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})"
 
 
 def _files_of_folder(root: Path) -> dict[str, str]:
@@ -90,7 +92,8 @@ def _files_of_folder(root: Path) -> dict[str, str]:
     for folder, _, files in os.walk(root):
         for file in files:
             path = os.path.join(folder, file)
-            if file.lower().endswith((*SUFFIXES, ".csv")) and not file.startswith("."):
+            wanted = file.lower().endswith((*SUFFIXES, ".csv")) and not file.startswith(".")
+            if wanted and os.path.isfile(path):  # a link may lead nowhere
                 status = os.stat(path)
                 found[os.path.relpath(path, root).replace(os.sep, "/")] = f"{status.st_size}-{status.st_mtime_ns}"
     return found
@@ -108,7 +111,9 @@ def _files_of_zip(root: Path) -> dict[str, str]:
 def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
     official: dict[str, str] = {}
     for table, data in read_members(root, tables):
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8", errors="replace")))
+        if isinstance(data, str):
+            raise CorpusError(f"{root}: its table {data}")
+        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace")))
         if {"midi_filename", "split"} <= set(rows.fieldnames or ()):
             folder = PurePosixPath(table).parent
             for row in rows:

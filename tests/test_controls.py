@@ -59,7 +59,7 @@ def test_pitches_are_read_from_names_and_numbers(text, pitch):
 
 @pytest.mark.parametrize("text", ["", "H4", "C", "-1", "C10", "Cb-1", "G#9", "128", "4C", "middle C"])
 def test_what_is_no_pitch_is_refused(text):
-    with pytest.raises(ArgumentError, match="not a (MIDI )?pitch"):
+    with pytest.raises(ArgumentError, match=r"not a (MIDI )?pitch"):
         parse_pitch(text)
 
 
