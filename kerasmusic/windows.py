@@ -82,9 +82,9 @@ class Windows(keras.utils.PyDataset):
         begin = self.starts[piece] + choice - self.choices[piece]
         index = begin[:, None] + np.arange(-1, self.length)
         window = self.fields[np.minimum(index, len(self.fields) - 1)].astype(np.int32)
-        window[:, 0][begin == self.starts[piece]] = self.start_note
         within = index < self.ends[piece, None]
         window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
+        window[:, 0][begin == self.starts[piece]] = self.start_note
         window[~within] = -1
         return window
 
