@@ -23,7 +23,8 @@ def export_tflite(model: str | os.PathLike[str], output: str | os.PathLike[str])
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("exporting needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "kerasmusic.export", str(Path(model)), str(Path(output))]
+    # -P: a checkout in the current folder must not hide the installed package, which alone holds kerasmusic.export.
+    command = [sys.executable, "-P", "-m", "kerasmusic.export", str(Path(model)), str(Path(output))]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"

@@ -16,7 +16,7 @@ from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.step import INPUTS, OUTPUTS
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.files import written_beside
-from kerasmusic.models import NoteModel
+from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.loading import load_model
 
@@ -40,6 +40,7 @@ def convert(model: NoteModel) -> bytes:
 
     Keras's `ExportArchive` is the way that keeps the weights and the names; others lose one or both without a word.
     """
+    lookup.take = tf.gather
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]

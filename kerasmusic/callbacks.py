@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import signal
@@ -24,6 +25,8 @@ from kerasmusic.windows import Windows
 WARM_UP_SHARE = 0.02
 FINAL_SHARE = 0.01
 STEPS_A_RATE = 10
+LOSSES = ("loss", *FIELDS)
+HISTORY_COLUMNS = ("training_steps", "minutes", "learning_rate", *LOSSES, *(f"val_{name}" for name in LOSSES))
 
 
 class Budget:
@@ -118,7 +121,7 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
-        results = dict.fromkeys(("loss", *FIELDS), float("nan"))
+        results = dict.fromkeys(LOSSES, float("nan"))
         if self.windows is not None and (self.budget.share >= self.due or self.model.stop_training):
             self.due = self.budget.share + 1 / self.times
             stopping = self.model.stop_training
@@ -130,7 +133,7 @@ class Validation(keras.callbacks.Callback):
             else:
                 self.since_best += 1
                 self.model.stop_training |= self.since_best >= self.patience
-        logs.update({f"val_{name}": results[name] for name in ("loss", *FIELDS)})
+        logs.update({f"val_{name}": results[name] for name in LOSSES})
 
     def on_train_end(self, logs: Any = None) -> None:
         if not self.best_path.exists():
@@ -163,6 +166,30 @@ class Checkpoint(keras.callbacks.Callback):
         with written_beside(self.run / "progress.json") as temporary:
             temporary.write_text(json.dumps(progress))
         self.saved_at = time.monotonic()
+
+
+class History(keras.callbacks.Callback):
+    """Appends a row a round to a csv file: the logs, with what the callbacks before it added to them.
+
+    Not Keras's CSVLogger, which loads TensorFlow where it is installed, whatever the backend.
+    """
+
+    def __init__(self, path: Path, *, append: bool) -> None:
+        super().__init__()
+        self.path, self.append = path, append
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not self.append:
+            self.path.unlink(missing_ok=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        assert logs is not None
+        is_new = not self.path.exists()
+        with open(self.path, "a", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
+            if is_new:
+                writer.writeheader()
+            writer.writerow({name: float(logs[name]) for name in HISTORY_COLUMNS})
 
 
 class Bar(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kerasmusic.callbacks import Bar, Budget, Checkpoint, Schedule, StopOnSignal, Validation, save_model
+from kerasmusic.callbacks import Bar, Budget, Checkpoint, History, Schedule, StopOnSignal, Validation, save_model
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.files import written_beside
@@ -139,7 +139,7 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
                 stop,
                 schedule,
                 validation,
-                keras.callbacks.CSVLogger(run / "history.csv", append=resume),
+                History(run / "history.csv", append=resume),
                 Checkpoint(run, budget, validation, settings.checkpoint_seconds),
                 Bar(budget, notes_a_step),
             ],

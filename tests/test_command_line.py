@@ -154,7 +154,7 @@ def test_bad_input_ends_in_one_line_with_its_value_and_nothing_written(capsys, m
 
 def test_a_traceback_never_reaches_the_user(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
+        [sys.executable, "-P", "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stderr == "kerasmusic: absent: no such file\n"

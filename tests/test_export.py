@@ -34,7 +34,7 @@ def test_a_seed_gives_the_same_500_notes_in_keras_on_jax_and_tensorflow_and_in_t
     expected = [list(note) for note in Generator(tflite_file, **options).take(500)]
     for backend in ("jax", "tensorflow"):
         done = subprocess.run(
-            [sys.executable, "-c", PLAY, str(keras_file)],
+            [sys.executable, "-P", "-c", PLAY, str(keras_file)],
             env={**os.environ, "KERAS_BACKEND": backend},
             capture_output=True,
             text=True,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasmusic.models.sampling import draw
+from kerasmusic.models.sampling import controls_by_field, draw
 
 
 def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
@@ -12,14 +12,14 @@ def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
     uniform = np.asarray(uniform, "float32").reshape(-1, 1)
     logits = np.tile(np.asarray(logits, "float32"), (len(uniform), 1))
     column = np.ones_like(uniform)
-    value, log_prob = draw(
-        logits,
+    (controls,) = controls_by_field(
         given=np.full(uniform.shape, given, "int32"),
         uniform=uniform,
         temperature=temperature * column,
         min_p=min_p * column,
-        bias=np.zeros_like(logits) if bias is None else np.tile(np.asarray(bias, "float32"), (len(uniform), 1)),
+        biases=[np.zeros_like(logits) if bias is None else np.tile(np.asarray(bias, "float32"), (len(uniform), 1))],
     )
+    value, log_prob = draw(logits, controls)
     return ops.convert_to_numpy(value)[:, 0], ops.convert_to_numpy(log_prob)[:, 0]
 
 

@@ -6,14 +6,16 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import KerasTensor, initializers, layers, ops
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.models.keyboard import SIZE as KEYBOARD_SIZE
 from kerasmusic.models.keyboard import Keyboard
 from kerasmusic.models.linear_recurrence import linear_recurrence
+from kerasmusic.models.lookup import rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
-from kerasmusic.models.sampling import draw
+from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
 
@@ -95,6 +97,7 @@ class GatedNoteModel(NoteModel):
         sizes = self.codec.sizes
         features = 2 * KEYBOARD_SIZE
         self.keyboard = Keyboard(self.codec)
+        self.offsets = np.array(self.codec.offsets, "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(layers.Dense(width, name="keys_before"), features)
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
@@ -124,28 +127,18 @@ class GatedNoteModel(NoteModel):
             x, memories[index] = block.step(x, memories[index])
         x = rms_normalize(x)
 
-        givens, uniforms, temperatures, min_ps = (
-            ops.split(values, len(FIELDS), axis=-1) for values in (given, uniform, temperature, min_p)
-        )
-        biases = self.split_fields(bias)
+        controls = controls_by_field(given, uniform, temperature, min_p, self.split_fields(bias))
         values, log_probs = [], []
         context = x
         for index, head in enumerate(self.heads):
-            value, log_prob = draw(
-                head(context if index == 0 else ops.relu(context)),
-                given=givens[index],
-                uniform=uniforms[index],
-                temperature=temperatures[index],
-                min_p=min_ps[index],
-                bias=biases[index],
-            )
+            value, log_prob = draw(head(context if index == 0 else ops.relu(context)), controls[index])
             values.append(value)
             log_probs.append(log_prob)
             if index == 0:
                 now = self.keyboard.features(self.keyboard.later(keyboard, value))
                 context = self.trunk_to_heads(x) + self.keys_now(now)
             if index < len(self.drawn):
-                context = context + self.drawn[index](value)[:, 0]
+                context = context + ops.reshape(rows(self.drawn[index].embeddings, value), (-1, self.width))
         return (
             ops.concatenate(values, axis=-1),
             ops.concatenate(log_probs, axis=-1),
@@ -166,12 +159,12 @@ class GatedNoteModel(NoteModel):
         context = self.trunk_to_heads(x) + self.keys_now(later)
         log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
         for index, drawn in enumerate(self.drawn):
-            context = context + drawn(now[..., index])
+            context = context + rows(drawn.embeddings, now[..., index])
             log_probs.append(log_prob_of(self.heads[index + 1](ops.relu(context)), now[..., index + 1]))
         return ops.stack(log_probs, axis=-1), ops.concatenate([keyboard, *memories], axis=-1)
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
-        return ops.sum(self.embedding(notes + ops.convert_to_tensor(self.codec.offsets, "int32")), axis=-2)
+        return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width, "hidden": self.hidden, "depth": self.depth}

@@ -7,10 +7,12 @@ of a window at once, by the same rules: a struck key sounds for its note's durat
 
 from typing import Any
 
+import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import PITCHES, NoteCodec
+from kerasmusic.codec import FIELDS, PITCHES, NoteCodec
 from kerasmusic.models.linear_recurrence import linear_recurrence
+from kerasmusic.models.lookup import rows
 
 RECENT = 8
 SIZE = PITCHES + RECENT
@@ -23,24 +25,25 @@ class Keyboard:
     def __init__(self, codec: NoteCodec) -> None:
         self.step_ticks = codec.step_ticks.astype("float32")
         self.duration_ticks = codec.duration_ticks.astype("float32")
+        self.pitches = np.arange(PITCHES, dtype="int32")[None]
 
     def after(self, state: KerasTensor, note: KerasTensor) -> KerasTensor:
         """The state at a note's onset with the note struck: state `[batch, SIZE]`, note int32 `[batch, 4]`."""
-        sounding = self.later(state, note[:, 0:1])
-        duration = ops.take(self.duration_ticks, note[:, 2:3])
-        struck = ops.one_hot(note[:, 1], PITCHES, dtype="float32")
-        keys = sounding[:, :PITCHES] * (1.0 - struck) + struck * duration
-        return ops.concatenate([keys, duration, sounding[:, PITCHES:-1]], axis=-1)
+        step, pitch, duration, _ = ops.split(note, len(FIELDS), axis=-1)
+        keys, recent, _ = ops.split(self.later(state, step), [PITCHES, SIZE - 1], axis=-1)
+        duration = rows(self.duration_ticks, duration)
+        struck = ops.cast(ops.equal(pitch, self.pitches), "float32")
+        return ops.concatenate([keys + struck * (duration - keys), duration, recent], axis=-1)
 
     def later(self, state: KerasTensor, step: KerasTensor) -> KerasTensor:
         """A state `[..., SIZE]` as it is a step later; `step` int32 `[..., 1]`, a value of that field."""
-        return ops.relu(state - ops.take(self.step_ticks, step))
+        return ops.relu(state - rows(self.step_ticks, step))
 
     def sequence(self, state: KerasTensor, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """The states `[batch, T, SIZE]` after each of `notes` int32 `[batch, T, 4]`, and the last of them."""
         length = notes.shape[1]
-        onset = ops.cumsum(ops.take(self.step_ticks, notes[..., 0]), axis=1)
-        end = onset + ops.take(self.duration_ticks, notes[..., 2])
+        onset = ops.cumsum(rows(self.step_ticks, notes[..., 0]), axis=1)
+        end = onset + rows(self.duration_ticks, notes[..., 2])
         struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
         key_ends = linear_recurrence(1.0 - struck, struck * end[..., None], state[:, :PITCHES])
         ends = ops.concatenate([ops.flip(state[:, PITCHES:], axis=1), end], axis=1)

@@ -14,8 +14,9 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import PITCHES, TICKS_A_SECOND
+from kerasmusic.models.lookup import rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
-from kerasmusic.models.sampling import draw
+from kerasmusic.models.sampling import controls_by_field, draw
 
 UNITS = 128
 VELOCITY = 100
@@ -53,14 +54,8 @@ class TutorialModel(NoteModel):
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
         hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
-        pitch, log_prob = draw(
-            self.pitch(hidden),
-            given=given[:, 1:2],
-            uniform=uniform[:, 1:2],
-            temperature=temperature[:, 1:2],
-            min_p=min_p[:, 1:2],
-            bias=self.split_fields(bias).pitch,
-        )
+        controls = controls_by_field(given, uniform, temperature, min_p, self.split_fields(bias))
+        pitch, log_prob = draw(self.pitch(hidden), controls[1])
         estimates = ops.concatenate(
             [
                 _nearest(self.codec.step_edges, self.step_seconds(hidden)),
@@ -97,8 +92,8 @@ class TutorialModel(NoteModel):
         return ops.stack(losses, axis=-1)[:, None]
 
     def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        step = ops.take((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])
-        duration = ops.take((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 2])
+        step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])
+        duration = rows((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 2])
         return step, duration
 
     def _inputs(self, notes: KerasTensor) -> KerasTensor:
