@@ -171,9 +171,11 @@ class NoteCodec:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
             right = tables["ticks_a_second"] == TICKS_A_SECOND
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelFileError(f"the model's codec has no readable {error}") from None
-        if not right or any(np.any(np.diff(table) < 1) or len(table) < 2 for table in edges.values()):
-            raise ModelFileError("the model's codec has tables that do not ascend, or another tick than 10 ms")
+            raise ModelFileError(f"the model's codec cannot be read ({error})") from None
+        ascending = all(len(table) > 1 and np.all(np.diff(table) > 0) for table in edges.values())
+        lowest = [edges[name][0] for name in ("step_edges", "duration_edges", "velocity_edges")]
+        if not right or not ascending or min(lowest) < 0 or lowest[1] < 1 or edges["velocity_edges"][-1] > 128:
+            raise ModelFileError("the model's codec has tables that do not ascend or are out of range")
         return cls(**edges)
 
 

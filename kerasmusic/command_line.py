@@ -26,10 +26,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit code: 0, 2 for what the user can put right, 130 for Ctrl-C."""
+    """Runs a command; returns 0, 1 where a proof fails, 2 for what the user can put right, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
-        options.action(options)
+        return options.action(options) or 0
     except KerasMusicError as error:
         print(f"kerasmusic: {error}", file=sys.stderr)
         return 2
@@ -40,7 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("kerasmusic: stopped", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
 
     def command(
-        group: Any, name: str, action: Callable[[Any], None], help: str, example: str
+        group: Any, name: str, action: Callable[[Any], int | None], help: str, example: str
     ) -> argparse.ArgumentParser:
         added = group.add_parser(
             name,
@@ -130,7 +129,16 @@ def _parser() -> argparse.ArgumentParser:
         "kerasmusic export --tflite runs/mine -o model.tflite",
     )  # fmt: skip
     added.add_argument("--tflite", metavar="RUN", required=True, help="the run's folder or .keras file to export")
+    added.add_argument(
+        "--precision", default="float32", help="of the weights: float32, float16 or int8 (default: float32)"
+    )
     added.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: beside the model)")
+
+    added = command(
+        commands, "verify", _verify, "prove an exported model on this device and runtime, by the notes inside it",
+        "kerasmusic verify model.tflite",
+    )  # fmt: skip
+    added.add_argument("file", metavar="FILE", help="a .tflite file")
 
     added = command(
         commands, "inspect", _inspect, "show what a model file or a MIDI file is",
@@ -272,10 +280,10 @@ def _sound(notes: Notes, path: Path) -> None:
     write_wav(notes, path)
 
 
-def _export_file(model: Path, output: Path) -> None:
+def _export_file(model: Path, output: Path, precision: str = "float32") -> None:
     from kerasmusic.export import export_tflite
 
-    export_tflite(model, output)
+    export_tflite(model, output, precision=precision)
 
 
 def _model_path(text: str) -> Path:
@@ -379,8 +387,17 @@ def _export(options: Any) -> None:
     if not model.exists():
         raise KerasMusicError(f"{model}: no such file")
     output = Path(options.output) if options.output else model.with_suffix(".tflite")
-    _export_file(model, output)
+    _export_file(model, output, options.precision)
     print(f"{output}: {output.stat().st_size:,} bytes")
+
+
+def _verify(options: Any) -> int:
+    from kerasmusic.edge.golden import verify
+    from kerasmusic.edge.step import TFLiteStep
+
+    verdict = verify(TFLiteStep(options.file))
+    print(f"{options.file}: {verdict}")
+    return 0 if verdict.holds else 1
 
 
 def _inspect(options: Any) -> None:

@@ -65,7 +65,10 @@ def read_bytes(
     reader: str | None = None,
 ) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    parse = READERS[reader or default_reader()]
+    reader = reader or default_reader()
+    if reader not in READERS:
+        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
+    parse = READERS[reader]
     try:
         instruments = parse(data)
     except Exception as error:  # each library raises seven types and more, and the next version may raise others

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pretty_midi
 
 
+SHORTEST_SECONDS = 0.001
+
+
 class Note(NamedTuple):
     """One note: onset [s], MIDI pitch [0-127], duration [s], MIDI velocity [1-127]."""
 
@@ -64,9 +67,11 @@ class Notes:
         for name, low, high in (("start", 0, np.inf), ("pitch", 0, 127), ("duration", 0, np.inf), ("velocity", 1, 127)):
             column = columns[name]
             wrong = ~((column >= low) & (column <= high) & np.isfinite(column))
+            if high == 127:
+                wrong |= column != np.rint(column)
             if wrong.any():
                 index = int(np.flatnonzero(wrong)[0])
-                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, outside {low} to {high}")
+                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not within {low} to {high}")
         order = np.lexsort((columns["pitch"], columns["start"]))
         for name, column in columns.items():
             column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
@@ -162,7 +167,9 @@ class Notes:
 
         instrument = pretty_midi.Instrument(program=program)
         instrument.notes = [
-            pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + note.duration) for note in self
+            # A file's note lasts a tick at least: one of no length would never end.
+            pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
+            for note in self
         ]
         midi = pretty_midi.PrettyMIDI(resolution=500)
         midi.instruments.append(instrument)

@@ -1,4 +1,5 @@
 import io
+import zipfile
 
 import mido
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerasmusic import midi
-from kerasmusic.errors import MidiError
+from kerasmusic.errors import ArgumentError, MidiError
 from kerasmusic.midi_readers import READERS
 from kerasmusic.notes import Notes
 
@@ -219,3 +220,28 @@ def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):
         midi.write(Notes([0.0], [pitch], [1.0], [64]), tmp_path / "note.mid")
         assert midi.read(tmp_path / "note.mid").pitch.tolist() == [pitch]
     assert [path.name for path in tmp_path.iterdir()] == ["note.mid"]
+
+
+def test_both_readers_agree_on_performances_from_all_of_maestro(maestro_zip):
+    with zipfile.ZipFile(maestro_zip) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".midi"))
+        for name in names[:: len(names) // 10]:
+            data = archive.read(name)
+            fast, slow = (midi.read_bytes(data, name, reader=reader) for reader in ("symusic", "pretty_midi"))
+            orders = [np.lexsort((notes.pitch, np.round(notes.start, 4))) for notes in (fast, slow)]
+            assert fast.pitch[orders[0]].tolist() == slow.pitch[orders[1]].tolist()
+            np.testing.assert_allclose(fast.start[orders[0]], slow.start[orders[1]], atol=1e-3)
+            np.testing.assert_allclose(fast.end[orders[0]], slow.end[orders[1]], atol=1e-3)
+
+
+def test_an_unknown_reader_is_refused_by_name(performances):
+    name, data = performances[0]
+    with pytest.raises(ArgumentError, match="magenta"):
+        midi.read_bytes(data, name, reader="magenta")
+
+
+def test_notes_of_no_length_are_written_and_read_as_short_ones(tmp_path, reader):
+    midi.write(Notes([0.0, 1.0, 1.5], [60, 62, 64], [0.5, 0.0, 0.0003], [64] * 3), tmp_path / "short.mid")
+    back = midi.read(tmp_path / "short.mid", reader=reader)
+    assert back.pitch.tolist() == [60, 62, 64]
+    assert back.duration.max() < 0.6

@@ -105,3 +105,49 @@ def test_a_link_that_leads_nowhere_does_not_hide_the_other_files(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     os.symlink(tmp_path / "nowhere.mid", tmp_path / "b.mid")
     assert "a.mid" in list_source(tmp_path).splits
+
+
+def test_the_order_of_a_zips_members_does_not_change_the_split(tmp_path):
+    names = [f"song-{index}.mid" for index in range(30)]
+    listings = []
+    for file, order in (("up.zip", names), ("down.zip", names[::-1])):
+        with zipfile.ZipFile(tmp_path / file, "w") as archive:
+            for name in order:
+                archive.writestr(name, b"")
+        listings.append(list_source(tmp_path / file))
+    assert listings[0].splits == listings[1].splits
+
+
+def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
+    moved = []
+    before = {}
+    for index in range(60):
+        (tmp_path / f"{index}.mid").write_bytes(b"")
+        after = list_source(tmp_path).splits
+        moved.append(sum(split != after[name] for name, split in before.items()))
+        before = after
+    assert max(moved) == 1
+
+
+def test_a_row_that_was_cut_off_does_not_hide_the_others(tmp_path):
+    (tmp_path / "a.mid").write_bytes(b"")
+    (tmp_path / "table.csv").write_text("split,midi_filename\ntest,a.mid\ntrain\n")
+    assert list_source(tmp_path).splits == {"a.mid": "test"}
+
+
+def test_a_table_that_cannot_be_parsed_is_refused_by_name(tmp_path):
+    (tmp_path / "a.mid").write_bytes(b"")
+    # A quotation mark that is never closed makes one field of the rest, longer than Python's csv takes.
+    (tmp_path / "table.csv").write_text('midi_filename,split\n"a.mid,train\n' + "b.mid,train\n" * 20_000)
+    with pytest.raises(CorpusError, match=r"table\.csv"):
+        list_source(tmp_path)
+
+
+def test_hidden_files_are_left_out_of_a_zip_as_of_a_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "hidden.zip", "w") as archive:
+        for name in ("a.mid", "._a.mid"):
+            (tmp_path / "folder" / name).write_bytes(b"")
+            archive.writestr(name, b"")
+    assert list(list_source(tmp_path / "folder").splits) == ["a.mid"]
+    assert list(list_source(tmp_path / "hidden.zip").splits) == ["a.mid"]

@@ -111,3 +111,37 @@ def test_no_pitch_leaves_the_piano_that_was_on_it(tmp_path):
     assert np.all(moved[plain < LOWEST_KEY] >= 10)
     assert np.all(moved[plain > HIGHEST_KEY] <= 120)
     assert np.any(moved[plain == 60] != 60)
+
+
+def two_short_pieces(folder):
+    """A corpus of two pieces to train on, of five and of nine notes, no two of one pitch."""
+    for name, pitch in (("short", range(40, 45)), ("long", range(60, 69))):
+        count = len(pitch)
+        midi.write(Notes(np.arange(count) / 2, pitch, np.full(count, 0.2), np.full(count, 64)), folder / f"{name}.mid")
+    (folder / "table.csv").write_text("midi_filename,split\nshort.mid,train\nlong.mid,train\n")
+    return open_corpus(folder, cache=folder / "cache")
+
+
+def test_every_whole_window_of_every_piece_is_equally_likely(tmp_path):
+    data = windows(two_short_pieces(tmp_path), length=4, batch_size=8000, transposition=0)
+    first, counts = np.unique(data[0][0][:, 1, 1], return_counts=True)
+    assert first.tolist() == [40, 41, 60, 61, 62, 63, 64, 65]
+    # Eight windows, a thousand draws each; 150 is five standard deviations.
+    assert np.abs(counts - 1000).max() < 150
+
+
+def test_a_window_ends_with_its_piece(tmp_path):
+    data = windows(two_short_pieces(tmp_path), length=7, batch_size=200, transposition=0)
+    assert {tuple(row) for row in data[0][0][:, :, 1].tolist()} == {
+        (0, 40, 41, 42, 43, 44, -1, -1),
+        *((first - 1 if first > 60 else 0, *range(first, first + 7)) for first in (60, 61, 62)),
+    }
+
+
+def test_transposition_leaves_the_note_before_a_window_a_midi_pitch(tmp_path):
+    pitch = np.resize([0, 60, 127, 60], 200)
+    midi.write(Notes(np.arange(200) / 10, pitch, np.full(200, 0.05), np.full(200, 64)), tmp_path / "edges.mid")
+    corpus = open_corpus(tmp_path, cache=tmp_path / "cache")
+    before = windows(corpus, length=1, batch_size=500)[0][0][:, 0, 1]
+    assert before.min() >= 0
+    assert before.max() <= 127

@@ -15,7 +15,7 @@ from kerasmusic.errors import MissingPackageError, ModelFileError
 from kerasmusic.quiet import quiet_stderr
 
 # Where an interpreter may be found, best first, and what to install where there is none.
-INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite")
+INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
 OUTPUTS = ("note", "log_prob", "state")
 

@@ -1,0 +1,129 @@
+"""The golden passage: notes that travel inside a file, so that it can be proved again wherever it lands.
+
+The exporter plays the passage from a seed and scores it; `verify` does both again on the runtime at hand. Scoring goes
+note by note over given notes, so rounding cannot add up; playing shows that no rounding flips a draw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import FIELDS
+from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.step import Step, TFLiteStep
+from kerasmusic.errors import ModelFileError
+from kerasmusic.notes import Notes
+
+NOTES = 1_000
+SETTINGS: dict[str, Any] = {"seed": 2026, "temperature": {"pitch": 0.95, "step": 1.05}, "key": "C minor"}
+# I - IV - V - I, as chords of half a second.
+CHORDS = ((48, 64, 67, 72), (53, 65, 69, 72), (55, 62, 67, 71), (48, 64, 67, 72))
+# The largest difference of a log probability that rounding explains, by precision.
+TOLERANCES = {"float32": 1e-3, "float16": 2e-3, "int8": 0.5}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying a file found.
+
+    Args:
+        difference: the largest difference of a log probability from the file's own.
+        tolerance: the largest that its precision allows.
+        notes: notes of the passage.
+        parted: the first note, counted from 1, that was played differently; None where all were the same.
+        must_match: whether a precision as this must play all notes the same.
+        runtime: what ran it.
+    """
+
+    difference: float
+    tolerance: float
+    notes: int
+    parted: int | None
+    must_match: bool
+    runtime: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file is what it says it is, on this runtime."""
+        return self.difference <= self.tolerance and not (self.must_match and self.parted)
+
+    def __str__(self) -> str:
+        played = f"the same {self.notes:,} notes" if self.parted is None else f"parting at note {self.parted:,}"
+        within = "within" if self.difference <= self.tolerance else "NOT within"
+        return (
+            f"{'verified' if self.holds else 'FAILED'} on {self.runtime}: log_prob {within} {self.tolerance:g} "
+            f"(largest difference {self.difference:.2g}), {played}"
+        )
+
+
+def golden_passage(step: Step) -> dict[str, Any]:
+    """Plays and scores the passage: JSON values for a file's record."""
+    fields = play(step)
+    scores = score(step, fields)
+    return {
+        "notes": fields.tolist(),
+        # JSON has no NaN: a field without a distribution has null.
+        "log_prob": [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in scores],
+    }
+
+
+def verify(step: TFLiteStep) -> Verdict:
+    """Plays and scores the golden passage inside a file again.
+
+    Raises:
+        ModelFileError: the file holds none.
+    """
+    try:
+        golden = step.record["golden"]
+        fields = np.array(golden["notes"], np.int32).reshape(-1, len(FIELDS))
+        expected = np.array(golden["log_prob"], np.float64).reshape(-1, len(FIELDS))
+        precision = step.record["precision"]
+        tolerance = TOLERANCES[precision]
+    except (KeyError, TypeError, ValueError):
+        raise ModelFileError("the file holds no golden passage to verify it by; export it again") from None
+    if (
+        not len(fields)
+        or len(fields) != len(expected)
+        or fields.min() < 0
+        or np.any(fields >= np.array(step.codec.sizes))
+    ):
+        raise ModelFileError("the file's golden passage is damaged; export it again")
+    scores = score(step, fields)
+    unknown = np.isnan(expected)
+    # Where only one of the two is NaN, that is as far apart as can be.
+    difference = np.where(unknown & np.isnan(scores), 0.0, np.nan_to_num(np.abs(scores - expected), nan=np.inf))
+    played = play(step, len(fields))
+    different = np.flatnonzero((played != fields).any(axis=1))
+    return Verdict(
+        difference=float(difference.max()),
+        tolerance=tolerance,
+        notes=len(fields),
+        parted=int(different[0]) + 1 if len(different) else None,
+        must_match=precision == "float32",
+        runtime=step.runtime,
+    )
+
+
+def play(step: Step, notes: int = NOTES) -> NDArray[np.int32]:
+    """The passage's notes played from its seed, int32 `[notes, 4]`."""
+    generator = Generator(step, **SETTINGS)
+    generator.prime(_primer())
+    fields = np.empty((notes, len(FIELDS)), np.int32)
+    for row in fields:
+        next(generator)
+        row[:] = step.note[0]
+    return fields
+
+
+def score(step: Step, fields: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The log probabilities of the notes, as a piece of their own, float32 `[notes, 4]`."""
+    return next(Generator(step, seed=0).score_fields([fields]))
+
+
+def _primer() -> Notes:
+    start = np.repeat(np.arange(len(CHORDS)) * 0.5, len(CHORDS[0]))
+    return Notes(start, np.ravel(CHORDS), np.full(len(start), 0.5), np.full(len(start), 72))

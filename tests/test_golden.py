@@ -1,0 +1,80 @@
+import json
+import zipfile
+
+import pytest
+from kerasmusic.export import export_tflite
+
+from kerasmusic.command_line import main
+from kerasmusic.edge import TFLiteStep
+from kerasmusic.edge.golden import NOTES, verify
+from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
+from kerasmusic.errors import ArgumentError
+
+
+def changed(path, tmp_path, change):
+    """A copy of a file with its record changed."""
+    data = read_model_bytes(path)
+    record = json.loads(json.dumps(read_record(data, "it")))
+    change(record)
+    copy = tmp_path / "changed.tflite"
+    copy.write_bytes(with_record(data[: data.index(b"PK\x03\x04")], record))
+    return copy
+
+
+@pytest.mark.parametrize("preset", ["small", "tutorial"])
+def test_a_file_proves_itself_on_another_runtime(exported, preset):
+    verdict = verify(TFLiteStep(exported[preset][1]))
+    assert verdict.holds
+    assert verdict.notes == NOTES
+    assert verdict.parted is None
+    assert verdict.difference < 1e-4
+
+
+@pytest.mark.parametrize("interpreter", ["ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"])
+def test_the_interpreter_can_be_chosen(exported, interpreter):
+    step = TFLiteStep(exported["tutorial"][1], interpreter=interpreter)
+    assert step.runtime == interpreter.split(".")[0]
+    assert verify(step).holds
+
+
+def test_another_note_or_probability_fails_the_proof_with_exit_code_1(exported, tmp_path, capsys):
+    def other_note(record):
+        note = record["golden"]["notes"][700]
+        note[1] = (note[1] + 12) % 128
+
+    def other_probability(record):
+        record["golden"]["log_prob"][10][1] -= 0.01
+
+    for change, words in ((other_note, "parting at note 701"), (other_probability, "NOT within")):
+        path = changed(exported["small"][1], tmp_path, change)
+        assert main(["verify", str(path)]) == 1
+        assert words in capsys.readouterr().out
+    assert main(["verify", str(exported["small"][1])]) == 0
+    assert "the same 1,000 notes" in capsys.readouterr().out
+
+
+def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
+    path = changed(exported["small"][1], tmp_path, lambda record: record.pop("golden"))
+    assert main(["verify", str(path)]) == 2
+    assert "no golden passage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("precision", "share"), [("float16", 0.55), ("int8", 0.35)])
+def test_smaller_precisions_are_smaller_and_prove_themselves(exported, tmp_path, precision, share):
+    keras_file, tflite_file = exported["small"]
+    path = tmp_path / f"{precision}.tflite"
+    export_tflite(keras_file, path, precision=precision)
+    assert path.stat().st_size < share * tflite_file.stat().st_size
+    step = TFLiteStep(path)
+    assert step.record["precision"] == precision
+    versions = {name: version for name, version, _ in step.record["operators"]}
+    assert versions["FULLY_CONNECTED"] <= 9
+    assert verify(step).holds
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["kerasmusic.json"]
+
+
+def test_an_unknown_precision_is_refused_by_name(exported, tmp_path):
+    with pytest.raises(ArgumentError, match="int3: no such precision"):
+        export_tflite(exported["small"][0], tmp_path / "x.tflite", precision="int3")
+    assert not list(tmp_path.iterdir())
