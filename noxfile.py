@@ -1,5 +1,7 @@
 """What there is to do with a checkout: `nox -s NAME`, `nox -l` for the list. Arguments after -- are passed on."""
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -32,6 +34,71 @@ def tests(session: nox.Session) -> None:
     session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
     for backend in ("jax", "tensorflow"):
         session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
+
+
+def build_models(session: nox.Session) -> str:
+    """The folder of the models that the edge tests play, built in an environment of its own with TensorFlow."""
+    folder = Path(session.create_tmp()).resolve()
+    python = folder / "exporter" / "bin" / "python"
+    if not python.exists():
+        session.run("python", "-m", "venv", str(folder / "exporter"))
+    session.run(str(python), "-m", "pip", "install", "--quiet", ".[tensorflow]", external=True)
+    environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    session.run(str(python), "-P", "tests/build_models.py", str(folder / "models"), env=environment, external=True)
+    return str(folder / "models")
+
+
+def run_edge_tests(session: nox.Session) -> None:
+    """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
+    environment = {"KERASMUSIC_TEST_MODELS": build_models(session)}
+    names = ("generator", "golden", "controls", "codec", "notes", "midi", "files")
+    session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
+
+
+@nox.session(name="tests-edge-litert")
+def tests_edge_litert(session: nox.Session) -> None:
+    """What a device runs, on ai-edge-litert alone."""
+    session.install(".[edge]", *TEST_PACKAGES)
+    run_edge_tests(session)
+
+
+@nox.session(name="tests-edge-tflite-runtime", python="3.11")
+def tests_edge_tflite_runtime(session: nox.Session) -> None:
+    """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
+    session.install(".", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
+    run_edge_tests(session)
+
+
+@nox.session(name="tests-pi")
+def tests_pi(session: nox.Session) -> None:
+    """Verify exported files on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
+    scripts = Path("../shared/pi").resolve()
+    if not scripts.is_dir():
+        session.skip("the scripts that emulate a Pi are not here")
+    models = Path(build_models(session))
+    folder = models.parent / "pi"
+    if not (folder / "root").exists():
+        session.run("bash", str(scripts / "arm64_root.sh"), str(folder / "root"), external=True)
+        session.run("bash", str(scripts / "qemu_user.sh"), str(folder / "qemu"), external=True)
+    platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (34, 28, 27, 17)] + ["manylinux2014_aarch64"]
+    for runtime, numpy in (("ai-edge-litert==2.3.0", "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
+        site = folder / runtime.split("=")[0]
+        session.run(
+            "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
+            "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
+            *(argument for platform in platforms for argument in ("--platform", platform)),
+            runtime, numpy, "platformdirs", "tqdm", "mido", "six",
+        )  # fmt: skip
+        # What has no binary wheel is pure Python, whatever the platform.
+        session.run(
+            "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
+            "--no-deps", "pretty_midi", ".",
+        )  # fmt: skip
+        for model in ("tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite"):
+            session.run(
+                "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
+                "-P", "-m", "kerasmusic.command_line", "verify", str(models / model), external=True,
+            )  # fmt: skip
 
 
 @nox.session

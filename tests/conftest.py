@@ -11,6 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import numpy as np
 import pretty_midi
 import pytest
+from build_models import build_models, model_paths
 
 from kerasmusic.corpus import open_corpus
 from kerasmusic.midi import read_bytes
@@ -123,18 +124,8 @@ def notes(performances):
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """An untrained model of every preset as (model.keras, model.tflite), by preset."""
-    import keras
-    from kerasmusic.export import export_tflite
-
-    from kerasmusic.models import NoteModel
-    from kerasmusic.models.presets import PRESETS
-
-    paths = {}
-    for preset in PRESETS:
-        folder = tmp_path_factory.mktemp(preset)
-        keras.utils.set_random_seed(5)
-        NoteModel.from_preset(preset).save(folder / "model.keras")
-        export_tflite(folder / "model.keras", folder / "model.tflite")
-        paths[preset] = (folder / "model.keras", folder / "model.tflite")
-    return paths
+    """Untrained models as (model.keras, model.tflite), by name; built before where there is no TensorFlow to do it."""
+    built = os.environ.get("KERASMUSIC_TEST_MODELS")
+    if built:
+        return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny")}
+    return build_models(tmp_path_factory.mktemp("models"))

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import zipfile
 
@@ -10,6 +11,10 @@ from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 from kerasmusic.errors import ArgumentError
 
+needs_tensorflow = pytest.mark.skipif(
+    not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow, which a device has not"
+)
+
 
 def changed(path, tmp_path, change):
     """A copy of a file with its record changed."""
@@ -21,7 +26,7 @@ def changed(path, tmp_path, change):
     return copy
 
 
-@pytest.mark.parametrize("preset", ["small", "tutorial"])
+@pytest.mark.parametrize("preset", ["small", "tutorial", "tiny"])
 def test_a_file_proves_itself_on_another_runtime(exported, preset):
     verdict = verify(TFLiteStep(exported[preset][1]))
     assert verdict.holds
@@ -30,6 +35,7 @@ def test_a_file_proves_itself_on_another_runtime(exported, preset):
     assert verdict.difference < 1e-4
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("interpreter", ["ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"])
 def test_the_interpreter_can_be_chosen(exported, interpreter):
     step = TFLiteStep(exported["tutorial"][1], interpreter=interpreter)
@@ -59,6 +65,7 @@ def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
     assert "no golden passage" in capsys.readouterr().err
 
 
+@needs_tensorflow
 @pytest.mark.parametrize(("precision", "share"), [("float16", 0.55), ("int8", 0.35)])
 def test_smaller_precisions_are_smaller_and_prove_themselves(exported, tmp_path, precision, share):
     keras_file, tflite_file = exported["small"]
@@ -72,6 +79,12 @@ def test_smaller_precisions_are_smaller_and_prove_themselves(exported, tmp_path,
     assert verify(step).holds
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["kerasmusic.json"]
+
+
+def test_an_int8_file_plays_and_scores_on_every_runtime(exported):
+    step = TFLiteStep(exported["tiny"][1].with_name("int8.tflite"))
+    assert step.record["precision"] == "int8"
+    assert verify(step).holds
 
 
 def test_an_unknown_precision_is_refused_by_name(exported, tmp_path):
