@@ -10,6 +10,7 @@ nox.options.sessions = ["lint", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
+BUILT: set[Path] = set()
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
@@ -36,21 +37,24 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
 
 
-def build_models(session: nox.Session) -> str:
-    """The folder of the models that the edge tests play, built in an environment of its own with TensorFlow."""
-    folder = Path(session.create_tmp()).resolve()
-    python = folder / "exporter" / "bin" / "python"
+def build_models(session: nox.Session) -> Path:
+    """The folder of the models that the edge tests play, built once, in an environment of its own with TensorFlow."""
+    folder = Path(".nox/edge-models").resolve()
+    if folder in BUILT:
+        return folder
+    BUILT.add(folder)
+    python = folder / "environment" / "bin" / "python"
     if not python.exists():
-        session.run("python", "-m", "venv", str(folder / "exporter"))
+        session.run("python", "-m", "venv", str(python.parents[1]))
     session.run(str(python), "-m", "pip", "install", "--quiet", ".[tensorflow]", external=True)
     environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    session.run(str(python), "-P", "tests/build_models.py", str(folder / "models"), env=environment, external=True)
-    return str(folder / "models")
+    session.run(str(python), "-P", "tests/build_models.py", str(folder), env=environment, external=True)
+    return folder
 
 
 def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
-    environment = {"KERASMUSIC_TEST_MODELS": build_models(session)}
+    environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = ("generator", "golden", "controls", "codec", "notes", "midi", "files")
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -75,8 +79,8 @@ def tests_pi(session: nox.Session) -> None:
     scripts = Path("../shared/pi").resolve()
     if not scripts.is_dir():
         session.skip("the scripts that emulate a Pi are not here")
-    models = Path(build_models(session))
-    folder = models.parent / "pi"
+    models = build_models(session)
+    folder = models / "pi"
     if not (folder / "root").exists():
         session.run("bash", str(scripts / "arm64_root.sh"), str(folder / "root"), external=True)
         session.run("bash", str(scripts / "qemu_user.sh"), str(folder / "qemu"), external=True)

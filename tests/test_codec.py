@@ -151,3 +151,11 @@ def test_a_performance_is_the_same_once_it_has_been_encoded(notes):
     fields = CODEC.encode(notes.from_first())
     np.testing.assert_array_equal(CODEC.encode(CODEC.decode(fields)), fields)
     assert len(fields) == len(notes)
+
+
+def test_velocities_are_those_of_midi_however_fine_the_table():
+    # The lower of the two middles of 0 to 3, 4 to 7 and so on.
+    assert CODEC.velocities.tolist() == list(range(1, 129, 4))
+    # Of velocity 0 MIDI makes a release.
+    finest = NoteCodec(velocity_edges=tuple(range(129)))
+    assert finest.velocities.tolist() == [1, *range(1, 128)]

@@ -49,7 +49,7 @@ def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp
     left = {path.name for path in (tmp_path / "first").iterdir()}
     assert {"model.keras", "model.tflite", "history.csv", "loss.png", "sample.mid", "sample.png"} <= left
     assert "left" in out
-    assert midi.read(tmp_path / "first" / "sample.mid").seconds > 1
+    assert len(midi.read(tmp_path / "first" / "sample.mid")) > 10
     code, out, _ = run(capsys, "evaluate", "first/model.tflite", "--data", midi_folder, "--pieces", 1)
     assert code == 0
     assert "pitch" in out

@@ -122,3 +122,11 @@ def test_a_damaged_member_of_a_zip_is_skipped_with_a_reason(performances, tmp_pa
     corpus = open_corpus(path, cache=tmp_path / "cache")
     assert list(corpus.skipped) == [performances[0][0]]
     assert len(corpus.names) == 2
+
+
+def test_a_corpus_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(midi_zip, tmp_path):
+    place = tmp_path / open_corpus(midi_zip, cache=tmp_path / "first").path.name
+    place.write_text("in the way")
+    with pytest.raises(OSError, match=place.name):
+        open_corpus(midi_zip, cache=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"first", place.name}

@@ -5,6 +5,7 @@ import pytest
 
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.controls import parse_key
+from kerasmusic.edge.generator import DENSEST
 from kerasmusic.edge.model_file import FORMAT, read_model_bytes, read_record, with_record
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
@@ -47,6 +48,20 @@ def test_take_ends_with_the_notes_or_the_seconds(small):
     notes = Generator(small, seed=1).take(seconds=5)
     assert notes.start[-1] < 5
     assert len(Generator(small, seed=1).take(3, seconds=5000)) == 3
+
+
+def test_a_model_whose_time_stands_still_is_stopped(exported):
+    step = TFLiteStep(exported["tutorial"][1])
+    run, generator = step.run, Generator(step, seed=0)
+
+    def stand_still():
+        run()
+        step.note[0, 0] = 0
+
+    step.run = stand_still
+    notes = generator.take(seconds=2)
+    assert len(notes) == 2 * DENSEST
+    assert notes.start.max() == 0
 
 
 def test_it_stays_in_key_and_range(small):

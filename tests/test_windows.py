@@ -145,3 +145,11 @@ def test_transposition_leaves_the_note_before_a_window_a_midi_pitch(tmp_path):
     before = windows(corpus, length=1, batch_size=500)[0][0][:, 0, 1]
     assert before.min() >= 0
     assert before.max() <= 127
+
+
+def test_batches_one_after_another_share_no_run_of_windows(tmp_path):
+    data = windows(two_short_pieces(tmp_path), length=4, batch_size=2000, transposition=0)
+    one, two = (data[index][0][:, 1, 1] for index in (0, 1))
+    for lag in range(20):
+        # An eighth agree by chance; a fifth is ten standard deviations more.
+        assert np.mean(one[lag:] == two[: len(two) - lag]) < 0.2

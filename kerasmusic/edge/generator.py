@@ -24,6 +24,8 @@ BLOCK = 1024
 # times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
 # durations soon stops being music.
 MIN_P = {"pitch": 0.02}
+# Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
+DENSEST = 100
 
 
 class Generator:
@@ -105,6 +107,8 @@ class Generator:
     def take(self, notes: int | None = None, *, seconds: float | None = None) -> Notes:
         """The next notes: a number of them, or as many as begin within so many seconds, or what ends first.
 
+        A model whose time stands still, all notes at once, is stopped after `DENSEST` notes for each second.
+
         Raises:
             ArgumentError: neither is given, or one is negative.
         """
@@ -112,11 +116,12 @@ class Generator:
             raise ArgumentError("say how many notes, or how many seconds")
         if min(notes or 0, seconds or 0) < 0:
             raise ArgumentError(f"{notes if seconds is None else seconds}: cannot make less than nothing")
-        coming: Iterator[Note] = itertools.islice(self, notes)
-        if seconds is not None:
-            until = self._tick / TICKS_A_SECOND + seconds
-            coming = itertools.takewhile(lambda note: note.start < until, coming)
-        return Notes.from_iterable(coming)
+        if seconds is None:
+            return Notes.from_iterable(itertools.islice(self, notes))
+        most = math.ceil(DENSEST * seconds)
+        until = self._tick / TICKS_A_SECOND + seconds
+        coming = itertools.islice(self, most if notes is None else min(notes, most))
+        return Notes.from_iterable(itertools.takewhile(lambda note: note.start < until, coming))
 
     def prime(self, notes: Notes) -> None:
         """Lets the model hear notes, as if it had played them; the next note carries on from there.
