@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,12 +55,11 @@ class Notes:
     velocity: NDArray[np.int32]
 
     def __init__(self, start: ArrayLike, pitch: ArrayLike, duration: ArrayLike, velocity: ArrayLike) -> None:
-        columns: dict[str, NDArray[Any]] = {
-            "start": np.asarray(start, np.float64),
-            "pitch": np.asarray(pitch, np.float64),
-            "duration": np.asarray(duration, np.float64),
-            "velocity": np.asarray(velocity, np.float64),
-        }
+        given = {"start": start, "pitch": pitch, "duration": duration, "velocity": velocity}
+        try:
+            columns = {name: np.asarray(column, np.float64) for name, column in given.items()}
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ArgumentError(f"the columns of notes must be numbers ({error})") from None
         shapes = {name: column.shape for name, column in columns.items()}
         if len(set(shapes.values())) != 1 or columns["start"].ndim != 1:
             raise ArgumentError(f"the columns of notes must be of one length, not {shapes}")
@@ -74,9 +73,9 @@ class Notes:
                 raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not within {low} to {high}")
         order = np.lexsort((columns["pitch"], columns["start"]))
         for name, column in columns.items():
-            column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
-            column.setflags(write=False)
-            object.__setattr__(self, name, column)
+            sorted_column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
+            sorted_column.setflags(write=False)
+            object.__setattr__(self, name, sorted_column)
 
     @classmethod
     def from_iterable(cls, notes: Iterator[Note] | list[Note]) -> Notes:

@@ -92,10 +92,11 @@ def _files_of_folder(root: Path) -> dict[str, str]:
     for folder, _, files in os.walk(root):
         for file in files:
             path = os.path.join(folder, file)
-            wanted = file.lower().endswith((*SUFFIXES, ".csv")) and not file.startswith(".")
+            name = os.path.relpath(path, root).replace(os.sep, "/")
+            wanted = file.lower().endswith((*SUFFIXES, ".csv")) and not _is_hidden(name)
             if wanted and os.path.isfile(path):  # a link may lead nowhere
                 status = os.stat(path)
-                found[os.path.relpath(path, root).replace(os.sep, "/")] = f"{status.st_size}-{status.st_mtime_ns}"
+                found[name] = f"{status.st_size}-{status.st_mtime_ns}"
     return found
 
 
@@ -104,8 +105,21 @@ def _files_of_zip(root: Path) -> dict[str, str]:
         return {
             member.filename: f"{member.file_size}-{member.CRC:08x}"
             for member in archive.infolist()
-            if not member.is_dir() and "__MACOSX" not in member.filename
+            if not member.is_dir() and not _is_hidden(member.filename)
         }
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is hidden, or of the kind that macOS packs beside every file of a zip."""
+    path = PurePosixPath(name)
+    return path.name.startswith(".") or "__MACOSX" in path.parts
+
+
+def _rows(root: Path, table: str, data: bytes) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"))))
+    except csv.Error as error:
+        raise CorpusError(f"{root}: its table {table} cannot be read ({error})") from None
 
 
 def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
@@ -113,11 +127,11 @@ def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
     for table, data in read_members(root, tables):
         if isinstance(data, str):
             raise CorpusError(f"{root}: its table {data}")
-        rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace")))
-        if {"midi_filename", "split"} <= set(rows.fieldnames or ()):
+        rows = _rows(root, table, data)
+        if rows and {"midi_filename", "split"} <= rows[0].keys():
             folder = PurePosixPath(table).parent
             for row in rows:
-                if row["split"] in SPLITS:
+                if row["split"] in SPLITS and row["midi_filename"]:
                     official[str(folder / row["midi_filename"])] = row["split"]
     return official
 

@@ -64,6 +64,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
+        if self.seed < 0:
+            raise ArgumentError(f"{self.seed}: a seed is a whole number from 0 on")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ LOWEST_KEY, HIGHEST_KEY = 21, 108
 class Windows(keras.utils.PyDataset):
     """Random windows of a corpus; the i-th batch depends on the seed and on i alone.
 
-    Every note of the split is as likely to be in a window as any other. A window holds the note before it (the codec's
+    Every window that fits into a piece is as likely as any other. A window holds the note before it (the codec's
     start note at the beginning of a piece) and `length` notes; it never crosses a piece's border, and where a piece
     ends first the rest is filled with -1.
 
@@ -82,14 +82,14 @@ class Windows(keras.utils.PyDataset):
         begin = self.starts[piece] + choice - self.choices[piece]
         index = begin[:, None] + np.arange(-1, self.length)
         window = self.fields[np.minimum(index, len(self.fields) - 1)].astype(np.int32)
-        within = index < self.ends[piece, None]
+        within = (index >= self.starts[piece, None]) & (index < self.ends[piece, None])
         window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
-        window[:, 0][begin == self.starts[piece]] = self.start_note
         window[~within] = -1
+        window[:, 0][begin == self.starts[piece]] = self.start_note
         return window
 
     def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:
         shift = random.integers(-self.transposition, self.transposition + 1, size=len(pitch))
-        lowest = np.where(within, pitch, HIGHEST_KEY)[:, 1:].min(axis=1)
-        highest = np.where(within, pitch, LOWEST_KEY)[:, 1:].max(axis=1)
+        lowest = np.where(within, pitch, HIGHEST_KEY).min(axis=1)
+        highest = np.where(within, pitch, LOWEST_KEY).max(axis=1)
         return np.clip(shift, np.minimum(LOWEST_KEY - lowest, 0), np.maximum(HIGHEST_KEY - highest, 0)).astype(np.int32)

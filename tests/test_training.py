@@ -93,6 +93,7 @@ def test_a_folder_without_a_run_cannot_be_resumed(corpus, tmp_path):
         ({"epochs": -1}, "-1: epochs"),
         ({"minutes": float("nan")}, "nan: minutes"),
         ({"minutes": 1, "batch_size": 0}, "0: batch size"),
+        ({"minutes": 1, "seed": -1}, "-1: a seed"),
         ({"minutes": 1, "learning_rate": -0.1}, "-0.1: learning rate"),
     ],
 )
