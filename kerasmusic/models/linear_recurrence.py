@@ -23,7 +23,8 @@ def linear_recurrence(decay: KerasTensor, update: KerasTensor, initial: KerasTen
     Returns:
         float `[batch, T, ...]`, the states after each step.
 
-    >>> linear_recurrence(ops.ones((1, 3, 1)), ops.ones((1, 3, 1)), ops.zeros((1, 1)))[0, :, 0].tolist()
+    >>> states = linear_recurrence(ops.ones((1, 3, 1)), ops.ones((1, 3, 1)), ops.zeros((1, 1)))
+    >>> ops.convert_to_numpy(states)[0, :, 0].tolist()
     [1.0, 2.0, 3.0]
     """
     length, shape = decay.shape[1], tuple(decay.shape[2:])

@@ -12,7 +12,7 @@ take: Callable[..., KerasTensor] = ops.take
 def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
     """The rows of a table `[n, ...]` at int32 indices of any shape, each from 0 to n - 1: `[*index.shape, ...]`.
 
-    >>> rows(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1])).tolist()
+    >>> ops.convert_to_numpy(rows(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1]))).tolist()
     [[3.0, 4.0]]
     """
     return take(table, index, axis=0)
