@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 from keras.export import ExportArchive
-from kerasmusic.export.operators import check_operators, operators
+from kerasmusic.export.operators import Operator, check_operators, operators
 
 import kerasmusic
 from kerasmusic.edge.golden import golden_passage
@@ -29,11 +29,12 @@ def export(model_path: str | os.PathLike[str], output: str | os.PathLike[str], p
     """Writes the `.tflite` file of a `.keras` file; see `kerasmusic.export.export_tflite`."""
     model = load_model(model_path)
     flatbuffer = convert(model, precision)
-    check_operators(operators(flatbuffer))
+    found = operators(flatbuffer)
+    check_operators(found)
     weights = BYTES_A_WEIGHT[precision] * sum(variable.shape.num_elements() for variable in _matrices(model))
     if len(flatbuffer) < weights:
         raise KerasMusicError(f"the exported graph has {len(flatbuffer)} bytes, fewer than its weights' {weights}")
-    record = record_of(model, flatbuffer, precision)
+    record = record_of(model, found, precision)
     with written_beside(output) as temporary:
         temporary.write_bytes(with_record(flatbuffer, record))
         golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
@@ -79,7 +80,7 @@ def convert(model: NoteModel, precision: str = "float32") -> bytes:
     return flatbuffer
 
 
-def record_of(model: NoteModel, flatbuffer: bytes, precision: str) -> dict[str, Any]:
+def record_of(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:
     """What `kerasmusic.json` says of a model."""
     return {
         "kerasmusic": kerasmusic.__version__,
@@ -90,5 +91,5 @@ def record_of(model: NoteModel, flatbuffer: bytes, precision: str) -> dict[str, 
         "codec": model.codec.to_json(),
         "training": model.record,
         "licence": model.record.get("licence", "not recorded"),
-        "operators": [list(operator) for operator in operators(flatbuffer)],
+        "operators": [list(operator) for operator in found],
     }

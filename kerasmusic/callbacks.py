@@ -136,7 +136,7 @@ class Validation(keras.callbacks.Callback):
         logs.update({f"val_{name}": results[name] for name in LOSSES})
 
     def on_train_end(self, logs: Any = None) -> None:
-        if not self.best_path.exists():
+        if self.windows is None or not self.best_path.exists():
             save_model(self.model, self.best_path)
 
 

@@ -110,7 +110,7 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
             )
         )
     batch_size = settings.batch_size or model.batch_size
-    notes_a_step = batch_size * (model.window if model.window > 32 else 1)
+    notes_a_step = batch_size * model.labels_a_window
     windows = Windows(
         corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
         first_batch=progress["steps"], transposition=settings.transposition,

@@ -28,6 +28,8 @@ class NoteModel(keras.Model):
 
     #: Notes in a training window.
     window: ClassVar[int] = 256
+    #: Notes of a window that training has a loss for.
+    labels_a_window: ClassVar[int] = 256
     #: Windows in a batch.
     batch_size: ClassVar[int] = 8
     #: The highest learning rate of its training.
