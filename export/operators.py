@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from kerasmusic.edge.model_file import SIGNATURE
+from kerasmusic.edge.step import INPUTS, OUTPUTS
 from kerasmusic.errors import KerasMusicError
 
 # What a step must not hold: anything outside the builtin operators, control flow, variables, randomness of its own.
@@ -17,6 +19,7 @@ FORBIDDEN = {
     "VAR_HANDLE": "a step keeps no variables",
     "READ_VARIABLE": "a step keeps no variables",
     "ASSIGN_VARIABLE": "a step keeps no variables",
+    "HASHTABLE": "a step keeps no variables",
     "RANDOM_UNIFORM": "randomness is passed in",
     "RANDOM_STANDARD_NORMAL": "randomness is passed in",
     "MULTINOMIAL": "randomness is passed in",
@@ -50,12 +53,36 @@ def operators(flatbuffer: bytes) -> list[Operator]:
     )  # fmt: skip
 
 
-def check_operators(found: list[Operator]) -> None:
-    """Refuses operators that a step must not hold.
+def check_graph(flatbuffer: bytes, *, weights: int) -> None:
+    """Refuses a graph that is not a step: what goes wrong in conversion goes wrong without a word.
+
+    Args:
+        flatbuffer: the graph.
+        weights: how many bytes the model's weights take.
 
     Raises:
-        KerasMusicError: there is one, with the reason.
+        KerasMusicError: with the reason.
     """
+    if len(flatbuffer) < weights:
+        raise KerasMusicError(
+            f"the exported graph has {len(flatbuffer):,} bytes, fewer than its weights' {weights:,}: they were lost"
+        )
+    check_operators(operators(flatbuffer))
+    check_signature(flatbuffer)
+
+
+def check_operators(found: list[Operator]) -> None:
+    """Refuses operators that a step must not hold."""
     for operator in found:
         if operator.name in FORBIDDEN:
             raise KerasMusicError(f"the exported graph holds {operator.name}: {FORBIDDEN[operator.name]}")
+
+
+def check_signature(flatbuffer: bytes) -> None:
+    """Refuses a graph without the one signature that a step has."""
+    import tensorflow as tf
+
+    signatures = tf.lite.Interpreter(model_content=flatbuffer).get_signature_list()
+    found = signatures.get(SIGNATURE, {"inputs": [], "outputs": []})
+    if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
+        raise KerasMusicError(f"the exported graph has the signatures {signatures}, not {INPUTS} to {OUTPUTS}")

@@ -2,55 +2,84 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
-from kerasmusic.export.operators import Operator, check_operators, operators
+from kerasmusic.export.measurement import measure
+from kerasmusic.export.operators import Operator, check_graph, operators
+from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
+from kerasmusic.export.runtimes import oldest_runtime
+from tensorflow.lite.python.convert import mlir_quantize
 
 import kerasmusic
+from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
-from kerasmusic.edge.step import INPUTS, OUTPUTS, TFLiteStep
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.edge.step import INPUTS, TFLiteStep
 from kerasmusic.files import written_beside
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.loading import load_model
+from kerasmusic.scoring import KerasScorer
 
 # TensorFlow's own interpreter, which is here whatever else is.
 INTERPRETER = "tensorflow.lite.python.interpreter"
-BYTES_A_WEIGHT = {"float32": 4, "float16": 2, "int8": 1}
+BYTES_A_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
 
-def export(model_path: str | os.PathLike[str], output: str | os.PathLike[str], precision: str = "float32") -> None:
-    """Writes the `.tflite` file of a `.keras` file; see `kerasmusic.export.export_tflite`."""
+def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None) -> list[Exported]:
+    """Writes the `.tflite` files of a `.keras` file; see `process.export_precisions`.
+
+    All are made and proved before the first takes its place.
+    """
     model = load_model(model_path)
-    flatbuffer = convert(model, precision)
-    found = operators(flatbuffer)
-    check_operators(found)
-    weights = BYTES_A_WEIGHT[precision] * sum(variable.shape.num_elements() for variable in _matrices(model))
-    if len(flatbuffer) < weights:
-        raise KerasMusicError(f"the exported graph has {len(flatbuffer)} bytes, fewer than its weights' {weights}")
-    record = record_of(model, found, precision)
-    with written_beside(output) as temporary:
-        temporary.write_bytes(with_record(flatbuffer, record))
-        golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
-        temporary.write_bytes(with_record(flatbuffer, {**record, "golden": golden}))
+    expected = list(KerasScorer(model).score_fields(excerpts.validation)) if excerpts else []
+    reports = []
+    with saved_step(model) as folder, ExitStack() as files:
+        for precision, output in outputs.items():
+            flatbuffer = convert(folder, precision, model, excerpts)
+            check_graph(flatbuffer, weights=BYTES_A_WEIGHT[precision] * number_of_weights(model))
+            found = operators(flatbuffer)
+            record = record_of(model, found, precision)
+            temporary = files.enter_context(written_beside(output))
+            temporary.write_bytes(with_record(flatbuffer, record))
+            golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
+            temporary.write_bytes(with_record(flatbuffer, {**record, "golden": golden}))
+            measured = measure(temporary, excerpts.validation if excerpts else [], expected)
+            reports.append(
+                Exported(
+                    precision=precision,
+                    path=Path(output),
+                    bytes=temporary.stat().st_size,
+                    operators=[tuple(operator) for operator in found],
+                    runtime=record["runtime"],
+                    **measured,
+                )
+            )
+    return reports
 
 
-def _matrices(model: NoteModel) -> list[Any]:
-    return [variable.value for variable in model.trainable_variables if len(variable.shape) > 1]
+def number_of_weights(model: NoteModel) -> int:
+    """Of the matrices and tables, which are all that a precision is about."""
+    return sum(variable.value.shape.num_elements() for variable in model.trainable_variables if variable.ndim > 1)
 
 
-def convert(model: NoteModel, precision: str = "float32") -> bytes:
-    """The flatbuffer of a model's step, with the one signature "step".
+@contextmanager
+def saved_step(model: NoteModel) -> Iterator[str]:
+    """A folder with a SavedModel of a model's step, of the one signature "step".
 
     Keras's `ExportArchive` is the way that keeps the weights and the names; others lose one or both without a word.
     """
     lookup.take = tf.gather
+    lookup.take_along_axis = functools.partial(tf.gather, batch_dims=1)
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]
@@ -62,22 +91,51 @@ def convert(model: NoteModel, precision: str = "float32") -> bytes:
     archive = ExportArchive()
     archive.track(step)
     archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        # One scale a matrix, not one a channel: the same error here, and older runtimes read it.
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-        flatbuffer = converter.convert()
-    interpreter = tf.lite.Interpreter(model_content=flatbuffer)
-    signature = interpreter.get_signature_list().get(SIGNATURE, {"inputs": [], "outputs": []})
-    if set(signature["inputs"]) != set(INPUTS) or set(signature["outputs"]) != set(OUTPUTS):
-        raise KerasMusicError(f"the exported graph has the signature {signature}, not {INPUTS} to {OUTPUTS}")
-    return flatbuffer
+        yield folder
+
+
+def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:
+    """The flatbuffer of a saved step in a precision."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    # One scale a matrix, not one a channel: the same error here, and older runtimes read it.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision != CALIBRATED:
+        return converter.convert()
+    assert excerpts is not None
+    converter.representative_dataset = functools.partial(played_inputs, folder, model, excerpts)
+    converter._experimental_calibrate_only = True
+    # Matrices alone: a probability or a time in 256 steps would be worth nothing.
+    others = {operator.name for operator in operators(convert(folder, "float32", model))} - {"FULLY_CONNECTED"}
+    return mlir_quantize(
+        converter.convert(),
+        disable_per_channel_for_dense_layers=True,
+        input_data_type=tf.float32,
+        output_data_type=tf.float32,
+        denylisted_ops=sorted(others),
+    )
+
+
+def played_inputs(folder: str, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The step's inputs while it hears the excerpts for calibration, as TFLite's converter takes them."""
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
+        path = Path(place) / "float32.tflite"
+        path.write_bytes(with_record(convert(folder, "float32", model), record_of(model, [], "float32")))
+        step = TFLiteStep(path, interpreter=INTERPRETER)
+        generator = Generator(step, seed=0)
+        for fields in excerpts.calibration:
+            generator.reset()
+            for note in fields:
+                step.given[:] = note
+                yield SIGNATURE, {name: np.array(getattr(step, name)) for name in INPUTS}
+                step.run()
+                step.previous[:] = note
 
 
 def record_of(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:
@@ -91,5 +149,6 @@ def record_of(model: NoteModel, found: list[Operator], precision: str) -> dict[s
         "codec": model.codec.to_json(),
         "training": model.record,
         "licence": model.record.get("licence", "not recorded"),
+        "runtime": oldest_runtime(found) if found else "",
         "operators": [list(operator) for operator in found],
     }

@@ -15,6 +15,7 @@ from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageErro
 if TYPE_CHECKING:
     from kerasmusic.corpus import Corpus
     from kerasmusic.edge import Generator
+    from kerasmusic.export import Excerpts, Exported
     from kerasmusic.notes import Notes
 
 SAMPLE_SECONDS = 60.0
@@ -126,13 +127,20 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command(
         commands, "export", _export, "export a trained model for other devices",
-        "kerasmusic export --tflite runs/mine -o model.tflite",
+        "kerasmusic export --tflite runs/mine --precision int8 -o model.tflite",
     )  # fmt: skip
     added.add_argument("--tflite", metavar="RUN", required=True, help="the run's folder or .keras file to export")
     added.add_argument(
-        "--precision", default="float32", help="of the weights: float32, float16 or int8 (default: float32)"
-    )
+        "--precision", default="float32",
+        help="of the weights: float32, float16, int8, int8-full, or all of them with a table of what each costs "
+        "(default: float32)",
+    )  # fmt: skip
     added.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: beside the model)")
+    added.add_argument(
+        "--data", metavar="PATH",
+        help="real music to measure on, and to calibrate int8-full on (default: what the run was trained on)",
+    )  # fmt: skip
+    _add_pedal(added)
 
     added = command(
         commands, "verify", _verify, "prove an exported model on this device and runtime, by the notes inside it",
@@ -203,7 +211,8 @@ def _train(options: Any) -> None:
 
     backend = choose_backend(options.backend)
     if options.resume:
-        from kerasmusic.training import Settings, read_start
+        from kerasmusic.runs import read_start
+        from kerasmusic.training import Settings
 
         start, run = read_start(options.resume), Path(options.resume)
         longer = {name: getattr(options, name) for name in ("minutes", "epochs") if getattr(options, name) is not None}
@@ -239,7 +248,7 @@ def _train(options: Any) -> None:
 def _finish_run(run: Path) -> None:
     """What a finished run leaves beside its model: the exported file, a sample of its music, pictures and sound."""
     from kerasmusic import midi
-    from kerasmusic.training import read_history
+    from kerasmusic.runs import read_history
 
     def draw_loss() -> None:
         from kerasmusic import plots
@@ -382,13 +391,78 @@ def _by_field(name: str, text: str) -> float | dict[str, float]:
 
 
 def _export(options: Any) -> None:
+    from kerasmusic.export import PRECISIONS, export_precisions
+
     model = Path(options.tflite)
     model = model / "model.keras" if model.is_dir() else model
     if not model.exists():
         raise KerasMusicError(f"{model}: no such file")
+    precisions = PRECISIONS if options.precision == "all" else (options.precision,)
     output = Path(options.output) if options.output else model.with_suffix(".tflite")
-    _export_file(model, output, options.precision)
-    print(f"{output}: {output.stat().st_size:,} bytes")
+    if output.suffix != ".tflite":
+        raise ArgumentError(f"{output}: the output is a TFLite file; name it .tflite")
+    # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
+    named = options.output and len(precisions) == 1
+    outputs = {
+        precision: output if named or precision == "float32" else output.with_stem(f"{output.stem}-{precision}")
+        for precision in precisions
+    }
+    excerpts = _excerpts(options, model)
+    if excerpts is None and precisions != ("float32",):
+        print("what it costs is not measured: name real music with --data", file=sys.stderr)
+    exported = export_precisions(model, outputs, excerpts=excerpts)
+    if len(exported) == 1:
+        print(f"{exported[0].path}: {exported[0].bytes:,} bytes")
+    else:
+        _print_exported(exported)
+    for each in exported:
+        if each.warning:
+            print(f"warning: {each.warning}", file=sys.stderr)
+
+
+def _excerpts(options: Any, model: Path) -> Excerpts | None:
+    """Of the music that is named, or else of what the run was trained on, where that is still there."""
+    from kerasmusic.codec import NoteCodec
+    from kerasmusic.corpus import open_corpus
+    from kerasmusic.export import Excerpts
+    from kerasmusic.runs import read_keras_config, read_start
+
+    data, pedal = options.data, not options.no_pedal
+    if data is None:
+        if options.precision == "float32" or not (model.parent / "run.json").exists():
+            return None
+        start = read_start(model.parent)
+        data, pedal = start["data"], start["pedal"]
+        if not Path(data).exists():
+            return None
+    _, config = read_keras_config(model)
+    return Excerpts.of(open_corpus(data, codec=NoteCodec.from_json(config["codec"]), pedal=pedal))
+
+
+def _print_exported(exported: Sequence[Exported]) -> None:
+    print(
+        f"{'precision':<10} {'bytes':>11} {'difference':>10} {'nats lost':>9} {'operators':>9} {'TFLite':>6} "
+        f"{'us a step':>9}  file"
+    )
+    for each in exported:
+        difference, lost = (
+            "not known" if value is None else f"{value:.2g}" if index == 0 else f"{value:.4f}"
+            for index, value in enumerate((each.difference, each.nats_lost))
+        )
+        count = sum(count for _, _, count in each.operators)
+        print(
+            f"{each.precision:<10} {each.bytes:>11,} {difference:>10} {lost:>9} {count:>9} {each.runtime:>6} "
+            f"{each.microseconds:>9.1f}  {each.path}"
+        )
+    for each in exported:
+        print(
+            f"{each.precision}: "
+            + ", ".join(f"{name} (version {version}) x {count}" for name, version, count in each.operators)
+        )
+    print(
+        "difference: the largest of a log probability from Keras; nats lost: a note of real music; TFLite: the oldest "
+        f"that reads it; us a step: here, on {exported[0].interpreter}"
+    )
 
 
 def _verify(options: Any) -> int:

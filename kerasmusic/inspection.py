@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError, ModelFileError
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.runs import read_keras_config
 
 FIRST_NOTES = 10
 
@@ -39,6 +38,7 @@ def _describe_tflite(path: Path) -> Iterator[str]:
     yield f"{path}: a model of notes for TFLite, {len(data):,} bytes, {record['precision']}"
     yield f"preset      {record['preset']}, {record['parameters']:,} parameters, a state of {record['state_size']}"
     yield from _describe_record(record["training"], NoteCodec.from_json(record["codec"]))
+    yield f"runtime     TFLite {record.get('runtime', 'unknown')} or newer: ai-edge-litert, tflite-runtime, LiteRT.js"
     operators = record["operators"]
     yield f"operators   {sum(count for _, _, count in operators)} of {len(operators)} kinds: " + ", ".join(
         f"{name} (version {version}) x {count}" for name, version, count in operators
@@ -46,16 +46,10 @@ def _describe_tflite(path: Path) -> Iterator[str]:
 
 
 def _describe_keras(path: Path) -> Iterator[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-        inner = config["config"]
-        codec = NoteCodec.from_json(inner["codec"])
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, ModelFileError):
-        raise ModelFileError(f"{path}: not a model of notes that kerasmusic saved") from None
-    yield f"{path}: a model of notes for Keras, {path.stat().st_size:,} bytes, {config['class_name']}"
-    yield f"preset      {inner['preset']}"
-    yield from _describe_record(inner["record"], codec)
+    name, config = read_keras_config(path)
+    yield f"{path}: a model of notes for Keras, {path.stat().st_size:,} bytes, {name}"
+    yield f"preset      {config['preset']}"
+    yield from _describe_record(config["record"], NoteCodec.from_json(config["codec"]))
 
 
 def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:

@@ -59,7 +59,7 @@ def loss_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """A training's loss by field over its minutes: thin lines for training, marks for validation.
 
     Args:
-        history: the columns of a run's `history.csv`; see `kerasmusic.training.read_history`.
+        history: the columns of a run's `history.csv`; see `kerasmusic.runs.read_history`.
     """
     figure, axes = _figure(8, 4.2)
     minutes = np.asarray(history["minutes"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -153,25 +152,6 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
     elif budget.share < 1.0:
         ended = f"no better validation loss in {settings.patience} validations"
     return Trained(run, ended, budget.steps_done, budget.seconds)
-
-
-def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a run was started with, as JSON values: its `settings`, its `data` and whether the `pedal` was heard.
-
-    Raises:
-        KerasMusicError: the folder holds no run.
-    """
-    try:
-        return json.loads((Path(run) / "run.json").read_text())
-    except (OSError, ValueError):
-        raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
-
-
-def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """The columns of a run's `history.csv`: losses in all and by field, steps and minutes, one row a round."""
-    with open(Path(run) / "history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
 
 def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:

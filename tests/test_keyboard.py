@@ -54,7 +54,7 @@ def test_time_passing_silences_keys_and_nothing_goes_below_silence():
     keyboard = Keyboard(CODEC)
     state = np.zeros((1, SIZE), "float32")
     state[0, 60], state[0, 64] = 30, 80
-    later = ops.convert_to_numpy(keyboard.later(state, np.array([[50]], "int32")))
+    later = ops.convert_to_numpy(keyboard.later(state, np.array([50], "int32")))
     assert later[0, 60] == 0
     assert later[0, 64] == 30
     assert later.min() == 0

@@ -77,6 +77,18 @@ def test_a_step_keeps_nothing(model):
         np.testing.assert_array_equal(first[name], again[name])
 
 
+def test_the_log_probability_of_a_step_is_the_models_own_whatever_steers_it(model):
+    step = StepModel(model)
+    inputs = step.inputs_of_zeros()
+    inputs["given"][:] = [[3, 60, 100, 7]]
+    plain = step.predict_on_batch(inputs)
+    inputs["temperature"][:], inputs["min_p"][:], inputs["uniform"][:] = 0.5, 0.9, 0.7
+    inputs["bias"][:] = np.linspace(-50, 50, model.codec.size)
+    steered = step.predict_on_batch(inputs)
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], steered[name])
+
+
 def test_every_field_it_draws_is_one_the_codec_knows(model):
     step = StepModel(model)
     inputs = step.inputs_of_zeros()

@@ -8,7 +8,7 @@ from kerasmusic.models.sampling import controls_by_field, draw
 
 
 def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
-    """Values and log probabilities for one row of logits and many uniforms."""
+    """Values for one row of logits and many uniforms."""
     uniform = np.asarray(uniform, "float32").reshape(-1, 1)
     logits = np.tile(np.asarray(logits, "float32"), (len(uniform), 1))
     column = np.ones_like(uniform)
@@ -17,48 +17,60 @@ def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
         uniform=uniform,
         temperature=temperature * column,
         min_p=min_p * column,
-        biases=[np.zeros_like(logits) if bias is None else np.tile(np.asarray(bias, "float32"), (len(uniform), 1))],
+        bias=np.zeros_like(logits) if bias is None else np.tile(np.asarray(bias, "float32"), (len(uniform), 1)),
+        sizes=[logits.shape[1]],
     )
-    value, log_prob = draw(logits, controls)
-    return ops.convert_to_numpy(value)[:, 0], ops.convert_to_numpy(log_prob)[:, 0]
+    return ops.convert_to_numpy(draw(logits, controls))
 
 
 def test_it_draws_each_value_as_often_as_its_probability_says():
     probabilities = np.array([0.1, 0.0, 0.6, 0.3])
-    values, log_prob = drawn(np.log(np.maximum(probabilities, 1e-30)), (np.arange(1000) + 0.5) / 1000)
+    values = drawn(np.log(np.maximum(probabilities, 1e-30)), (np.arange(1000) + 0.5) / 1000)
     np.testing.assert_allclose(np.bincount(values, minlength=4) / 1000, probabilities, atol=2e-3)
-    np.testing.assert_allclose(np.exp(log_prob), probabilities[values], rtol=1e-4)
 
 
 def test_a_temperature_of_zero_takes_the_likeliest_whatever_the_randomness():
     logits = np.random.default_rng(0).normal(size=50)
     logits[17] = logits.max() + 1e-4
-    values, _ = drawn(logits, np.linspace(0, 1 - 2**-24, 100), temperature=0.0)
+    values = drawn(logits, np.linspace(0, 1 - 2**-24, 100), temperature=0.0)
     assert set(values.tolist()) == {17}
 
 
 def test_heat_flattens_and_cold_sharpens():
     uniform = (np.arange(1000) + 0.5) / 1000
-    shares = [np.mean(drawn([0.0, 1.0], uniform, temperature=heat)[0]) for heat in (0.25, 1.0, 4.0)]
+    shares = [np.mean(drawn([0.0, 1.0], uniform, temperature=heat)) for heat in (0.25, 1.0, 4.0)]
     odds = [1 / (1 + np.exp(-1 / heat)) for heat in (0.25, 1.0, 4.0)]
     np.testing.assert_allclose(shares, odds, atol=2e-3)
 
 
 def test_min_p_rules_out_the_unlikely_even_when_hot():
-    values, _ = drawn(np.log([0.5, 0.4, 0.09, 0.01]), np.linspace(0, 0.9999, 500), min_p=0.2, temperature=5.0)
+    values = drawn(np.log([0.5, 0.4, 0.09, 0.01]), np.linspace(0, 0.9999, 500), min_p=0.2, temperature=5.0)
     assert set(values.tolist()) == {0, 1}
 
 
-def test_a_bias_steers_the_draw_but_not_the_log_probability():
-    values, log_prob = drawn([0.0, 0.0, 0.0], np.linspace(0, 0.9999, 50), bias=[-1e4, 0.0, -1e4])
+def test_a_bias_steers_the_draw():
+    values = drawn([0.0, 0.0, 0.0], np.linspace(0, 1 - 2**-24, 50), bias=[-1e4, 0.0, -1e4])
     assert set(values.tolist()) == {1}
-    np.testing.assert_allclose(log_prob, np.log(1 / 3), rtol=1e-5)
 
 
-def test_a_given_value_is_taken_and_scored():
-    values, log_prob = drawn(np.log([0.25, 0.75]), [0.0, 0.99], given=0)
-    assert values.tolist() == [0, 0]
-    np.testing.assert_allclose(np.exp(log_prob), 0.25, rtol=1e-5)
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_a_given_value_is_taken_even_where_it_was_ruled_out(taken):
+    values = drawn(np.log([1e-6, 0.25, 0.75]), [0.0, 0.5, 1 - 2**-24], given=taken, min_p=0.5, temperature=0.0)
+    assert values.tolist() == [taken] * 3
+
+
+def test_the_controls_of_fields_are_told_apart():
+    first, second = controls_by_field(
+        given=np.array([[-1, 7]], "int32"),
+        uniform=np.array([[0.25, 0.5]], "float32"),
+        temperature=np.array([[0.5, 2.0]], "float32"),
+        min_p=np.array([[1.0, np.exp(-1.0)]], "float32"),
+        bias=np.arange(5, dtype="float32")[None],
+        sizes=[3, 2],
+    )
+    as_lists = [[np.ravel(ops.convert_to_numpy(part)).tolist() for part in control] for control in (first, second)]
+    assert as_lists[0] == [[-1], [0, 1, 2], [pytest.approx(0.25, rel=1e-4)], [0], [0.5]]
+    assert as_lists[1] == [[7], [3, 4], [-1], [pytest.approx(-1)], [2]]
 
 
 @settings(deadline=None, max_examples=100)
@@ -69,7 +81,7 @@ def test_a_given_value_is_taken_and_scored():
     st.sampled_from([0.0, 0.05, 1.0]),
 )
 def test_no_randomness_draws_what_is_not_there_or_was_ruled_out(logits, uniform, temperature, min_p):
-    (value,), _ = drawn(logits, [uniform], temperature=temperature, min_p=min_p)
+    (value,) = drawn(logits, [uniform], temperature=temperature, min_p=min_p)
     assert 0 <= value < len(logits)
     likeliest = np.max(np.asarray(logits, "float32"))
     assert logits[value] >= likeliest + (np.log(min_p) if min_p else -np.inf) - 1e-4

@@ -10,8 +10,9 @@ from kerasmusic.callbacks import Budget, rate_at
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.evaluation import evaluate
 from kerasmusic.models.loading import load_model
+from kerasmusic.runs import read_history, read_start
 from kerasmusic.scoring import open_scorer
-from kerasmusic.training import Settings, read_history, read_start, train
+from kerasmusic.training import Settings, train
 
 
 @pytest.fixture(scope="module")

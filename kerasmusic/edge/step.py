@@ -70,8 +70,8 @@ class TFLiteStep:
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelFileError(
-                f"{path}: {self.runtime} cannot read it ({reason}); it needs "
-                f"{self.record.get('runtime', 'a newer TFLite runtime')}"
+                f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {self.record.get('runtime', '')} "
+                "or newer; run: pip install --upgrade ai-edge-litert"
             ) from None
         self._check_signature(inputs, outputs, str(path))
 

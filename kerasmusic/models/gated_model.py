@@ -13,26 +13,34 @@ from kerasmusic.codec import FIELDS
 from kerasmusic.models.keyboard import SIZE as KEYBOARD_SIZE
 from kerasmusic.models.keyboard import Keyboard
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.lookup import rows
+from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
 
 
-def rms_normalize(x: KerasTensor) -> KerasTensor:
-    """Scales the last axis to a root mean square of 1 (Zhang and Sennrich, 2019), without weights of its own."""
-    return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + EPSILON)
+@keras.saving.register_keras_serializable("kerasmusic")
+class NormalizedDense(layers.Dense):
+    """A dense layer of its input scaled to a root mean square of 1 (Zhang and Sennrich, 2019).
+
+    It scales to a length of 1, which a device has as one operator; the rest, the square root of the width, is
+    multiplied into the kernel, where an exported graph has it for nothing.
+    """
+
+    def call(self, inputs: KerasTensor, training: Any = None) -> KerasTensor:
+        unit = inputs * ops.rsqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True) + EPSILON)
+        outputs = ops.matmul(unit, self.kernel * math.sqrt(inputs.shape[-1]))
+        return ops.add(outputs, self.bias) if self.use_bias else outputs
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class RecurrentBlock(layers.Layer):
-    """A residual block of a gated linear recurrence and a perceptron, side by side.
+    """A residual block: a gated linear recurrence, and a perceptron that sees the input and the recurrence's state.
 
-    One matrix makes from the normalised input x a decay a, a candidate c, an output gate g and the perceptron's hidden
-    layer m; the recurrence is h = a * h + (1 - a) * c; a second matrix takes (h * g, relu(m)) back to x's width. As in
-    minGRU (Feng et al., 2024) the gates see only x, so that a whole sequence is one scan; running perceptron and
-    recurrence side by side (Wang and Komatsuzaki, 2021) makes it two matrices where a stack would need four.
+    From the normalised input x comes a decay a, a candidate c and a part of the perceptron's hidden layer m; the
+    recurrence is h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al.,
+    2024) the gate sees only x, so that a whole sequence is one scan.
 
     Args:
         width: of the input, the output and the recurrence's state.
@@ -42,12 +50,14 @@ class RecurrentBlock(layers.Layer):
     def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden = width, hidden
-        self.project = layers.Dense(3 * width + hidden, bias_initializer=self._initial_bias, name="project")
+        self.project = NormalizedDense(2 * width + hidden, bias_initializer=self._initial_bias, name="project")
+        self.state_to_hidden = layers.Dense(hidden, use_bias=False, name="state_to_hidden")
         self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
 
     def build(self, input_shape: Any) -> None:
         self.project.build((None, self.width))
-        self.output_dense.build((None, self.width + self.hidden))
+        self.state_to_hidden.build((None, self.width))
+        self.output_dense.build((None, self.hidden))
         super().build(input_shape)
 
     def _initial_bias(self, shape: Any, dtype: Any = None) -> KerasTensor:
@@ -57,24 +67,23 @@ class RecurrentBlock(layers.Layer):
         return ops.cast(ops.concatenate([ops.log(notes - 1.0), rest]), dtype or "float32")
 
     def _project(self, x: KerasTensor) -> tuple[KerasTensor, ...]:
-        gates, candidate, hidden = ops.split(self.project(rms_normalize(x)), [2 * self.width, 3 * self.width], axis=-1)
-        decay, gate = ops.split(ops.sigmoid(gates), 2, axis=-1)
-        return decay, gate, candidate, hidden
+        decay, candidate, hidden = ops.split(self.project(x), [self.width, 2 * self.width], axis=-1)
+        return ops.sigmoid(decay), candidate, hidden
 
-    def _combine(self, x: KerasTensor, state: KerasTensor, gate: KerasTensor, hidden: KerasTensor) -> KerasTensor:
-        return x + self.output_dense(ops.concatenate([state * gate, ops.relu(hidden)], axis=-1))
+    def _combine(self, x: KerasTensor, state: KerasTensor, hidden: KerasTensor) -> KerasTensor:
+        return x + self.output_dense(ops.relu(hidden + self.state_to_hidden(state)))
 
     def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """One note: x and state float `[batch, width]` to the output and the new state, of the same shape."""
-        decay, gate, candidate, hidden = self._project(x)
+        decay, candidate, hidden = self._project(x)
         state = candidate + decay * (state - candidate)
-        return self._combine(x, state, gate, hidden), state
+        return self._combine(x, state, hidden), state
 
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """A sequence: x float `[batch, T, width]`, state `[batch, width]` to the outputs and the last state."""
-        decay, gate, candidate, hidden = self._project(x)
+        decay, candidate, hidden = self._project(x)
         states = linear_recurrence(decay, (1.0 - decay) * candidate, state)
-        return self._combine(x, states, gate, hidden), states[:, -1]
+        return self._combine(x, states, hidden), states[:, -1]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width, "hidden": self.hidden}
@@ -95,21 +104,22 @@ class GatedNoteModel(NoteModel):
         super().__init__(**kwargs)
         self.width, self.hidden, self.depth = width, hidden, depth
         sizes = self.codec.sizes
-        features = 2 * KEYBOARD_SIZE
         self.keyboard = Keyboard(self.codec)
         self.offsets = np.array(self.codec.offsets, "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
-        self.keys_before = _built(layers.Dense(width, name="keys_before"), features)
+        self.keys_before = _built(layers.Dense(width, name="keys_before"), KEYBOARD_SIZE)
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
-        self.trunk_to_heads = _built(layers.Dense(width, use_bias=False, name="trunk_to_heads"), width)
-        self.keys_now = _built(layers.Dense(width, name="keys_now"), features)
+        self.keys_now = _built(layers.Dense(width, name="keys_now"), KEYBOARD_SIZE)
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
         ]
+        # The first head reads the trunk itself; the others, the trunk with what is known since.
+        kinds = [NormalizedDense, *[layers.Dense] * 3]
         self.heads = [
-            _built(layers.Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
+            _built(kind(size, name=f"head_{field}"), width)
+            for kind, size, field in zip(kinds, sizes, FIELDS, strict=True)
         ]
         self.built = True
 
@@ -118,50 +128,42 @@ class GatedNoteModel(NoteModel):
         return KEYBOARD_SIZE + self.depth * self.width
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
-        keyboard, *memories = ops.split(
-            state, [KEYBOARD_SIZE + index * self.width for index in range(self.depth)], axis=-1
-        )
+        keyboard, *memories = self._split_state(state)
         keyboard = self.keyboard.after(keyboard, previous)
         x = self._embed(previous) + self.keys_before(self.keyboard.features(keyboard))
         for index, block in enumerate(self.blocks):
             x, memories[index] = block.step(x, memories[index])
-        x = rms_normalize(x)
 
-        controls = controls_by_field(given, uniform, temperature, min_p, self.split_fields(bias))
-        values, log_probs = [], []
-        context = x
-        for index, head in enumerate(self.heads):
-            value, log_prob = draw(head(context if index == 0 else ops.relu(context)), controls[index])
-            values.append(value)
-            log_probs.append(log_prob)
-            if index == 0:
-                now = self.keyboard.features(self.keyboard.later(keyboard, value))
-                context = self.trunk_to_heads(x) + self.keys_now(now)
-            if index < len(self.drawn):
-                context = context + ops.reshape(rows(self.drawn[index].embeddings, value), (-1, self.width))
-        return (
-            ops.concatenate(values, axis=-1),
-            ops.concatenate(log_probs, axis=-1),
-            ops.concatenate([keyboard, *memories], axis=-1),
-        )
+        controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
+        logits = [self.heads[0](x)]
+        values = [draw(logits[0], controls[0])]
+        now = self.keyboard.features(self.keyboard.later(keyboard, values[0]))
+        context = x + self.keys_now(now)
+        for drawn, head, control in zip(self.drawn, self.heads[1:], controls[1:], strict=True):
+            context = ops.relu(context + rows(drawn.embeddings, values[-1]))
+            logits.append(head(context))
+            values.append(draw(logits[-1], control))
+        note = ops.stack(values, axis=-1)
+        log_probs = ops.concatenate([ops.log_softmax(each, axis=-1) for each in logits], axis=-1)
+        return note, entries(log_probs, note + self.offsets), ops.concatenate([keyboard, *memories], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, *memories = ops.split(
-            state, [KEYBOARD_SIZE + index * self.width for index in range(self.depth)], axis=-1
-        )
+        keyboard, *memories = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards, keyboard = self.keyboard.sequence(keyboard, previous)
         x = self._embed(previous) + self.keys_before(self.keyboard.features(keyboards))
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
-        x = rms_normalize(x)
-        later = self.keyboard.features(self.keyboard.later(keyboards, now[..., :1]))
-        context = self.trunk_to_heads(x) + self.keys_now(later)
+        later = self.keyboard.features(self.keyboard.later(keyboards, now[..., 0]))
+        context = x + self.keys_now(later)
         log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
-        for index, drawn in enumerate(self.drawn):
-            context = context + rows(drawn.embeddings, now[..., index])
-            log_probs.append(log_prob_of(self.heads[index + 1](ops.relu(context)), now[..., index + 1]))
+        for index, (drawn, head) in enumerate(zip(self.drawn, self.heads[1:], strict=True)):
+            context = ops.relu(context + rows(drawn.embeddings, now[..., index]))
+            log_probs.append(log_prob_of(head(context), now[..., index + 1]))
         return ops.stack(log_probs, axis=-1), ops.concatenate([keyboard, *memories], axis=-1)
+
+    def _split_state(self, state: KerasTensor) -> list[KerasTensor]:
+        return ops.split(state, [KEYBOARD_SIZE + index * self.width for index in range(self.depth)], axis=-1)
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
         return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)

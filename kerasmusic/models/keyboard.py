@@ -23,36 +23,40 @@ class Keyboard:
     then for the last `RECENT` notes, newest first, how long it will still sound."""
 
     def __init__(self, codec: NoteCodec) -> None:
-        self.step_ticks = codec.step_ticks.astype("float32")
-        self.duration_ticks = codec.duration_ticks.astype("float32")
-        self.pitches = np.arange(PITCHES, dtype="int32")[None]
+        # What each value of each field stands for, the fields laid end to end: one look-up for all of a note.
+        self.meanings = np.concatenate(
+            [codec.step_ticks, np.arange(PITCHES), codec.duration_ticks, codec.velocities]
+        ).astype("float32")
+        self.offsets = np.array(codec.offsets, "int32")
+        self.step_ticks = codec.step_ticks.astype("float32")[:, None]
+        self.pitches = np.arange(PITCHES, dtype="float32")
 
     def after(self, state: KerasTensor, note: KerasTensor) -> KerasTensor:
         """The state at a note's onset with the note struck: state `[batch, SIZE]`, note int32 `[batch, 4]`."""
-        step, pitch, duration, _ = ops.split(note, len(FIELDS), axis=-1)
-        keys, recent, _ = ops.split(self.later(state, step), [PITCHES, SIZE - 1], axis=-1)
-        duration = rows(self.duration_ticks, duration)
-        struck = ops.cast(ops.equal(pitch, self.pitches), "float32")
-        return ops.concatenate([keys + struck * (duration - keys), duration, recent], axis=-1)
+        step, pitch, duration, _ = ops.split(rows(self.meanings, note + self.offsets), len(FIELDS), axis=-1)
+        keys, recent, _ = ops.split(ops.relu(state - step), [PITCHES, SIZE - 1], axis=-1)
+        keys = ops.where(ops.equal(pitch, self.pitches), duration, keys)
+        return ops.concatenate([keys, duration, recent], axis=-1)
 
     def later(self, state: KerasTensor, step: KerasTensor) -> KerasTensor:
-        """A state `[..., SIZE]` as it is a step later; `step` int32 `[..., 1]`, a value of that field."""
+        """A state `[..., SIZE]` as it is a step later; `step` int32 `[...]`, a value of that field."""
         return ops.relu(state - rows(self.step_ticks, step))
 
     def sequence(self, state: KerasTensor, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """The states `[batch, T, SIZE]` after each of `notes` int32 `[batch, T, 4]`, and the last of them."""
         length = notes.shape[1]
-        onset = ops.cumsum(rows(self.step_ticks, notes[..., 0]), axis=1)
-        end = onset + rows(self.duration_ticks, notes[..., 2])
+        step, _, duration, _ = ops.split(rows(self.meanings, notes + self.offsets), len(FIELDS), axis=-1)
+        onset = ops.cumsum(step, axis=1)
+        end = onset + duration
         struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
-        key_ends = linear_recurrence(1.0 - struck, struck * end[..., None], state[:, :PITCHES])
-        ends = ops.concatenate([ops.flip(state[:, PITCHES:], axis=1), end], axis=1)
+        key_ends = linear_recurrence(1.0 - struck, struck * end, state[:, :PITCHES])
+        ends = ops.concatenate([ops.flip(state[:, PITCHES:], axis=1), end[..., 0]], axis=1)
         recent = [ends[:, RECENT - age : RECENT - age + length] for age in range(RECENT)]
         all_ends = ops.concatenate([key_ends, ops.stack(recent, axis=-1)], axis=-1)
-        states = ops.stop_gradient(ops.relu(all_ends - onset[..., None]))
+        states = ops.stop_gradient(ops.relu(all_ends - onset))
         return states, states[:, -1]
 
     @staticmethod
     def features(state: Any) -> Any:
-        """What the layers see of a state: whether each key or note sounds, and the log of how long, about 0 to 1."""
-        return ops.concatenate([ops.minimum(state, 1.0), ops.log(state + 1.0) * 0.125], axis=-1)
+        """What the layers see of a state: the log of how long each key or note will sound yet, or 0."""
+        return ops.log(state + 1.0)

@@ -1,12 +1,13 @@
-"""Looking up rows of a table by indices that are known to be within it."""
+"""Looking up entries of tables by indices that are known to be within them."""
 
 from collections.abc import Callable
 
 from keras import KerasTensor, ops
 
-# Keras's `take` counts negative indices from the end, which costs three operators a look-up in an exported graph. The
-# exporter, in its own process, puts TensorFlow's plain gather here.
+# Keras's `take` and `take_along_axis` count negative indices from the end, which costs operators with each look-up in
+# an exported graph. The exporter, in its own process, puts TensorFlow's plain gather here.
 take: Callable[..., KerasTensor] = ops.take
+take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
 
 
 def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
@@ -16,3 +17,12 @@ def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
     [[3.0, 4.0]]
     """
     return take(table, index, axis=0)
+
+
+def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
+    """The entries of `[batch, n]` at int32 indices `[batch, m]`, each from 0 to n - 1: `[batch, m]`.
+
+    >>> ops.convert_to_numpy(entries(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([[1], [0]]))).tolist()
+    [[2.0], [3.0]]
+    """
+    return take_along_axis(values, index, axis=-1)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import keras
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import FIELDS, Fields, NoteCodec
+from kerasmusic.codec import FIELDS, NoteCodec
 
 
 class NoteModel(keras.Model):
@@ -133,10 +133,6 @@ class NoteModel(keras.Model):
         for index, metric in enumerate(self._field_losses):
             metric.update_state(y_pred[..., index], sample_weight=is_note)
         return self.get_metrics_result()
-
-    def split_fields(self, values: KerasTensor) -> Fields:
-        """Takes apart what is laid end to end by field: `[..., V]` to one `[..., size]` for each field."""
-        return Fields(*ops.split(values, list(self.codec.offsets[1:]), axis=-1))
 
     def get_config(self) -> dict[str, Any]:
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}

@@ -14,7 +14,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import PITCHES, TICKS_A_SECOND
-from kerasmusic.models.lookup import rows
+from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
@@ -55,8 +55,10 @@ class TutorialModel(NoteModel):
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
         hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
-        controls = controls_by_field(given, uniform, temperature, min_p, self.split_fields(bias))
-        pitch, log_prob = draw(self.pitch(hidden), controls[1])
+        controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
+        logits = self.pitch(hidden)
+        pitch = draw(logits, controls[1])[:, None]
+        log_prob = entries(ops.log_softmax(logits, axis=-1), pitch)
         estimates = ops.concatenate(
             [
                 _nearest(self.codec.step_edges, self.step_seconds(hidden)),

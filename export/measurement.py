@@ -1,0 +1,49 @@
+"""What a file is worth: measured on the file itself, the way its users will run it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.step import TFLiteStep
+
+WARM_UP, TIMED = 200, 1_000
+
+
+def measure(path: Path, pieces: Sequence[NDArray[np.int32]], expected: Sequence[NDArray[np.float32]]) -> dict[str, Any]:
+    """How long a step takes here, and how far the probabilities of real music are from Keras's.
+
+    Args:
+        path: a `.tflite` file.
+        pieces: fields of real music; may be none.
+        expected: what Keras makes of them.
+
+    Returns:
+        `interpreter`, `microseconds`, `difference` and `nats_lost`, as in `kerasmusic.export.Exported`.
+    """
+    step = TFLiteStep(path)
+    found: dict[str, Any] = {"interpreter": step.runtime, "difference": None, "nats_lost": None}
+    if pieces:
+        differences = np.concatenate(
+            [
+                wanted - scored
+                for wanted, scored in zip(expected, Generator(step, seed=0).score_fields(pieces), strict=True)
+            ]
+        )
+        # Fields without a distribution are NaN in both.
+        found["difference"] = float(np.nanmax(np.abs(differences)))
+        found["nats_lost"] = float(np.nansum(differences, axis=1).mean())
+    Generator(step, seed=0).take(WARM_UP)
+    times = []
+    for _ in range(TIMED):
+        began = time.perf_counter_ns()
+        step.run()
+        times.append(time.perf_counter_ns() - began)
+    found["microseconds"] = float(np.median(times)) / 1_000
+    return found

@@ -1,0 +1,89 @@
+"""The oldest TFLite runtime that reads a graph, by the versions of its operators.
+
+The numbers are those of `tflite/tools/versioning/runtime_version.cc` in google-ai-edge/LiteRT (commit 05215c2), with
+version 14 of FULLY_CONNECTED, which that table does not have yet, from TensorFlow 2.21 being the first to register it.
+A test holds them to what tflite-runtime 2.14 and ai-edge-litert accept and refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kerasmusic.export.operators import Operator
+
+from kerasmusic.errors import KerasMusicError
+
+# For each operator that a step may hold, the first runtime of version 1, 2, 3 and so on.
+FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
+    "ADD": ("1.5", "1.14", "2.4", "2.6", "2.13"),
+    "ARG_MAX": ("1.9", "1.14", "2.9"),
+    "CAST": ("1.5", "2.7", "2.8", "2.9", "2.12", "2.15", "2.17"),
+    "CONCATENATION": ("1.5", "1.14", "2.3", "2.14"),
+    "CUMSUM": ("2.4",),
+    "DEQUANTIZE": ("1.13", "1.14", "1.15", "2.2", "2.7", "2.18"),
+    "DIV": ("1.6", "2.3"),
+    "EQUAL": ("1.14", "1.14", "2.3", "2.13"),
+    "EXP": ("1.7", "2.12"),
+    "EXPAND_DIMS": ("1.10",),
+    "FULLY_CONNECTED": (
+        "1.5", "1.10", "1.14", "1.14", "2.0", "2.1", "2.3", "2.3", "2.3", "2.11", "2.15", "2.17", "2.18", "2.21",
+    ),
+    "GATHER": ("1.6", "1.14", "1.15", "2.4", "2.5", "2.13", "2.15"),
+    "GREATER": ("1.14", "1.14"),
+    "GREATER_EQUAL": ("1.14", "1.14", "2.13"),
+    "L2_NORMALIZATION": ("1.5", "1.14"),
+    "LESS": ("1.14", "1.14", "2.13"),
+    "LESS_EQUAL": ("1.14", "1.14"),
+    "LOG": ("1.14", "2.15"),
+    "LOGISTIC": ("1.14", "1.14", "2.3"),
+    "LOG_SOFTMAX": ("1.14", "1.14"),
+    "MAXIMUM": ("1.14", "1.14", "2.3", "2.3"),
+    "MEAN": ("1.6", "1.14", "2.4"),
+    "MINIMUM": ("1.14", "1.14", "2.3", "2.3"),
+    "MUL": ("1.5", "1.14", "1.15", "2.3", "2.6", "2.11", "2.13"),
+    "NEG": ("1.9",),
+    "ONE_HOT": ("1.11",),
+    "PACK": ("1.11", "1.14", "2.3", "2.13"),
+    "PAD": ("1.5", "1.14", "2.4", "2.6"),
+    "QUANTIZE": ("1.14", "1.15", "2.7"),
+    "REDUCE_MAX": ("1.11", "1.14", "2.5"),
+    "RELU": ("1.5", "2.1", "2.5"),
+    "RESHAPE": ("1.5",),
+    "ROUND": ("1.14",),
+    "RSQRT": ("1.10", "2.5", "2.15"),
+    "SELECT": ("1.14", "1.14", "2.12", "2.12"),
+    "SELECT_V2": ("2.2", "2.12"),
+    "SLICE": ("1.14", "1.14", "1.14", "2.4", "2.5", "2.14"),
+    "SOFTMAX": ("1.5", "1.14", "2.3"),
+    "SPLIT": ("1.5", "1.14", "1.14", "2.3"),
+    "SPLIT_V": ("1.13", "2.3"),
+    "SQUARE": ("1.12",),
+    "SQUEEZE": ("1.6", "2.5"),
+    "STRIDED_SLICE": ("1.6", "1.14", "2.1", "2.2", "2.5", "2.6", "2.14", "2.14"),
+    "SUB": ("1.6", "1.14", "2.3", "2.4", "2.4"),
+    "SUM": ("1.10", "1.15"),
+    "TANH": ("1.14", "1.14", "2.3"),
+    "TRANSPOSE": ("1.6", "1.14", "1.15", "2.3", "2.4", "2.12"),
+    "UNPACK": ("1.11", "1.14", "2.2", "2.3"),
+}  # fmt: skip
+
+
+def oldest_runtime(found: Iterable[Operator]) -> str:
+    """The first release of TFLite that reads all of some operators.
+
+    Raises:
+        KerasMusicError: an operator, or its version, is not in the table.
+
+    >>> oldest_runtime([Operator("ADD", 1, 3), Operator("FULLY_CONNECTED", 9, 2), Operator("CUMSUM", 1, 4)])
+    '2.4'
+    """
+    firsts = []
+    for operator in found:
+        versions = FIRST_RUNTIMES.get(operator.name, ())
+        if not 1 <= operator.version <= len(versions):
+            raise KerasMusicError(
+                f"the exported graph holds {operator.name} version {operator.version}, which no known runtime is sure "
+                "to read; this TensorFlow is newer than kerasmusic knows"
+            )
+        firsts.append(versions[operator.version - 1])
+    return max(firsts, key=lambda version: [int(part) for part in version.split(".")])
