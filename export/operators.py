@@ -38,7 +38,6 @@ def operators(flatbuffer: bytes) -> list[Operator]:
     """The operators of all of a model's graphs, sorted by name."""
     from tensorflow.lite.python import schema_py_generated as schema
 
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
     model = schema.Model.GetRootAs(flatbuffer, 0)
     codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
     counts: Counter[int] = Counter()
@@ -47,10 +46,20 @@ def operators(flatbuffer: bytes) -> list[Operator]:
         counts.update(graph.Operators(index).OpcodeIndex() for index in range(graph.OperatorsLength()))
     return sorted(
         # Codes over 127 are only in the newer of the two fields that hold them.
-        Operator(names[max(codes[index].BuiltinCode(), codes[index].DeprecatedBuiltinCode())],
-                 codes[index].Version(), count)
+        Operator(
+            operator_name(max(codes[index].BuiltinCode(), codes[index].DeprecatedBuiltinCode())),
+            codes[index].Version(),
+            count,
+        )
         for index, count in counts.items()
-    )  # fmt: skip
+    )
+
+
+def operator_name(code: int) -> str:
+    """The schema's name of a builtin operator."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    return next(name for name, number in vars(schema.BuiltinOperator).items() if number == code)
 
 
 def check_graph(flatbuffer: bytes, *, weights: int) -> None:

@@ -1,6 +1,9 @@
 """Builds small untrained models, as .keras and .tflite files, for tests: `python tests/build_models.py FOLDER`."""
 
+import json
+import struct
 import sys
+import zipfile
 from pathlib import Path
 
 # A model of every kind, small enough to build and play in a moment; `small` itself is tested where Keras is.
@@ -27,8 +30,40 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
         paths[name][0].parent.mkdir(parents=True, exist_ok=True)
         make().save(paths[name][0])
         export_tflite(*paths[name])
-    export_tflite(paths["tiny"][0], folder / "tiny" / "int8.tflite", precision="int8")
+    int8 = folder / "tiny" / "int8.tflite"
+    export_tflite(paths["tiny"][0], int8, precision="int8")
+    write_versions(int8, folder / "tiny")
     return paths
+
+
+def write_versions(model: Path, folder: Path) -> None:
+    """A graph whose operators' versions can be changed in place: `versions.fb`, and where they are, `versions.json`.
+
+    The versions of operators are made numbers that are nowhere else in the file, found there, and put back.
+    """
+    from kerasmusic.export.operators import operator_name
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    with zipfile.ZipFile(model) as archive:
+        flatbuffer = model.read_bytes()[: archive.infolist()[0].header_offset]
+    graph = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    marks = {0x5EED0000 + index: code for index, code in enumerate(graph.operatorCodes)}
+    versions = [code.version for code in graph.operatorCodes]
+    for mark, code in marks.items():
+        code.version = mark
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(graph.Pack(builder), b"TFL3")
+    data = bytearray(builder.Output())
+    places = {}
+    for (mark, code), version in zip(marks.items(), versions, strict=True):
+        assert data.count(struct.pack("<i", mark)) == 1
+        place = data.index(struct.pack("<i", mark))
+        struct.pack_into("<i", data, place, version)
+        places[operator_name(max(code.builtinCode, code.deprecatedBuiltinCode))] = place
+    (folder / "versions.fb").write_bytes(data)
+    (folder / "versions.json").write_text(json.dumps(places))
 
 
 def model_paths(folder: Path, name: str) -> tuple[Path, Path]:

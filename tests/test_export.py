@@ -1,46 +1,51 @@
+import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from kerasmusic.export import export_tflite
-from kerasmusic.export.operators import Operator, check_operators, operators
+import tensorflow as tf
+from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
 
-from kerasmusic.edge import Generator
+from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
 from kerasmusic.scoring import KerasScorer
 
 PLAY = """
 import json, sys
-from kerasmusic.edge import Generator
+from kerasmusic.edge.golden import play
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
-generator = Generator(KerasStep(load_model(sys.argv[1])), seed=11, key="C major", temperature={"pitch": 0.9})
-print(json.dumps([list(note) for note in generator.take(500)]))
+print(json.dumps(play(KerasStep(load_model(sys.argv[1]))).tolist()))
 """
 
 
 @pytest.mark.parametrize("preset", ["small", "tutorial"])
-def test_a_seed_gives_the_same_500_notes_in_keras_on_jax_and_tensorflow_and_in_the_file(exported, preset):
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, backend):
     keras_file, tflite_file = exported[preset]
-    options = {"seed": 11, "key": "C major", "temperature": {"pitch": 0.9}}
-    expected = [list(note) for note in Generator(tflite_file, **options).take(500)]
-    for backend in ("jax", "tensorflow"):
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", PLAY, str(keras_file)],
-            env={**os.environ, "KERAS_BACKEND": backend},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(done.stdout.splitlines()[-1]) == expected
+    golden = read_record(read_model_bytes(tflite_file), "it")["golden"]["notes"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PLAY, str(keras_file)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    played = json.loads(done.stdout.splitlines()[-1])
+    assert len(played) == NOTES
+    assert played == golden
 
 
 @pytest.mark.parametrize("preset", ["small", "tutorial"])
@@ -75,6 +80,145 @@ def test_the_file_holds_builtin_operators_and_all_weights(exported, preset):
 def test_operators_that_a_step_must_not_hold_are_refused(name):
     with pytest.raises(KerasMusicError, match=name):
         check_operators([Operator("ADD", 1, 3), Operator(name, 1, 1)])
+
+
+def converted(function, *specs):
+    """The flatbuffer of a function, by the way that is known to lose a model's weights."""
+    concrete = tf.function(function).get_concrete_function(*specs)
+    return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
+
+
+def test_a_graph_that_lost_its_weights_is_refused():
+    graph = converted(lambda x: x + 1.0, tf.TensorSpec([1, 4], tf.float32))
+    with pytest.raises(KerasMusicError, match=r"fewer than its weights' 4,000,000: they were lost"):
+        check_graph(graph, weights=4_000_000)
+
+
+def test_a_graph_with_another_signature_is_refused():
+    graph = converted(lambda x: x + 1.0, tf.TensorSpec([1, 4], tf.float32))
+    with pytest.raises(KerasMusicError, match=r"signatures .* not \('previous', 'given'"):
+        check_graph(graph, weights=0)
+
+
+def test_a_graph_that_keeps_a_variable_is_refused(tmp_path):
+    class Counter(tf.Module):
+        def __init__(self):
+            self.count = tf.Variable(tf.zeros([1, 4]))
+
+        @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32)])
+        def step(self, x):
+            self.count.assign_add(x)
+            return self.count.read_value()
+
+    counter = Counter()
+    tf.saved_model.save(counter, str(tmp_path), signatures={"step": counter.step})
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path), signature_keys=["step"])
+    converter.experimental_enable_resource_variables = True
+    with pytest.raises(KerasMusicError, match="a step"):
+        check_graph(converter.convert(), weights=0)
+
+
+@pytest.fixture(scope="module")
+def every_precision(exported, corpus, tmp_path_factory):
+    """`small` in every precision by one export, measured on a real performance."""
+    folder = tmp_path_factory.mktemp("precisions")
+    outputs = {precision: folder / f"{precision}.tflite" for precision in PRECISIONS}
+    excerpts = Excerpts.of(corpus)
+    return export_precisions(exported["small"][0], outputs, excerpts=excerpts), excerpts
+
+
+def test_every_precision_proves_itself_and_is_smaller(every_precision):
+    files, _ = every_precision
+    assert [each.precision for each in files] == list(PRECISIONS)
+    for each, share in zip(files, (1.0, 0.55, 0.35, 0.5), strict=True):
+        step = TFLiteStep(each.path)
+        assert step.record["precision"] == each.precision
+        assert verify(step).holds
+        assert each.bytes == each.path.stat().st_size <= share * files[0].bytes
+        assert {name: version for name, version, _ in each.operators}["FULLY_CONNECTED"] <= 9
+        assert tuple(int(part) for part in each.runtime.split(".")) <= (2, 14)
+        assert each.microseconds > 0
+
+
+def test_what_a_precision_loses_is_what_evaluation_finds(every_precision, exported):
+    files, excerpts = every_precision
+    (expected,) = KerasScorer(load_model(exported["small"][0])).score_fields(excerpts.validation)
+    for each in files:
+        (scored,) = Generator(each.path, seed=0).score_fields(excerpts.validation)
+        assert each.nats_lost == pytest.approx(float((expected - scored).sum(axis=1).mean()), abs=1e-4)
+        assert each.difference == pytest.approx(float(np.abs(expected - scored).max()), abs=1e-4)
+    assert files[0].difference < 1e-4
+
+
+def test_a_costly_precision_is_warned_of():
+    known = {"path": "x.tflite", "bytes": 1, "operators": [], "runtime": "2.9", "interpreter": "", "microseconds": 1.0}
+    cheap = Exported(precision="int8", difference=0.1, nats_lost=0.05, **known)
+    costly = Exported(precision="int8", difference=0.1, nats_lost=0.06, **known)
+    assert cheap.warning is None
+    assert "int8 loses 0.060 nats a note" in costly.warning
+
+
+def test_calibration_without_music_is_refused(exported, tmp_path):
+    with pytest.raises(ArgumentError, match="calibrated on real music; name some with --data"):
+        export_tflite(exported["small"][0], tmp_path / "x.tflite", precision="int8-full")
+
+
+def test_the_small_step_has_fewer_than_120_operators(every_precision):
+    files, _ = every_precision
+    by_precision = {each.precision: sum(count for _, _, count in each.operators) for each in files}
+    assert by_precision["float32"] < 120
+    assert by_precision["int8"] < 120
+
+
+def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
+    old = exported["tutorial"][1].read_bytes()
+    output = tmp_path / "model.tflite"
+    output.write_bytes(old)
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export"]
+    command += ["--tflite", str(exported["small"][0]), "-o", str(output)]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # The worst moment: the new file is being written beside the old one.
+    while len(list(tmp_path.iterdir())) == 1 and process.poll() is None:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert output.read_bytes() == old
+
+
+TRAIN_ON_TORCH = """
+import sys
+import keras
+from kerasmusic.corpus import open_corpus
+from kerasmusic.models import NoteModel
+from kerasmusic.windows import Windows
+
+if __name__ == "__main__":
+    corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
+    model = NoteModel.from_preset("small")
+    model.compile(keras.optimizers.Adam(1e-3))
+    model.fit(Windows(corpus, "train", length=32, batch_size=4, batches=3), verbose=0)
+    model.save(sys.argv[3])
+"""
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
+def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path):
+    (tmp_path / "train.py").write_text(TRAIN_ON_TORCH)
+    keras_file, tflite_file = tmp_path / "model.keras", tmp_path / "model.tflite"
+    subprocess.run(
+        [sys.executable, str(tmp_path / "train.py"), str(midi_zip), str(tmp_path / "cache"), str(keras_file)],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        check=True,
+    )
+    export_tflite(keras_file, tflite_file)
+    assert verify(TFLiteStep(tflite_file)).parted is None
+    generator = Generator(tflite_file, seed=0)
+    fields = generator.codec.encode(notes.from_first())[:100]
+    (by_file,), (by_keras,) = (
+        list(scorer.score_fields([fields])) for scorer in (generator, KerasScorer(load_model(keras_file)))
+    )
+    np.testing.assert_allclose(by_file, by_keras, atol=1e-4)
 
 
 def test_a_file_that_is_no_model_of_notes_is_not_exported(tmp_path):

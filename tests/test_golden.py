@@ -1,15 +1,12 @@
 import importlib.util
 import json
-import zipfile
 
 import pytest
-from kerasmusic.export import export_tflite
 
 from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
-from kerasmusic.errors import ArgumentError
 
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow, which a device has not"
@@ -65,29 +62,7 @@ def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
     assert "no golden passage" in capsys.readouterr().err
 
 
-@needs_tensorflow
-@pytest.mark.parametrize(("precision", "share"), [("float16", 0.55), ("int8", 0.35)])
-def test_smaller_precisions_are_smaller_and_prove_themselves(exported, tmp_path, precision, share):
-    keras_file, tflite_file = exported["small"]
-    path = tmp_path / f"{precision}.tflite"
-    export_tflite(keras_file, path, precision=precision)
-    assert path.stat().st_size < share * tflite_file.stat().st_size
-    step = TFLiteStep(path)
-    assert step.record["precision"] == precision
-    versions = {name: version for name, version, _ in step.record["operators"]}
-    assert versions["FULLY_CONNECTED"] <= 9
-    assert verify(step).holds
-    with zipfile.ZipFile(path) as archive:
-        assert archive.namelist() == ["kerasmusic.json"]
-
-
 def test_an_int8_file_plays_and_scores_on_every_runtime(exported):
     step = TFLiteStep(exported["tiny"][1].with_name("int8.tflite"))
     assert step.record["precision"] == "int8"
     assert verify(step).holds
-
-
-def test_an_unknown_precision_is_refused_by_name(exported, tmp_path):
-    with pytest.raises(ArgumentError, match="int3: no such precision"):
-        export_tflite(exported["small"][0], tmp_path / "x.tflite", precision="int3")
-    assert not list(tmp_path.iterdir())

@@ -59,7 +59,7 @@ class TFLiteStep:
         data = read_model_bytes(path)
         self.record = read_record(data, str(path))
         self.codec = NoteCodec.from_json(self.record.get("codec", {}))
-        module = _interpreter_module(interpreter)
+        module = interpreter_module(interpreter)
         self.runtime = module.__name__.split(".")[0]
         try:
             with quiet_stderr():
@@ -103,7 +103,8 @@ class TFLiteStep:
                 raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
 
 
-def _interpreter_module(name: str | None) -> Any:
+def interpreter_module(name: str | None = None) -> Any:
+    """The module of a TFLite interpreter: the named one, or the first of `INTERPRETERS` that is installed."""
     for candidate in (name,) if name else INTERPRETERS:
         try:
             return importlib.import_module(candidate)

@@ -1,0 +1,72 @@
+import importlib.metadata
+import json
+import struct
+
+import pytest
+from kerasmusic.export.operators import Operator
+from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
+
+from kerasmusic.edge.step import interpreter_module
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.quiet import quiet_stderr
+
+
+def number(version):
+    return tuple(int(part) for part in version.split("."))
+
+
+def reads(flatbuffer):
+    """Whether the installed interpreter has all operators of a graph in their versions."""
+    try:
+        with quiet_stderr():
+            interpreter_module().Interpreter(model_content=bytes(flatbuffer))
+    except (ValueError, RuntimeError) as error:
+        if "Didn't find op for builtin opcode" in str(error):
+            return False
+        raise
+    return True
+
+
+def release_of_the_interpreter():
+    """The release of TFLite that the installed interpreter is."""
+    if interpreter_module().__name__.startswith("tflite_runtime"):
+        return number(importlib.metadata.version("tflite-runtime"))[:2]
+    # ai-edge-litert counts anew; 1.2 is after TensorFlow 2.18, and 2.3 knows all that the table does.
+    return (2, 21)
+
+
+def test_the_table_says_what_this_runtime_reads_and_what_it_refuses(exported):
+    folder = exported["tiny"][1].parent
+    flatbuffer = bytearray((folder / "versions.fb").read_bytes())
+    places = json.loads((folder / "versions.json").read_text())
+    assert {"FULLY_CONNECTED", "CUMSUM", "ARG_MAX", "GATHER"} <= set(places)
+    assert reads(flatbuffer)
+    here = release_of_the_interpreter()
+    wrong = {}
+    for name, place in places.items():
+        (own,) = struct.unpack_from("<i", flatbuffer, place)
+        for version, first in enumerate(FIRST_RUNTIMES[name], start=1):
+            struct.pack_into("<i", flatbuffer, place, version)
+            if reads(flatbuffer) != (number(first) <= here):
+                wrong[name, version] = first
+        struct.pack_into("<i", flatbuffer, place, own)
+    assert not wrong
+
+
+def test_a_version_that_nobody_has_is_refused_by_the_runtime(exported):
+    folder = exported["tiny"][1].parent
+    flatbuffer = bytearray((folder / "versions.fb").read_bytes())
+    places = json.loads((folder / "versions.json").read_text())
+    struct.pack_into("<i", flatbuffer, places["FULLY_CONNECTED"], 99)
+    assert not reads(flatbuffer)
+
+
+def test_the_newest_operator_decides():
+    found = [Operator("ADD", 1, 20), Operator("FULLY_CONNECTED", 12, 3), Operator("CUMSUM", 1, 4)]
+    assert oldest_runtime(found) == "2.17"
+
+
+@pytest.mark.parametrize("operator", [Operator("ADD", 9, 1), Operator("STABLEHLO_ADD", 1, 1)])
+def test_an_operator_that_the_table_does_not_know_is_refused(operator):
+    with pytest.raises(KerasMusicError, match=rf"{operator.name} version {operator.version}"):
+        oldest_runtime([operator])
