@@ -53,7 +53,7 @@ def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
     for _ in range(ROUNDS):
         loop.append(_milliseconds(lambda: tutorial_loop.generate(theirs, notes, 40), 40))
         whole.append(_milliseconds(lambda: [next(ours) for _ in range(1000)], 1000))
-        invoke.append(_milliseconds(lambda: [step._invoke() for _ in range(1000)], 1000))
+        invoke.append(_milliseconds(lambda: [step.invoke() for _ in range(1000)], 1000))
     return {
         "tutorial_loop_ms_a_note": statistics.median(loop),
         "generator_ms_a_note": statistics.median(whole),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,7 +79,8 @@ class TFLiteStep:
         # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
         # directly. In a graph of fixed shapes nothing moves after allocate_tensors().
-        self._invoke = self._interpreter._interpreter.Invoke
+        #: Runs the graph on the arrays as they are, and leaves the state where it was.
+        self.invoke: Callable[[], object] = self._interpreter._interpreter.Invoke
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             self._interpreter.tensor(inputs[name]["index"])() for name in INPUTS
         )
@@ -90,7 +92,7 @@ class TFLiteStep:
 
     def run(self) -> None:
         """Makes one note from the inputs, and moves the state on."""
-        self._invoke()
+        self.invoke()
         self.state[:] = self._next_state
 
     def _check_signature(self, inputs: dict[str, Any], outputs: dict[str, Any], path: str) -> None:
