@@ -424,6 +424,8 @@ def _export(options: Any) -> None:
     model = model / "model.keras" if model.is_dir() else model
     if not model.exists():
         raise KerasMusicError(f"{model}: no such file")
+    if options.precision not in (*PRECISIONS, "all"):
+        raise ArgumentError(f"{options.precision}: no such precision; there are {', '.join(PRECISIONS)} and all")
     precisions = PRECISIONS if options.precision == "all" else (options.precision,)
     output = Path(options.output) if options.output else model.with_suffix(".tflite")
     if output.suffix != ".tflite":

@@ -89,6 +89,30 @@ def test_keras_files_generate_too_and_export(capsys, exported, tmp_path):
     assert (tmp_path / "out.tflite").read_bytes() == tflite_file.read_bytes()
 
 
+def test_every_precision_is_exported_beside_the_model_with_a_table(capsys, exported, midi_folder, tmp_path):
+    (tmp_path / "model.keras").write_bytes(exported["small"][0].read_bytes())
+    code, out, _ = run(
+        capsys, "export", "--tflite", tmp_path / "model.keras", "--precision", "all", "--data", midi_folder
+    )
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    for precision in ("float32", "float16", "int8", "int8-full"):
+        file = tmp_path / ("model.tflite" if precision == "float32" else f"model-{precision}.tflite")
+        assert str(file) in rows[precision]
+        assert f"{file.stat().st_size:,}" in rows[precision]
+        assert "FULLY_CONNECTED (version" in rows[f"{precision}:"]
+        assert run(capsys, "verify", file)[0] == 0
+        assert "TFLite 2." in run(capsys, "inspect", file)[1]
+
+
+def test_another_precision_never_writes_over_float32s_file(capsys, exported, tmp_path):
+    (tmp_path / "model.keras").write_bytes(exported["tutorial"][0].read_bytes())
+    code, _, err = run(capsys, "export", "--tflite", tmp_path / "model.keras", "--precision", "float16")
+    assert code == 0
+    assert "not measured: name real music with --data" in err
+    assert {path.name for path in tmp_path.glob("*.tflite")} == {"model-float16.tflite"}
+
+
 def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
     (tmp_path / "x.midi").write_bytes(performances[0][1])
     for file, words in [
@@ -133,6 +157,10 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("evaluate MODEL --data empty", "empty"),
         ("export --tflite absent", "absent"),
         ("export --tflite text.keras", "text.keras"),
+        ("export --tflite text.keras --precision int3", "int3"),
+        ("export --tflite text.keras -o x.bin", "x.bin"),
+        ("verify absent.tflite", "absent.tflite"),
+        ("verify text.tflite", "text.tflite"),
         ("inspect absent", "absent"),
         ("inspect text.zip", "text.zip"),
         ("inspect text.keras", "text.keras"),

@@ -5,8 +5,6 @@ next note. The state is taken from note to note by `after` when playing; `sequen
 of a window at once, by the same rules: a struck key sounds for its note's duration, whatever it did before.
 """
 
-from typing import Any
-
 import numpy as np
 from keras import KerasTensor, ops
 
@@ -55,8 +53,3 @@ class Keyboard:
         all_ends = ops.concatenate([key_ends, ops.stack(recent, axis=-1)], axis=-1)
         states = ops.stop_gradient(ops.relu(all_ends - onset))
         return states, states[:, -1]
-
-    @staticmethod
-    def features(state: Any) -> Any:
-        """What the layers see of a state: the log of how long each key or note will sound yet, or 0."""
-        return ops.log(state + 1.0)

@@ -12,8 +12,12 @@ from keras import KerasTensor, ops
 
 # A temperature of 0 divides by this instead: logits that differ at all are then too far apart for the softmax.
 COLDEST = 1e-9
-# Stands for log(0) where a value must never be drawn; finite, since infinities have no place in a device's kernels.
-NEVER = -1e9
+# The lowest bias; infinities have no place in a device's kernels.
+LOWEST_BIAS = -1e9
+# Stands for the log of a min_p of 0: what is less likely than 1e-30 of the likeliest is never drawn.
+LOWEST_LOG_MIN_P = -69.0
+# How much farther down what min_p rules out is moved: even just below the threshold, far enough for the softmax.
+STEEP = 1e9
 # The sums of at most 256 probabilities end within 2**-16 of 1. Random numbers stay below that, so that there is always
 # a sum above them; the last values of a field lose that much of their probability.
 BELOW_ONE = 1.0 - 2.0**-15
@@ -55,8 +59,8 @@ def controls_by_field(
     count = len(sizes)
     mark = ops.where(given >= 0, -1.0, uniform * BELOW_ONE)
     together = ops.concatenate([bias, mark, ops.log(min_p), temperature], axis=-1)
-    lowest = np.full(together.shape[-1], NEVER, "float32")
-    lowest[-count:] = COLDEST
+    lowest = np.full(together.shape[-1], LOWEST_BIAS, "float32")
+    lowest[-2 * count :] = np.repeat([LOWEST_LOG_MIN_P, COLDEST], count)
     parts = ops.split(ops.maximum(together, lowest), np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
     columns = [parts[first : first + count] for first in range(0, 4 * count, count)]
     return [Controls(*control) for control in zip(ops.unstack(given, count, axis=-1), *columns, strict=True)]
@@ -75,8 +79,8 @@ def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
     1
     """
     biased = logits + controls.bias
-    threshold = ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p
-    kept = ops.where(biased >= threshold, biased, NEVER)
+    above = biased - (ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p)
+    kept = ops.leaky_relu(above, STEEP)
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
     # The first sum above the mark: its value was kept, since it raised the sum.
     drawn = ops.argmax(cumulative > controls.mark, axis=-1)

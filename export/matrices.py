@@ -1,0 +1,27 @@
+"""A step without anything but its matrix products: what it would cost if the rest were free."""
+
+from __future__ import annotations
+
+
+def matrix_products(flatbuffer: bytes) -> bytes:
+    """The FULLY_CONNECTED operators of a graph, each with inputs and an output of its own, and nothing else.
+
+    Weights, precisions and fused activations stay as they are.
+    """
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    (graph,) = model.subgraphs
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    graph.operators = [
+        operator for operator in graph.operators
+        if codes[operator.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED
+    ]  # fmt: skip
+    # The first input is what is multiplied; weights and bias are constants.
+    graph.inputs = sorted({operator.inputs[0] for operator in graph.operators})
+    graph.outputs = [operator.outputs[0] for operator in graph.operators]
+    model.signatureDefs = []
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
