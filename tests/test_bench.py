@@ -1,6 +1,13 @@
+import json
+import sys
+
 import numpy as np
 import pytest
-from kerasmusic.bench import tutorial_loop
+from kerasmusic.bench import draws, matrix_products, tutorial_loop
+from kerasmusic.export.matrices import matrix_products as alone
+from kerasmusic.export.operators import operators
+
+from kerasmusic.edge.model_file import read_model_bytes
 
 
 def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
@@ -19,3 +26,28 @@ def test_the_tutorials_loop_trains_and_plays(notes):
     made = tutorial_loop.generate(model, notes, 3)
     assert len(made) == 3
     assert all(0 <= pitch < 128 and step >= 0 and duration >= 0 for pitch, step, duration in made)
+
+
+def test_draws_that_differ_are_counted(exported, tmp_path, monkeypatch, capsys):
+    place = tmp_path / "notes.npy"
+    monkeypatch.setattr(sys, "argv", ["draws", str(exported["tiny"][1]), str(place), "--count", "50"])
+    draws.main()
+    draws.main()
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["flips"] == 0
+    notes = np.load(place)
+    notes[20, 1] = (notes[20, 1] + 1) % 128
+    np.save(place, notes)
+    draws.main()
+    assert json.loads(capsys.readouterr().out)["flips"] >= 1
+
+
+def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeypatch):
+    path = exported["tiny"][1]
+    whole = {operator.name: operator.uses for operator in operators(read_model_bytes(path))}
+    assert [(operator.name, operator.uses) for operator in operators(alone(read_model_bytes(path)))] == [
+        ("FULLY_CONNECTED", whole["FULLY_CONNECTED"])
+    ]
+    monkeypatch.setattr(matrix_products, "STEPS", 20)
+    found = matrix_products.measure(path)
+    assert found["note_us"] > 0
+    assert found["invoke_to_matrix_products"] > 0
