@@ -18,8 +18,6 @@ from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
-# The least probability that a step tells: what is less would be no normal float32.
-SMALLEST = 1e-37
 # A key that sounds for 30 s, 3,000 ticks, has a log of 8.
 LOG_SCALE = 0.125
 # Adam's learning rate as a share of Muon's.
@@ -55,19 +53,21 @@ class KeysDense(layers.Dense):
 class RecurrentBlock(layers.Layer):
     """A residual block: a gated linear recurrence, and a perceptron that sees the input and the recurrence's state.
 
-    From the normalised input x comes a decay a, a candidate c and a part of the perceptron's hidden layer m; the
-    recurrence is h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al.,
-    2024) the gate sees only x, so that a whole sequence is one scan.
+    From the input x comes a decay a, a candidate c and a part of the perceptron's hidden layer m; the recurrence is
+    h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al., 2024) the gate
+    sees only x, so that a whole sequence is one scan.
 
     Args:
         width: of the input, the output and the recurrence's state.
         hidden: units of the perceptron.
+        normalize: whether x is the input scaled to a root mean square of 1, or the input as it is.
     """
 
-    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, hidden: int, normalize: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.width, self.hidden = width, hidden
-        self.project = NormalizedDense(2 * width + hidden, bias_initializer=self._initial_bias, name="project")
+        self.width, self.hidden, self.normalize = width, hidden, normalize
+        kind = NormalizedDense if normalize else layers.Dense
+        self.project = kind(2 * width + hidden, bias_initializer=self._initial_bias, name="project")
         self.state_to_hidden = layers.Dense(hidden, use_bias=False, name="state_to_hidden")
         self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
 
@@ -103,7 +103,7 @@ class RecurrentBlock(layers.Layer):
         return self._combine(x, states, hidden), states[:, -1]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width, "hidden": self.hidden}
+        return {**super().get_config(), "width": self.width, "hidden": self.hidden, "normalize": self.normalize}
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -130,15 +130,23 @@ class GatedNoteModel(NoteModel):
         self.offsets = np.array(self.codec.offsets, "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
-        self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
+        self.blocks = [
+            # An embedding needs no scaling.
+            _built(RecurrentBlock(width, hidden, normalize=index > 0, name=f"block_{index}"), width)
+            for index in range(depth)
+        ]
+        self.trunk_to_heads = _built(NormalizedDense(width, use_bias=False, name="trunk_to_heads"), width)
         self.keys_now = _built(KeysDense(width, name="keys_now"), KEYBOARD_SIZE)
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
         ]
+        # The first head reads the trunk, the others a context that the heads' own layers make.
+        kinds = [NormalizedDense, *[layers.Dense] * 3]
         self.heads = [
-            _built(layers.Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
+            _built(kind(size, name=f"head_{field}"), width)
+            for kind, field, size in zip(kinds, FIELDS, sizes, strict=True)
         ]
         self.built = True
 
@@ -171,16 +179,14 @@ class GatedNoteModel(NoteModel):
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
         logits = [self.heads[0](x)]
         values = [draw(logits[0], controls[0])]
-        context = x + self.keys_now(self.keyboard.later(keyboard, values[0]))
+        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboard, values[0]))
         for drawn, head, control in zip(self.drawn, self.heads[1:], controls[1:], strict=True):
             context = ops.relu(context + rows(drawn.embeddings, values[-1]))
             logits.append(head(context))
             values.append(draw(logits[-1], control))
         note = ops.stack(values, axis=-1)
-        probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
-        # The logarithm of four numbers instead of all: LOG_SOFTMAX is slow on a device.
-        log_prob = ops.log(ops.maximum(entries(probabilities, note + self.offsets), SMALLEST))
-        return note, log_prob, ops.concatenate([keyboard, *memories], axis=-1)
+        log_probs = ops.concatenate([ops.log_softmax(each, axis=-1) for each in logits], axis=-1)
+        return note, entries(log_probs, note + self.offsets), ops.concatenate([keyboard, *memories], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         keyboard, *memories = self._split_state(state)
@@ -189,7 +195,7 @@ class GatedNoteModel(NoteModel):
         x = self._embed(previous) + self.keys_before(keyboards)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
-        context = x + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
+        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
         log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
         for index, (drawn, head) in enumerate(zip(self.drawn, self.heads[1:], strict=True)):
             context = ops.relu(context + rows(drawn.embeddings, now[..., index]))

@@ -10,7 +10,7 @@ from kerasmusic.models.tutorial_model import TutorialModel
 
 PRESETS: dict[str, Callable[[NoteCodec | None], NoteModel]] = {
     "tutorial": lambda codec: TutorialModel(codec=codec, preset="tutorial"),
-    "small": lambda codec: GatedNoteModel(width=256, hidden=480, depth=2, codec=codec, preset="small"),
+    "small": lambda codec: GatedNoteModel(width=256, hidden=640, depth=2, codec=codec, preset="small"),
 }
 
 
