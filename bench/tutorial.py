@@ -64,11 +64,11 @@ def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
 
 def measure_training(corpus: Any) -> dict[str, float]:
     """Labels a second in training: the tutorial's windows, and the notes of `small`, compiled before they are timed."""
+    import keras
     from kerasmusic.bench import tutorial_loop
 
     from kerasmusic.models import NoteModel
-    from kerasmusic.models.learner import Learner
-    from kerasmusic.windows import Streams
+    from kerasmusic.windows import Windows
 
     performances = [corpus.codec.decode(fields) for fields in itertools.islice(corpus.performances("train"), 5)]
     windows, labels = tutorial_loop.windows_of(max(performances, key=len))
@@ -77,20 +77,19 @@ def measure_training(corpus: Any) -> dict[str, float]:
     labels = {name: label[:count] for name, label in labels.items()}
     theirs = tutorial_loop.build_model()
     small = NoteModel.from_preset("small")
-    learner = Learner(small, small.batch_size)
-    learner.compile(small.make_optimizer(small.learning_rate, weight_decay=0.01, clip=1.0))
-    data = Streams(corpus, "train", length=small.window, batch_size=small.batch_size, batches=20)
+    small.compile(keras.optimizers.AdamW(small.learning_rate, global_clipnorm=1.0))
+    data = Windows(corpus, "train", length=small.window, batch_size=small.batch_size, batches=20)
 
     def fit_theirs() -> None:
         theirs.fit(windows[:count], labels, batch_size=tutorial_loop.BATCH_SIZE, verbose=0)
 
     fit_theirs()
-    learner.fit(data, shuffle=False, verbose=0)
+    small.fit(data, verbose=0)
     ours_notes = 20 * small.batch_size * small.window
     tutorial, ours, cut = [], [], []
     for _ in range(ROUNDS):
         tutorial.append(1e3 / _milliseconds(fit_theirs, count))
-        ours.append(1e3 / _milliseconds(lambda: learner.fit(data, shuffle=False, verbose=0), ours_notes))
+        ours.append(1e3 / _milliseconds(lambda: small.fit(data, verbose=0), ours_notes))
         cut.append(_milliseconds(lambda: [data.batch(index) for index in range(20)], 20))
     step = 1e3 * small.batch_size * small.window / statistics.median(ours)
     return {

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.files import written_beside
+from kerasmusic.models.note_model import NoteModel
 from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
@@ -100,7 +101,7 @@ class Validation(keras.callbacks.Callback):
     Args:
         windows: what to evaluate on; None where there is no validation split, when the last model is the best.
         budget: the run's.
-        best_path: where the best model so far is kept, without its learner.
+        best_path: where the best model so far is kept, without its optimizer.
         times: how often in a whole run.
         patience: stop after this many validations without a better one.
         best: the best validation loss of a former session.
@@ -128,7 +129,7 @@ class Validation(keras.callbacks.Callback):
             self.model.stop_training = stopping
             if results["loss"] < self.best:
                 self.best, self.since_best = results["loss"], 0
-                save_model(self.model.model, self.best_path)
+                save_model(self.model, self.best_path)
             else:
                 self.since_best += 1
                 self.model.stop_training |= self.since_best >= self.patience
@@ -136,11 +137,11 @@ class Validation(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.windows is None or not self.best_path.exists():
-            save_model(self.model.model, self.best_path)
+            save_model(self.model, self.best_path)
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the learner with its optimizer and how far the run is, every so many seconds and at the end."""
+    """Saves the model with its optimizer and how far the run is, every so many seconds and at the end."""
 
     def __init__(self, run: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
         super().__init__()
@@ -161,7 +162,7 @@ class Checkpoint(keras.callbacks.Callback):
             # JSON has no infinity.
             "best": self.validation.best if math.isfinite(self.validation.best) else None,
         }
-        save_model(self.model, self.run / "checkpoint.keras")
+        save_model(self.model, self.run / "checkpoint.keras", optimizer=True)
         with written_beside(self.run / "progress.json") as temporary:
             temporary.write_text(json.dumps(progress))
         self.saved_at = time.monotonic()
@@ -263,8 +264,12 @@ class StopOnSignal(keras.callbacks.Callback):
         signal.signal(number, self._former[number])
 
 
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a `.keras` file, whole or not at all."""
+def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None:
+    """Saves a `.keras` file, whole or not at all; without its optimizer it has a third of the bytes."""
+    if not optimizer:
+        weights = model.get_weights()
+        model = type(model).from_config(model.get_config())
+        model.set_weights(weights)
     # Keras loads TensorFlow, where it is installed, the first time it saves a file.
     with quiet_stderr(), written_beside(path) as temporary:
         model.save(temporary)

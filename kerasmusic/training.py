@@ -15,15 +15,12 @@ from kerasmusic.callbacks import Bar, Budget, Checkpoint, History, Schedule, Sto
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.files import written_beside
-from kerasmusic.models.learner import Learner
-from kerasmusic.models.loading import load_learner, load_model
+from kerasmusic.models.loading import load_model
 from kerasmusic.models.note_model import NoteModel
-from kerasmusic.windows import TRANSPOSITION, Streams, Windows
+from kerasmusic.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
-# Many, so that the beginnings of many pieces are heard and not a few whole ones.
-VALIDATION_ROWS = 32
 VALIDATION_SEED = 1
 
 
@@ -37,7 +34,8 @@ class Settings:
         epochs: passes over as many notes as the training split has.
         batch_size: windows in a batch.
         learning_rate: the highest of the schedule.
-        weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
+        weight_decay: of AdamW (Loshchilov and Hutter, 2019).
+        clip: the highest norm of a gradient (Pascanu et al., 2013).
         transposition: windows are moved by up to this many semitones.
         seed: of the weights and the windows.
         validations: how often the validation split is looked at in a run.
@@ -98,18 +96,22 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
     progress: dict[str, Any] = {"steps": 0, "seconds": 0.0, "best": None}
     keras.utils.set_random_seed(settings.seed)
     if resume:
-        learner, progress = _load_checkpoint(run)
+        model, progress = _load_checkpoint(run)
     else:
         if (run / "checkpoint.keras").exists():
             raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
         model = NoteModel.from_preset(settings.preset, corpus.codec)
-        learner = Learner(model, settings.batch_size or model.batch_size, VALIDATION_ROWS)
-        rate = settings.learning_rate or model.learning_rate
-        learner.compile(model.make_optimizer(rate, settings.weight_decay, settings.clip))
-    model = learner.model
-    notes_a_step = learner.rows * model.labels_a_window
-    windows = _windows(
-        corpus, "train", model, batch_size=learner.rows, batches=STEPS_A_ROUND, seed=settings.seed,
+        model.compile(
+            keras.optimizers.AdamW(
+                settings.learning_rate or model.learning_rate,
+                weight_decay=settings.weight_decay,
+                global_clipnorm=settings.clip,
+            )
+        )
+    batch_size = settings.batch_size or model.batch_size
+    notes_a_step = batch_size * model.labels_a_window
+    windows = Windows(
+        corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
         first_batch=progress["steps"], transposition=settings.transposition,
     )  # fmt: skip
     total_steps = None
@@ -124,17 +126,15 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
         temporary.write_text(json.dumps(started, indent=1))
 
     validation = Validation(
-        _validation_windows(corpus, model), budget, run / "model.keras", times=settings.validations,
+        _validation_windows(corpus, model, batch_size), budget, run / "model.keras", times=settings.validations,
         patience=settings.patience, best=math.inf if progress["best"] is None else progress["best"],
     )  # fmt: skip
     stop = StopOnSignal()
     schedule = Schedule(budget, settings.learning_rate or model.learning_rate)
     if budget.share < 1.0:
-        learner.fit(
+        model.fit(
             windows,
             epochs=2**31,
-            # Each batch goes on where the one before ended.
-            shuffle=False,
             verbose=0,
             callbacks=[
                 stop,
@@ -154,25 +154,20 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
     return Trained(run, ended, budget.steps_done, budget.seconds)
 
 
-def _load_checkpoint(run: Path) -> tuple[Learner, dict[str, Any]]:
+def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
     try:
         progress = json.loads((run / "progress.json").read_text())
     except (OSError, ValueError):
         raise KerasMusicError(f"{run}: holds no checkpoint to resume; start a run with 'kerasmusic train'") from None
-    return load_learner(run / "checkpoint.keras"), progress
+    return load_model(run / "checkpoint.keras", compile=True), progress
 
 
-def _windows(corpus: Corpus, split: str, model: NoteModel, **options: Any) -> Windows:
-    kind = Streams if model.carries else Windows
-    return kind(corpus, split, length=model.window, **options)
-
-
-def _validation_windows(corpus: Corpus, model: NoteModel) -> Windows | None:
+def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int) -> Windows | None:
     if not len(corpus.pieces("validation")):
         return None
-    batches = max(1, VALIDATION_NOTES // (VALIDATION_ROWS * model.window))
-    return _windows(
-        corpus, "validation", model, batch_size=VALIDATION_ROWS, batches=batches, seed=VALIDATION_SEED,
+    batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
+    return Windows(
+        corpus, "validation", length=model.window, batch_size=batch_size, batches=batches, seed=VALIDATION_SEED,
         transposition=0, advance=False,
     )  # fmt: skip
 

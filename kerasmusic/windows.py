@@ -1,17 +1,11 @@
-"""Windows and streams: batches of note sequences, cut from a corpus, for training.
+"""Windows: batches of note sequences, cut at random from a corpus, for training."""
 
-Windows are cut at random, each on its own; streams are windows that go on where those of the batch before ended.
-"""
-
-import heapq
-from bisect import bisect_right
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import CorpusError
 
@@ -59,7 +53,6 @@ class Windows(keras.utils.PyDataset):
         self.start_note = corpus.codec.start_note
         self.length, self.batch_size, self.batches = length, batch_size, batches
         self.seed, self.first_batch, self.transposition, self.advance = seed, first_batch, transposition, advance
-        self.within_pass = False
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
         self.ends = pieces[:, 1]
@@ -71,15 +64,10 @@ class Windows(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
         return (self.batch(self.first_batch + index),)
 
-    def on_epoch_begin(self) -> None:
-        """Keras calls it before each pass."""
-        self.within_pass = True
-
     def on_epoch_end(self) -> None:
-        """Moves on to the next batches; Keras calls it after each pass, and once before the first."""
-        if self.advance and self.within_pass:
+        """Moves on to the next batches; Keras calls it after each pass."""
+        if self.advance:
             self.first_batch += self.batches
-        self.within_pass = False
 
     @property
     def notes(self) -> int:
@@ -105,64 +93,3 @@ class Windows(keras.utils.PyDataset):
         lowest = np.where(within, pitch, HIGHEST_KEY).min(axis=1)
         highest = np.where(within, pitch, LOWEST_KEY).max(axis=1)
         return np.clip(shift, np.minimum(LOWEST_KEY - lowest, 0), np.maximum(HIGHEST_KEY - highest, 0)).astype(np.int32)
-
-
-class Streams(Windows):
-    """Windows that go on where those of the batch before ended; the i-th batch depends on the seed and on i alone.
-
-    Each row of the batches walks through whole pieces, window after window; the note before is the last of the row's
-    window before, or -1 where a piece begins, and where a piece ends the rest is filled with -1. A pass has every piece
-    once, in an order of its own; a piece goes to the row that is free first, so that no row waits, and it is transposed
-    as a whole. Hand them to `fit` with `shuffle=False`: Keras would shuffle the batches.
-
-    The first windows may begin amid a piece, with the note before; where batches come again (`advance` is False) they
-    begin with the piece.
-
-    Args:
-        corpus, split, options: those of `Windows`.
-    """
-
-    def __init__(self, corpus: Corpus, split: str, **options: Any) -> None:
-        super().__init__(corpus, split, **options)
-        self._passes = 0
-        self._turns: list[list[_Turn]] = [[] for _ in range(self.batch_size)]
-        # Which batch each row is free in: a heap. Rows that began together would play a small corpus in unison.
-        longest = -(-int((self.ends - self.starts).max()) // self.length)
-        under_way = np.random.default_rng(self.seed).integers(longest, size=self.batch_size) * self.advance
-        self._free = sorted((-int(batches), row) for row, batches in enumerate(under_way))
-
-    def batch(self, number: int) -> NDArray[np.int32]:
-        """The windows of one batch, int32 `[batch, length + 1, 4]`."""
-        while self._free[0][0] <= number:
-            self._deal_all()
-        window = np.full((self.batch_size, self.length + 1, len(FIELDS)), -1, np.int32)
-        for row, turns in zip(window, self._turns, strict=True):
-            turn = turns[bisect_right(turns, number, key=lambda turn: turn.batch) - 1]
-            first = turn.start + (number - turn.batch) * self.length
-            before = min(first - turn.start, 1)
-            notes = self.fields[first - before : min(first + self.length, turn.end)]
-            filled = row[1 - before :][: len(notes)]
-            filled[:] = notes
-            filled[:, 1] += turn.shift
-        return window
-
-    def _deal_all(self) -> None:
-        """Gives each piece a turn in a row, for one pass more."""
-        random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 1, self._passes]))
-        self._passes += 1
-        for piece in random.permutation(len(self.starts)):
-            start, end = int(self.starts[piece]), int(self.ends[piece])
-            pitch = self.fields[None, start:end, 1].astype(np.int32)
-            (shift,) = self._shifts(random, pitch, np.ones_like(pitch, bool)).tolist()
-            batch, row = self._free[0]
-            self._turns[row].append(_Turn(batch, start, end, shift))
-            heapq.heapreplace(self._free, (batch + -(-(end - start) // self.length), row))
-
-
-class _Turn(NamedTuple):
-    """A piece in a row: the batch it begins in, its first note's index, the index past its last, its semitones."""
-
-    batch: int
-    start: int
-    end: int
-    shift: int

@@ -1,5 +1,3 @@
-from itertools import chain
-
 import numpy as np
 import pytest
 
@@ -7,16 +5,11 @@ from kerasmusic import midi
 from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import CorpusError
 from kerasmusic.notes import Notes
-from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Streams, Windows
+from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
 
 
 def windows(corpus, **options):
     return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, **options})
-
-
-def end_pass(data):
-    data.on_epoch_begin()
-    data.on_epoch_end()
 
 
 def test_every_window_is_a_run_of_one_piece(corpus):
@@ -48,7 +41,7 @@ def test_batches_depend_on_seed_and_number_alone(corpus):
     second = data[1][0]
     np.testing.assert_array_equal(windows(corpus, first_batch=1)[0][0], second)
     assert not np.array_equal(windows(corpus, seed=1)[1][0], second)
-    end_pass(data)
+    data.on_epoch_end()
     np.testing.assert_array_equal(data[0][0], windows(corpus, first_batch=4)[0][0])
 
 
@@ -96,19 +89,13 @@ def test_transposition_keeps_the_interval_from_the_note_before(corpus):
     np.testing.assert_array_equal(np.diff(moved[inside, :, 1]), np.diff(plain[inside, :, 1]))
 
 
-def test_a_look_at_the_batches_before_the_first_pass_moves_nothing_on(corpus):
-    data = windows(corpus)
-    data.on_epoch_end()
-    np.testing.assert_array_equal(data[0][0], windows(corpus)[0][0])
-
-
 def test_windows_that_do_not_advance_come_again(corpus):
     data = windows(corpus, advance=False)
     first = data[0][0]
-    end_pass(data)
+    data.on_epoch_end()
     np.testing.assert_array_equal(data[0][0], first)
     data.advance = True
-    end_pass(data)
+    data.on_epoch_end()
     assert not np.array_equal(data[0][0], first)
 
 
@@ -166,69 +153,3 @@ def test_batches_one_after_another_share_no_run_of_windows(tmp_path):
     for lag in range(20):
         # An eighth agree by chance; a fifth is ten standard deviations more.
         assert np.mean(one[lag:] == two[: len(two) - lag]) < 0.2
-
-
-def streams(corpus, **options):
-    whole = {"length": 64, "batch_size": 2, "batches": 4, "transposition": 0, "advance": False}
-    return Streams(corpus, "train", **{**whole, **options})
-
-
-def walked(data, batches):
-    """The pieces that each row of the first batches walks through, without fillers: for each row a list of arrays."""
-    rows = [[] for _ in range(data.batch_size)]
-    for batch in range(batches):
-        for row, window in zip(rows, data[batch][0], strict=True):
-            if window[0, 0] < 0:
-                row.append(window[:0])
-            else:
-                np.testing.assert_array_equal(window[0], row[-1][-1])
-            notes = window[1:]
-            filled = notes[:, 0] < 0
-            assert np.all(np.diff(filled.astype(int)) >= 0)
-            row[-1] = np.concatenate([row[-1], notes[~filled]])
-    return rows
-
-
-def test_a_stream_walks_through_whole_pieces_one_after_another(corpus):
-    pieces = {piece.astype(np.int32).tobytes() for piece in corpus.performances("train")}
-    for row in walked(streams(corpus), 100):
-        assert len(row) > 3
-        assert {piece.astype(np.int32).tobytes() for piece in row[:-1]} == pieces
-
-
-def test_each_pass_of_streams_has_every_piece_once_in_an_order_of_its_own(tmp_path):
-    (row,) = walked(streams(two_short_pieces(tmp_path), length=4, batch_size=1), 5 * 40)
-    orders = [tuple(len(piece) for piece in row[first : first + 2]) for first in range(0, 80, 2)]
-    assert set(orders) == {(5, 9), (9, 5)}
-
-
-def test_no_row_of_streams_waits_for_another(tmp_path):
-    data = streams(two_short_pieces(tmp_path), length=4, batch_size=3)
-    for batch in range(50):
-        assert np.all(data[batch][0][:, 1, 0] >= 0)
-
-
-def test_streams_depend_on_seed_and_number_alone(corpus):
-    data = streams(corpus, transposition=5)
-    far = data[90][0]
-    np.testing.assert_array_equal(streams(corpus, transposition=5, first_batch=90)[0][0], far)
-    np.testing.assert_array_equal(data[90][0], far)
-    assert not np.array_equal(streams(corpus, transposition=5, seed=1)[90][0], far)
-
-
-def test_a_piece_is_transposed_as_a_whole(corpus):
-    plain, moved = (walked(streams(corpus, transposition=transposition), 100) for transposition in (0, 5))
-    shifts = set()
-    for original, transposed in zip(chain(*plain), chain(*moved), strict=True):
-        np.testing.assert_array_equal(original[:, [0, 2, 3]], transposed[:, [0, 2, 3]])
-        (shift,) = set((transposed[:, 1] - original[:, 1]).tolist())
-        shifts.add(shift)
-    assert len(shifts) > 2
-
-
-def test_rows_that_train_do_not_begin_in_unison(corpus):
-    first = streams(corpus, batch_size=16, advance=True)[0][0]
-    assert len(np.unique(first[:, 1:5].reshape(16, -1), axis=0)) > 8
-    together = streams(corpus, batch_size=16)[0][0]
-    assert np.all(together[:, 0] == -1)
-    assert len(np.unique(together[:, 1:5].reshape(16, -1), axis=0)) == 2

@@ -8,13 +8,12 @@ import keras
 
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models import presets  # noqa: F401  registers the classes that a file may hold
-from kerasmusic.models.learner import Learner
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.quiet import quiet_stderr
 
 
-def load_model(path: str | os.PathLike[str]) -> NoteModel:
-    """The model of a `.keras` file, or of the `model.keras` in a run's folder.
+def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:
+    """The model of a `.keras` file, or of the `model.keras` in a run's folder; with `compile`, its optimizer too.
 
     Raises:
         ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel.
@@ -22,33 +21,16 @@ def load_model(path: str | os.PathLike[str]) -> NoteModel:
     path = Path(path)
     if path.is_dir():
         path = path / "model.keras"
-    model = _load(path)
-    if not isinstance(model, NoteModel):
-        raise ModelFileError(f"{path}: holds a {type(model).__name__}, not a model of notes")
-    return model
-
-
-def load_learner(path: str | os.PathLike[str]) -> Learner:
-    """The learner of a checkpoint, with its optimizer and its states, to carry on a training.
-
-    Raises:
-        ModelFileError: it is not there, is no `.keras` file, or holds something else than a Learner.
-    """
-    path = Path(path)
-    learner = _load(path, compile=True)
-    if not isinstance(learner, Learner):
-        raise ModelFileError(f"{path}: holds a {type(learner).__name__}, not a model in training; start a run anew")
-    return learner
-
-
-def _load(path: Path, *, compile: bool = False) -> keras.Model:
     if not path.exists():
         raise ModelFileError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
     try:
         with quiet_stderr():
-            return keras.saving.load_model(path, compile=compile, safe_mode=True)
+            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many types, and its messages run over many lines
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None
+    if not isinstance(model, NoteModel):
+        raise ModelFileError(f"{path}: holds a {type(model).__name__}, not a model of notes")
+    return model

@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 import keras
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import NoteCodec
+from kerasmusic.codec import FIELDS, NoteCodec
 
 
 class NoteModel(keras.Model):
     """The base of all models of notes.
 
-    A subclass gives `state_size`, `step` and `score`, and sets `window`. It is trained by a `Learner`.
+    A subclass gives `state_size`, `step` and `score`, and sets `window`. Trained through `fit` on windows, int32
+    `[batch, T + 1, 4]`: the note before the window, then its T notes; rows of -1 fill up windows at a piece's end.
 
     Args:
         codec: what the fields mean; `NoteCodec()` by default.
@@ -27,8 +28,6 @@ class NoteModel(keras.Model):
 
     #: Notes in a training window.
     window: ClassVar[int] = 256
-    #: Whether training carries the state from window to window, along whole pieces.
-    carries: ClassVar[bool] = True
     #: Notes of a window that training has a loss for.
     labels_a_window: ClassVar[int] = 256
     #: Windows in a batch.
@@ -43,6 +42,7 @@ class NoteModel(keras.Model):
         self.codec = codec or NoteCodec()
         self.preset = preset
         self.record = record or {}
+        self._field_losses = [keras.metrics.Mean(name=field) for field in FIELDS]
 
     @staticmethod
     def from_preset(name: str, codec: NoteCodec | None = None) -> NoteModel:
@@ -103,28 +103,36 @@ class NoteModel(keras.Model):
         """
         raise NotImplementedError
 
-    def losses_of(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """The training loss of each field of each note, float32 `[batch, T, 4]`, and the state at the end.
+    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without fillers.
 
-        By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`). The
-        arguments are those of `score`.
+        By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`).
         """
-        log_prob, state = self.score(notes, state)
+        log_prob, _ = self.score(notes, ops.zeros((ops.shape(notes)[0], self.state_size)))
         widths = [
             ops.take(ops.convert_to_tensor(width, "float32"), notes[:, 1:, index])
             for index, width in enumerate(self.codec.log_widths)
         ]
-        return ops.stack(widths, axis=-1) - log_prob, state
+        return ops.stack(widths, axis=-1) - log_prob
 
-    def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
-        """What it is trained with: AdamW (Loshchilov and Hutter, 2019), or what else serves its layers better.
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at fillers."""
+        window = ops.cast(inputs, "int32")
+        losses = self.losses_of(ops.maximum(window, 0))
+        return losses * _is_note(window, losses)[..., None]
 
-        Args:
-            learning_rate: the highest of the schedule.
-            weight_decay: the share of a weight that is lost a step, for each unit of the learning rate.
-            clip: the highest norm of the gradient of all weights (Pascanu et al., 2013).
-        """
-        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip)
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> KerasTensor:
+        """Nats a note: the fields' losses added, averaged over the notes."""
+        return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The loss and its parts by field."""
+        is_note = _is_note(x, y_pred)
+        for index, metric in enumerate(self._field_losses):
+            metric.update_state(y_pred[..., index], sample_weight=is_note)
+        return self.get_metrics_result()
 
     def get_config(self) -> dict[str, Any]:
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
@@ -137,3 +145,8 @@ class NoteModel(keras.Model):
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
     """The log probability `[...]` of values int32 `[...]` under logits `[..., n]`."""
     return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]
+
+
+def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
+    """1 where a loss `[batch, T, 4]` is of a note, 0 where of a filler: float32 `[batch, T]`."""
+    return ops.cast(window[:, -losses.shape[1] :, 0] >= 0, "float32")

@@ -32,7 +32,6 @@ class TutorialModel(NoteModel):
     """
 
     window: ClassVar[int] = 25
-    carries: ClassVar[bool] = False
     labels_a_window: ClassVar[int] = 1
     learning_rate: ClassVar[float] = 5e-3
     batch_size: ClassVar[int] = 64
@@ -82,8 +81,8 @@ class TutorialModel(NoteModel):
         unknown = ops.full_like(log_prob, float("nan"))
         return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
 
-    def losses_of(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """The tutorial's losses, weighted as there, of a window's last note: float32 `[batch, 1, 4]`."""
+    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+        """The tutorial's losses, weighted as there, of the last note of a window: float32 `[batch, 1, 4]`."""
         hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -1]
         label = notes[:, -1]
         step, duration = self._seconds(label)
@@ -93,7 +92,7 @@ class TutorialModel(NoteModel):
             _squared_error_with_positive_pressure(duration, self.duration_seconds(hidden)[:, 0]),
             ops.zeros_like(step),
         ]
-        return ops.stack(losses, axis=-1)[:, None], state
+        return ops.stack(losses, axis=-1)[:, None]
 
     def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])
