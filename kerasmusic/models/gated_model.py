@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -18,6 +18,8 @@ from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
+# Adam's learning rate as a share of Muon's.
+ADAM_SHARE = 0.3
 
 
 def rms_normalize(x: KerasTensor) -> KerasTensor:
@@ -91,6 +93,8 @@ class GatedNoteModel(NoteModel):
         codec, preset: see `NoteModel`.
     """
 
+    learning_rate: ClassVar[float] = 1e-2
+
     def __init__(self, width: int, hidden: int, depth: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden, self.depth = width, hidden, depth
@@ -116,6 +120,21 @@ class GatedNoteModel(NoteModel):
     @property
     def state_size(self) -> int:
         return KEYBOARD_SIZE + self.depth * self.width
+
+    def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
+        """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all else.
+
+        Muon makes the singular values of a matrix's update alike. At equal notes seen it is far ahead of Adam alone.
+        """
+        return keras.optimizers.Muon(
+            learning_rate,
+            adam_lr_ratio=ADAM_SHARE,
+            weight_decay=weight_decay,
+            # Keras multiplies it by Muon's learning rate.
+            adam_weight_decay=ADAM_SHARE * weight_decay,
+            global_clipnorm=clip,
+            exclude_layers=["head_"],
+        )
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
         keyboard, *memories = ops.split(
