@@ -64,7 +64,6 @@ def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
 
 def measure_training(corpus: Any) -> dict[str, float]:
     """Labels a second in training: the tutorial's windows, and the notes of `small`, compiled before they are timed."""
-    import keras
     from kerasmusic.bench import tutorial_loop
 
     from kerasmusic.models import NoteModel
@@ -77,7 +76,7 @@ def measure_training(corpus: Any) -> dict[str, float]:
     labels = {name: label[:count] for name, label in labels.items()}
     theirs = tutorial_loop.build_model()
     small = NoteModel.from_preset("small")
-    small.compile(keras.optimizers.AdamW(small.learning_rate, global_clipnorm=1.0))
+    small.compile(small.make_optimizer(small.learning_rate, weight_decay=0.01, clip=1.0))
     data = Windows(corpus, "train", length=small.window, batch_size=small.batch_size, batches=20)
 
     def fit_theirs() -> None:

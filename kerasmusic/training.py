@@ -34,8 +34,7 @@ class Settings:
         epochs: passes over as many notes as the training split has.
         batch_size: windows in a batch.
         learning_rate: the highest of the schedule.
-        weight_decay: of AdamW (Loshchilov and Hutter, 2019).
-        clip: the highest norm of a gradient (Pascanu et al., 2013).
+        weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
         transposition: windows are moved by up to this many semitones.
         seed: of the weights and the windows.
         validations: how often the validation split is looked at in a run.
@@ -101,13 +100,8 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
         if (run / "checkpoint.keras").exists():
             raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
         model = NoteModel.from_preset(settings.preset, corpus.codec)
-        model.compile(
-            keras.optimizers.AdamW(
-                settings.learning_rate or model.learning_rate,
-                weight_decay=settings.weight_decay,
-                global_clipnorm=settings.clip,
-            )
-        )
+        rate = settings.learning_rate or model.learning_rate
+        model.compile(model.make_optimizer(rate, settings.weight_decay, settings.clip))
     batch_size = settings.batch_size or model.batch_size
     notes_a_step = batch_size * model.labels_a_window
     windows = Windows(

@@ -53,6 +53,7 @@ class Windows(keras.utils.PyDataset):
         self.start_note = corpus.codec.start_note
         self.length, self.batch_size, self.batches = length, batch_size, batches
         self.seed, self.first_batch, self.transposition, self.advance = seed, first_batch, transposition, advance
+        self.within_pass = False
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
         self.ends = pieces[:, 1]
@@ -64,10 +65,15 @@ class Windows(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
         return (self.batch(self.first_batch + index),)
 
+    def on_epoch_begin(self) -> None:
+        """Keras calls it before each pass."""
+        self.within_pass = True
+
     def on_epoch_end(self) -> None:
-        """Moves on to the next batches; Keras calls it after each pass."""
-        if self.advance:
+        """Moves on to the next batches; Keras calls it after each pass, and once before the first."""
+        if self.advance and self.within_pass:
             self.first_batch += self.batches
+        self.within_pass = False
 
     @property
     def notes(self) -> int:

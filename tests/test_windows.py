@@ -12,6 +12,11 @@ def windows(corpus, **options):
     return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, **options})
 
 
+def end_pass(data):
+    data.on_epoch_begin()
+    data.on_epoch_end()
+
+
 def test_every_window_is_a_run_of_one_piece(corpus):
     pieces = [piece.astype(np.int32) for piece in corpus.performances("train")]
     for window in windows(corpus, transposition=0)[0][0]:
@@ -41,7 +46,7 @@ def test_batches_depend_on_seed_and_number_alone(corpus):
     second = data[1][0]
     np.testing.assert_array_equal(windows(corpus, first_batch=1)[0][0], second)
     assert not np.array_equal(windows(corpus, seed=1)[1][0], second)
-    data.on_epoch_end()
+    end_pass(data)
     np.testing.assert_array_equal(data[0][0], windows(corpus, first_batch=4)[0][0])
 
 
@@ -92,10 +97,10 @@ def test_transposition_keeps_the_interval_from_the_note_before(corpus):
 def test_windows_that_do_not_advance_come_again(corpus):
     data = windows(corpus, advance=False)
     first = data[0][0]
-    data.on_epoch_end()
+    end_pass(data)
     np.testing.assert_array_equal(data[0][0], first)
     data.advance = True
-    data.on_epoch_end()
+    end_pass(data)
     assert not np.array_equal(data[0][0], first)
 
 

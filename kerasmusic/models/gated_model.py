@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -20,6 +20,8 @@ from kerasmusic.models.sampling import controls_by_field, draw
 EPSILON = 1e-6
 # A key that sounds for 30 s, 3,000 ticks, has a log of 8.
 LOG_SCALE = 0.125
+# Adam's learning rate as a share of Muon's.
+ADAM_SHARE = 0.3
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -115,13 +117,19 @@ class GatedNoteModel(NoteModel):
         codec, preset: see `NoteModel`.
     """
 
+    learning_rate: ClassVar[float] = 1e-2
+
     def __init__(self, width: int, hidden: int, depth: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden, self.depth = width, hidden, depth
         sizes = self.codec.sizes
         self.keyboard = Keyboard(self.codec)
         self.offsets = np.array(self.codec.offsets, "int32")
-        self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
+        # Four rows together have a root mean square of about 1, as the blocks that follow expect.
+        uniform = initializers.RandomUniform(-0.8, 0.8)
+        self.embedding = _built(
+            layers.Embedding(self.codec.size, width, embeddings_initializer=uniform, name="embedding"), None
+        )
         self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
         self.blocks = [
             # An embedding needs no scaling.
@@ -146,6 +154,21 @@ class GatedNoteModel(NoteModel):
     @property
     def state_size(self) -> int:
         return KEYBOARD_SIZE + self.depth * self.width
+
+    def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
+        """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all else.
+
+        Muon makes the singular values of a matrix's update alike. At equal notes seen it is far ahead of Adam alone.
+        """
+        return keras.optimizers.Muon(
+            learning_rate,
+            adam_lr_ratio=ADAM_SHARE,
+            weight_decay=weight_decay,
+            # Keras multiplies it by Muon's learning rate.
+            adam_weight_decay=ADAM_SHARE * weight_decay,
+            global_clipnorm=clip,
+            exclude_layers=["head_"],
+        )
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
         keyboard, *memories = self._split_state(state)

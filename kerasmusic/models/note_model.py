@@ -134,6 +134,16 @@ class NoteModel(keras.Model):
             metric.update_state(y_pred[..., index], sample_weight=is_note)
         return self.get_metrics_result()
 
+    def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
+        """What it is trained with: AdamW (Loshchilov and Hutter, 2019), or what else serves its layers better.
+
+        Args:
+            learning_rate: the highest of the schedule.
+            weight_decay: the share of a weight that is lost a step, for each unit of the learning rate.
+            clip: the highest norm of the gradient of all weights (Pascanu et al., 2013).
+        """
+        return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip)
+
     def get_config(self) -> dict[str, Any]:
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
 
