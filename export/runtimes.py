@@ -32,6 +32,7 @@ FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
     "GREATER": ("1.14", "1.14"),
     "GREATER_EQUAL": ("1.14", "1.14", "2.13"),
     "L2_NORMALIZATION": ("1.5", "1.14"),
+    "LEAKY_RELU": ("1.13", "2.3"),
     "LESS": ("1.14", "1.14", "2.13"),
     "LESS_EQUAL": ("1.14", "1.14"),
     "LOG": ("1.14", "2.15"),

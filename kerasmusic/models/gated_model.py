@@ -53,21 +53,19 @@ class KeysDense(layers.Dense):
 class RecurrentBlock(layers.Layer):
     """A residual block: a gated linear recurrence, and a perceptron that sees the input and the recurrence's state.
 
-    From the input x comes a decay a, a candidate c and a part of the perceptron's hidden layer m; the recurrence is
+    From the normalised input x come a decay a, a candidate c and a part of the perceptron's hidden layer m; the recurrence is
     h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al., 2024) the gate
     sees only x, so that a whole sequence is one scan.
 
     Args:
         width: of the input, the output and the recurrence's state.
         hidden: units of the perceptron.
-        normalize: whether x is the input scaled to a root mean square of 1, or the input as it is.
     """
 
-    def __init__(self, width: int, hidden: int, normalize: bool = True, **kwargs: Any) -> None:
+    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.width, self.hidden, self.normalize = width, hidden, normalize
-        kind = NormalizedDense if normalize else layers.Dense
-        self.project = kind(2 * width + hidden, bias_initializer=self._initial_bias, name="project")
+        self.width, self.hidden = width, hidden
+        self.project = NormalizedDense(2 * width + hidden, bias_initializer=self._initial_bias, name="project")
         self.state_to_hidden = layers.Dense(hidden, use_bias=False, name="state_to_hidden")
         self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
 
@@ -103,7 +101,7 @@ class RecurrentBlock(layers.Layer):
         return self._combine(x, states, hidden), states[:, -1]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width, "hidden": self.hidden, "normalize": self.normalize}
+        return {**super().get_config(), "width": self.width, "hidden": self.hidden}
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -125,17 +123,9 @@ class GatedNoteModel(NoteModel):
         sizes = self.codec.sizes
         self.keyboard = Keyboard(self.codec)
         self.offsets = np.array(self.codec.offsets, "int32")
-        # Four rows together have a root mean square of about 1, as the blocks that follow expect.
-        uniform = initializers.RandomUniform(-0.8, 0.8)
-        self.embedding = _built(
-            layers.Embedding(self.codec.size, width, embeddings_initializer=uniform, name="embedding"), None
-        )
+        self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
-        self.blocks = [
-            # An embedding needs no scaling.
-            _built(RecurrentBlock(width, hidden, normalize=index > 0, name=f"block_{index}"), width)
-            for index in range(depth)
-        ]
+        self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(NormalizedDense(width, use_bias=False, name="trunk_to_heads"), width)
         self.keys_now = _built(KeysDense(width, name="keys_now"), KEYBOARD_SIZE)
         # What a head knows of the fields drawn before it; velocity is the last.
