@@ -34,8 +34,7 @@ class NormalizedDense(layers.Dense):
 
     def call(self, inputs: KerasTensor, training: Any = None) -> KerasTensor:
         unit = inputs * ops.rsqrt(ops.sum(ops.square(inputs), axis=-1, keepdims=True) + EPSILON)
-        outputs = ops.matmul(unit, self.kernel * math.sqrt(inputs.shape[-1]))
-        return ops.add(outputs, self.bias) if self.use_bias else outputs
+        return ops.add(ops.matmul(unit, self.kernel * math.sqrt(inputs.shape[-1])), self.bias)
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -53,9 +52,9 @@ class KeysDense(layers.Dense):
 class RecurrentBlock(layers.Layer):
     """A residual block: a gated linear recurrence, and a perceptron that sees the input and the recurrence's state.
 
-    From the normalised input x come a decay a, a candidate c and a part of the perceptron's hidden layer m; the recurrence is
-    h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al., 2024) the gate
-    sees only x, so that a whole sequence is one scan.
+    From the normalised input x come a decay a, a candidate c and a part of the perceptron's hidden layer m; the
+    recurrence is h = a * h + (1 - a) * c, and the block adds W relu(m + V h) to its input. As in minGRU (Feng et al.,
+    2024) the gate sees only x, so that a whole sequence is one scan.
 
     Args:
         width: of the input, the output and the recurrence's state.
@@ -126,14 +125,13 @@ class GatedNoteModel(NoteModel):
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
-        self.trunk_to_heads = _built(NormalizedDense(width, use_bias=False, name="trunk_to_heads"), width)
         self.keys_now = _built(KeysDense(width, name="keys_now"), KEYBOARD_SIZE)
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
         ]
-        # The first head reads the trunk, the others a context that the heads' own layers make.
+        # The first head reads the trunk; the others, the trunk with what is known since, which needs no scaling.
         kinds = [NormalizedDense, *[layers.Dense] * 3]
         self.heads = [
             _built(kind(size, name=f"head_{field}"), width)
@@ -170,7 +168,7 @@ class GatedNoteModel(NoteModel):
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
         logits = [self.heads[0](x)]
         values = [draw(logits[0], controls[0])]
-        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboard, values[0]))
+        context = x + self.keys_now(self.keyboard.later(keyboard, values[0]))
         for drawn, head, control in zip(self.drawn, self.heads[1:], controls[1:], strict=True):
             context = ops.relu(context + rows(drawn.embeddings, values[-1]))
             logits.append(head(context))
@@ -186,7 +184,7 @@ class GatedNoteModel(NoteModel):
         x = self._embed(previous) + self.keys_before(keyboards)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
-        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
+        context = x + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
         log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
         for index, (drawn, head) in enumerate(zip(self.drawn, self.heads[1:], strict=True)):
             context = ops.relu(context + rows(drawn.embeddings, now[..., index]))
