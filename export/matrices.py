@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from kerasmusic.export.operators import packed
+
 
 def matrix_products(flatbuffer: bytes) -> bytes:
     """The FULLY_CONNECTED operators of a graph, each with inputs and an output of its own, and nothing else.
 
     Weights, precisions and fused activations stay as they are.
     """
-    import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
@@ -22,6 +23,4 @@ def matrix_products(flatbuffer: bytes) -> bytes:
     graph.inputs = sorted({operator.inputs[0] for operator in graph.operators})
     graph.outputs = [operator.outputs[0] for operator in graph.operators]
     model.signatureDefs = []
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kerasmusic.edge.model_file import SIGNATURE
 from kerasmusic.edge.step import INPUTS, OUTPUTS
@@ -95,3 +95,12 @@ def check_signature(flatbuffer: bytes) -> None:
     found = signatures.get(SIGNATURE, {"inputs": [], "outputs": []})
     if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
         raise KerasMusicError(f"the exported graph has the signatures {signatures}, not {INPUTS} to {OUTPUTS}")
+
+
+def packed(model: Any) -> bytes:
+    """The flatbuffer of a model that was read with the schema's object interface, and changed."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 # activations that enter matrices by ranges found beforehand on real music.
 PRECISIONS = ("float32", "float16", "int8", "int8-full")
 CALIBRATED = "int8-full"
-PIECES = 16
-CALIBRATION_NOTES, VALIDATION_NOTES = 100, 1_000
+PIECES, NOTES = 16, 1_000
 # Nats a note that a precision may lose without a warning.
 ACCEPTABLE_LOSS = 0.05
 
@@ -39,13 +38,15 @@ class Excerpts(NamedTuple):
 
     @classmethod
     def of(cls, corpus: Corpus) -> Excerpts:
-        """Of 16 performances of each split, spread evenly over it; of the training split where it is the only one."""
-        splits = ("train", "validation" if len(corpus.pieces("validation")) else "train")
+        """The first 1,000 notes of 16 performances of each split, spread evenly over it.
+
+        Both are of the training split where it is the only one.
+        """
         excerpts = []
-        for split, notes in zip(splits, (CALIBRATION_NOTES, VALIDATION_NOTES), strict=True):
+        for split in ("train", "validation" if len(corpus.pieces("validation")) else "train"):
             pieces = corpus.pieces(split)
             chosen = pieces[np.unique(np.linspace(0, len(pieces) - 1, PIECES).round().astype(int))]
-            excerpts.append([corpus.fields[start : min(end, start + notes)].astype(np.int32) for start, end in chosen])
+            excerpts.append([corpus.fields[start : min(end, start + NOTES)].astype(np.int32) for start, end in chosen])
         return cls(*excerpts)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
 from kerasmusic.export.measurement import measure
-from kerasmusic.export.operators import Operator, check_graph, operators
+from kerasmusic.export.operators import Operator, check_graph, operators, packed
 from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
 from kerasmusic.export.runtimes import oldest_runtime
+from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
 
 import kerasmusic
@@ -32,6 +33,8 @@ from kerasmusic.scoring import KerasScorer
 
 # TensorFlow's own interpreter, which is here whatever else is.
 INTERPRETER = "tensorflow.lite.python.interpreter"
+# Memories fill over hundreds of notes, so that long excerpts are heard, and some of their notes looked at.
+CALIBRATE_EVERY = 10
 BYTES_A_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
 
@@ -114,12 +117,31 @@ def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | 
     # Matrices alone: a probability or a time in 256 steps would be worth nothing.
     others = {operator.name for operator in operators(convert(folder, "float32", model))} - {"FULLY_CONNECTED"}
     return mlir_quantize(
-        converter.convert(),
+        without_other_ranges(converter.convert()),
         disable_per_channel_for_dense_layers=True,
         input_data_type=tf.float32,
         output_data_type=tf.float32,
         denylisted_ops=sorted(others),
     )
+
+
+def without_other_ranges(calibrated: bytes) -> bytes:
+    """A calibrated graph with the ranges of what matrices read and write, and no others.
+
+    The quantiser gives all that is concatenated one range: the recurrences' states, of about 1, would have that of the
+    keys beside them in the step's state, which is of thousands.
+    """
+    model = schema.ModelT.InitFromPackedBuf(calibrated, 0)
+    (graph,) = model.subgraphs
+    kept = set()
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.FULLY_CONNECTED:
+            kept |= {*operator.inputs, *operator.outputs}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in kept:
+            tensor.quantization = None
+    return packed(model)
 
 
 def played_inputs(folder: str, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,9 +153,10 @@ def played_inputs(folder: str, model: NoteModel, excerpts: Excerpts) -> Iterator
         generator = Generator(step, seed=0)
         for fields in excerpts.calibration:
             generator.reset()
-            for note in fields:
+            for index, note in enumerate(fields):
                 step.given[:] = note
-                yield SIGNATURE, {name: np.array(getattr(step, name)) for name in INPUTS}
+                if index % CALIBRATE_EVERY == 0:
+                    yield SIGNATURE, {name: np.array(getattr(step, name)) for name in INPUTS}
                 step.run()
                 step.previous[:] = note
 

@@ -41,7 +41,7 @@ def write_versions(model: Path, folder: Path) -> None:
 
     The versions of operators are made numbers that are nowhere else in the file, found there, and put back.
     """
-    from kerasmusic.export.operators import operator_name
+    from kerasmusic.export.operators import operator_name, packed
     from tensorflow.lite.python import schema_py_generated as schema
 
     with zipfile.ZipFile(model) as archive:
@@ -51,11 +51,7 @@ def write_versions(model: Path, folder: Path) -> None:
     versions = [code.version for code in graph.operatorCodes]
     for mark, code in marks.items():
         code.version = mark
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(graph.Pack(builder), b"TFL3")
-    data = bytearray(builder.Output())
+    data = bytearray(packed(graph))
     places = {}
     for (mark, code), version in zip(marks.items(), versions, strict=True):
         assert data.count(struct.pack("<i", mark)) == 1

@@ -6,8 +6,9 @@ import pytest
 from kerasmusic.export.operators import Operator
 from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
 
-from kerasmusic.edge.step import interpreter_module
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
+from kerasmusic.edge.step import TFLiteStep, interpreter_module
+from kerasmusic.errors import KerasMusicError, ModelFileError
 from kerasmusic.quiet import quiet_stderr
 
 
@@ -70,3 +71,17 @@ def test_the_newest_operator_decides():
 def test_an_operator_that_the_table_does_not_know_is_refused(operator):
     with pytest.raises(KerasMusicError, match=rf"{operator.name} version {operator.version}"):
         oldest_runtime([operator])
+
+
+def test_a_runtime_too_old_is_told_which_one_it_takes(exported, tmp_path):
+    folder = exported["tiny"][1].parent
+    flatbuffer = bytearray((folder / "versions.fb").read_bytes())
+    place = json.loads((folder / "versions.json").read_text())["FULLY_CONNECTED"]
+    struct.pack_into("<i", flatbuffer, place, 99)
+    record = read_record(read_model_bytes(exported["tiny"][1]), "it")
+    path = tmp_path / "new.tflite"
+    path.write_bytes(with_record(bytes(flatbuffer), {**record, "runtime": "9.9"}))
+    with pytest.raises(
+        ModelFileError, match=r"FULLY_CONNECTED.*needs TFLite 9\.9 or newer; run: pip install --upgrade"
+    ):
+        TFLiteStep(path)

@@ -125,13 +125,14 @@ class GatedNoteModel(NoteModel):
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
+        self.trunk_to_heads = _built(NormalizedDense(width, name="trunk_to_heads"), width)
         self.keys_now = _built(KeysDense(width, name="keys_now"), KEYBOARD_SIZE)
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
         ]
-        # The first head reads the trunk; the others, the trunk with what is known since, which needs no scaling.
+        # The first head reads the trunk, the others a context that the heads' own layers make.
         kinds = [NormalizedDense, *[layers.Dense] * 3]
         self.heads = [
             _built(kind(size, name=f"head_{field}"), width)
@@ -168,7 +169,7 @@ class GatedNoteModel(NoteModel):
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
         logits = [self.heads[0](x)]
         values = [draw(logits[0], controls[0])]
-        context = x + self.keys_now(self.keyboard.later(keyboard, values[0]))
+        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboard, values[0]))
         for drawn, head, control in zip(self.drawn, self.heads[1:], controls[1:], strict=True):
             context = ops.relu(context + rows(drawn.embeddings, values[-1]))
             logits.append(head(context))
@@ -184,7 +185,7 @@ class GatedNoteModel(NoteModel):
         x = self._embed(previous) + self.keys_before(keyboards)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
-        context = x + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
+        context = self.trunk_to_heads(x) + self.keys_now(self.keyboard.later(keyboards, now[..., 0]))
         log_probs = [log_prob_of(self.heads[0](x), now[..., 0])]
         for index, (drawn, head) in enumerate(zip(self.drawn, self.heads[1:], strict=True)):
             context = ops.relu(context + rows(drawn.embeddings, now[..., index]))
