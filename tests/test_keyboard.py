@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from kerasmusic.codec import PITCHES, NoteCodec
-from kerasmusic.models.keyboard import RECENT, SIZE, Keyboard
+from kerasmusic.models.keyboard import Keyboard
 
 CODEC = NoteCodec()
 
@@ -28,7 +28,7 @@ def test_a_sequence_gives_exactly_the_states_of_the_steps(seed):
     random = np.random.default_rng(seed)
     keyboard = Keyboard(CODEC)
     notes = random_fields(random, 2, 37)
-    state = random.integers(0, 500, (2, SIZE)).astype("float32")
+    state = random.integers(0, 500, (2, PITCHES)).astype("float32")
     states, last = keyboard.sequence(state, notes)
     expected = states_by_steps(keyboard, state, notes)
     np.testing.assert_array_equal(ops.convert_to_numpy(states), expected)
@@ -38,7 +38,7 @@ def test_a_sequence_gives_exactly_the_states_of_the_steps(seed):
 def test_it_says_of_a_real_performance_what_its_notes_say(notes):
     fields = CODEC.encode(notes.from_first())[:300]
     played = CODEC.decode(fields)
-    states, _ = Keyboard(CODEC).sequence(np.zeros((1, SIZE), "float32"), fields[None])
+    states, _ = Keyboard(CODEC).sequence(np.zeros((1, PITCHES), "float32"), fields[None])
     states = ops.convert_to_numpy(states)[0]
     for index in (0, 10, 100, len(fields) - 1):
         now = played.start[index]
@@ -46,13 +46,11 @@ def test_it_says_of_a_real_performance_what_its_notes_say(notes):
             strikes = np.flatnonzero(played.pitch[: index + 1] == pitch)
             left = max(0.0, played.end[strikes[-1]] - now) if len(strikes) else 0.0
             assert states[index, pitch] / 100 == pytest.approx(left, abs=1e-6)
-        recent = played.end[max(0, index - RECENT + 1) : index + 1][::-1] - now
-        np.testing.assert_allclose(states[index, PITCHES:][: len(recent)] / 100, np.maximum(recent, 0), atol=1e-6)
 
 
 def test_time_passing_silences_keys_and_nothing_goes_below_silence():
     keyboard = Keyboard(CODEC)
-    state = np.zeros((1, SIZE), "float32")
+    state = np.zeros((1, PITCHES), "float32")
     state[0, 60], state[0, 64] = 30, 80
     later = ops.convert_to_numpy(keyboard.later(state, np.array([50], "int32")))
     assert later[0, 60] == 0

@@ -9,8 +9,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, initializers, layers, ops
 
-from kerasmusic.codec import FIELDS
-from kerasmusic.models.keyboard import SIZE as KEYBOARD_SIZE
+from kerasmusic.codec import FIELDS, PITCHES
 from kerasmusic.models.keyboard import Keyboard
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import entries, rows
@@ -123,10 +122,10 @@ class GatedNoteModel(NoteModel):
         self.keyboard = Keyboard(self.codec)
         self.offsets = np.array(self.codec.offsets, "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
-        self.keys_before = _built(KeysDense(width, name="keys_before"), KEYBOARD_SIZE)
+        self.keys_before = _built(KeysDense(width, name="keys_before"), PITCHES)
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(NormalizedDense(width, name="trunk_to_heads"), width)
-        self.keys_now = _built(KeysDense(width, name="keys_now"), KEYBOARD_SIZE)
+        self.keys_now = _built(KeysDense(width, name="keys_now"), PITCHES)
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
@@ -142,7 +141,7 @@ class GatedNoteModel(NoteModel):
 
     @property
     def state_size(self) -> int:
-        return KEYBOARD_SIZE + self.depth * self.width
+        return PITCHES + self.depth * self.width
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
         """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all else.
@@ -193,7 +192,7 @@ class GatedNoteModel(NoteModel):
         return ops.stack(log_probs, axis=-1), ops.concatenate([keyboard, *memories], axis=-1)
 
     def _split_state(self, state: KerasTensor) -> list[KerasTensor]:
-        return ops.split(state, [KEYBOARD_SIZE + index * self.width for index in range(self.depth)], axis=-1)
+        return ops.split(state, [PITCHES + index * self.width for index in range(self.depth)], axis=-1)
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
         return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)

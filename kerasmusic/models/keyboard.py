@@ -1,4 +1,4 @@
-"""What the keys are doing: how long each key, and each of the last notes, will still sound.
+"""What the keys are doing: how long each of them will still sound.
 
 It is exact arithmetic on a performance's fields, in ticks. Nothing else that was tried tells a model as much of the
 next note. The state is taken from note to note by `after` when playing; `sequence` gives the states after every note
@@ -12,13 +12,10 @@ from kerasmusic.codec import FIELDS, PITCHES, NoteCodec
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import rows
 
-RECENT = 8
-SIZE = PITCHES + RECENT
-
 
 class Keyboard:
-    """The arithmetic of keys for one codec. The state, float32 `[batch, SIZE]`, is in ticks: first for each pitch,
-    then for the last `RECENT` notes, newest first, how long it will still sound."""
+    """The arithmetic of keys for one codec. The state, float32 `[batch, 128]`, is in ticks: for each pitch, how long it
+    will still sound."""
 
     def __init__(self, codec: NoteCodec) -> None:
         # What each value of each field stands for, the fields laid end to end: one look-up for all of a note.
@@ -30,26 +27,19 @@ class Keyboard:
         self.pitches = np.arange(PITCHES, dtype="float32")
 
     def after(self, state: KerasTensor, note: KerasTensor) -> KerasTensor:
-        """The state at a note's onset with the note struck: state `[batch, SIZE]`, note int32 `[batch, 4]`."""
+        """The state at a note's onset with the note struck: state `[batch, 128]`, note int32 `[batch, 4]`."""
         step, pitch, duration, _ = ops.split(rows(self.meanings, note + self.offsets), len(FIELDS), axis=-1)
-        keys, recent, _ = ops.split(ops.relu(state - step), [PITCHES, SIZE - 1], axis=-1)
-        keys = ops.where(ops.equal(pitch, self.pitches), duration, keys)
-        return ops.concatenate([keys, duration, recent], axis=-1)
+        return ops.where(ops.equal(pitch, self.pitches), duration, ops.relu(state - step))
 
     def later(self, state: KerasTensor, step: KerasTensor) -> KerasTensor:
-        """A state `[..., SIZE]` as it is a step later; `step` int32 `[...]`, a value of that field."""
+        """A state `[..., 128]` as it is a step later; `step` int32 `[...]`, a value of that field."""
         return ops.relu(state - rows(self.step_ticks, step))
 
     def sequence(self, state: KerasTensor, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """The states `[batch, T, SIZE]` after each of `notes` int32 `[batch, T, 4]`, and the last of them."""
-        length = notes.shape[1]
+        """The states `[batch, T, 128]` after each of `notes` int32 `[batch, T, 4]`, and the last of them."""
         step, _, duration, _ = ops.split(rows(self.meanings, notes + self.offsets), len(FIELDS), axis=-1)
         onset = ops.cumsum(step, axis=1)
-        end = onset + duration
         struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
-        key_ends = linear_recurrence(1.0 - struck, struck * end, state[:, :PITCHES])
-        ends = ops.concatenate([ops.flip(state[:, PITCHES:], axis=1), end[..., 0]], axis=1)
-        recent = [ends[:, RECENT - age : RECENT - age + length] for age in range(RECENT)]
-        all_ends = ops.concatenate([key_ends, ops.stack(recent, axis=-1)], axis=-1)
-        states = ops.stop_gradient(ops.relu(all_ends - onset))
+        ends = linear_recurrence(1.0 - struck, struck * (onset + duration), state)
+        states = ops.stop_gradient(ops.relu(ends - onset))
         return states, states[:, -1]
