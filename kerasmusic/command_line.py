@@ -95,12 +95,20 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command(
         commands, "evaluate", _evaluate, "measure how likely a model finds real performances, in nats a note",
-        "kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --split validation",
+        "kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --split validation\n"
+        "  kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --music --temperature pitch=0.95",
     )  # fmt: skip
     added.add_argument("model", metavar="MODEL", help="a .keras or .tflite file, or a run's folder")
     added.add_argument("--data", metavar="PATH", help="a folder or a zip of MIDI files (default: download MAESTRO)")
     added.add_argument("--split", default="validation", help="train, validation or test (default: validation)")
     added.add_argument("--pieces", type=int, help="only the first so many performances")
+    added.add_argument(
+        "--music", action="store_true",
+        help="also let the model play a piece of 5,000 notes for every two performances, up to 64 pieces, and show how "
+        "far its music is from theirs; quickest by a .tflite file, or with fewer --pieces",
+    )  # fmt: skip
+    added.add_argument("--seed", type=int, help="of the first piece that --music plays; the next follow (default: 0)")
+    _add_sampling(added)
     _add_pedal(added)
     _add_backend(added)
 
@@ -112,11 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--notes", type=int, help="how many notes (default: 300, where --seconds is not given)")
     added.add_argument("--seconds", type=float, help="how long, in seconds of music")
     added.add_argument("--seed", type=int, help="names the piece: one seed, the same notes (default: a new one)")
-    added.add_argument("--temperature", default="1", help="one number, or by field: pitch=1.1,step=0.9 (default: 1)")
-    added.add_argument(
-        "--min-p", default=None, metavar="SHARE",
-        help="leave out what is less likely than this share of the likeliest; also by field (default: pitch=0.02)",
-    )  # fmt: skip
+    _add_sampling(added)
     added.add_argument("--primer", metavar="FILE", help="a MIDI file to carry on from; the music begins with it")
     added.add_argument("--key", help="stay in a key, such as 'C major' or 'F# minor'")
     added.add_argument("--range", metavar="LOW-HIGH", help="stay within two pitches, such as C2-C6 or 36-84")
@@ -162,6 +166,14 @@ def _add_pedal(parser: argparse.ArgumentParser) -> None:
 
 def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", help="jax, tensorflow or torch (default: KERAS_BACKEND, else what is installed)")
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--temperature", help="one number, or by field: pitch=1.1,step=0.9 (default: 1)")
+    parser.add_argument(
+        "--min-p", metavar="SHARE",
+        help="leave out what is less likely than this share of the likeliest; also by field (default: pitch=0.02)",
+    )  # fmt: skip
 
 
 def _data_build(options: Any) -> None:
@@ -331,24 +343,36 @@ def _choose_backend_for(path: Path, options: Any) -> None:
 def _evaluate(options: Any) -> None:
     if options.pieces is not None and options.pieces < 1:
         raise ArgumentError(f"{options.pieces}: --pieces must be 1 or more")
+    sampling = _sampling(options)
+    if not options.music and (sampling or options.seed is not None):
+        raise ArgumentError("--seed, --temperature and --min-p are for the music that --music plays; add --music")
     path = _model_path(options.model)
     _choose_backend_for(path, options)
+    from kerasmusic import musicality
     from kerasmusic.evaluation import evaluate
     from kerasmusic.scoring import open_scorer
 
+    # What can be wrong is found before the long work begins.
     scorer = open_scorer(path)
-    result = evaluate(scorer, _open_data(options, codec=scorer.codec), options.split, options.pieces)
+    generator = _open_generator(path, seed=options.seed or 0, **sampling) if options.music else None
+    corpus = _open_data(options, codec=scorer.codec)
+    real = musicality.real_pieces(corpus, options.split, options.pieces) if options.music else []
+    result = evaluate(scorer, corpus, options.split, options.pieces)
     print(
         f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
         f"{result.bits_a_second:.1f} bits a second"
     )
     print(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items()))
     print(f"{options.split}: {result.pieces:,} performances, {result.notes:,} notes")
+    if generator is not None:
+        pieces = min(musicality.PIECES, len(real) // 2)
+        print()
+        print(musicality.compare(musicality.generated_pieces(generator, pieces), real))
+        print(f"played from the seeds {generator.seed} to {generator.seed + pieces - 1}")
 
 
 def _generate(options: Any) -> None:
     from kerasmusic import midi
-    from kerasmusic.edge.generator import MIN_P
     from kerasmusic.notes import Notes
 
     output = Path(options.output)
@@ -358,14 +382,11 @@ def _generate(options: Any) -> None:
         raise ArgumentError(f"{options.notes}: --notes must be 1 or more")
     if options.seconds is not None and not 0 < options.seconds < float("inf"):
         raise ArgumentError(f"{options.seconds}: --seconds must be more than 0")
-    temperature = _by_field("temperature", options.temperature)
-    min_p = MIN_P if options.min_p is None else _by_field("min-p", options.min_p)
+    sampling = _sampling(options)
     path = _model_path(options.model)
     primer = midi.read(options.primer).from_first() if options.primer else Notes.empty()
     _choose_backend_for(path, options)
-    generator = _open_generator(
-        path, seed=options.seed, temperature=temperature, min_p=min_p, key=options.key, pitch_range=options.range
-    )
+    generator = _open_generator(path, seed=options.seed, key=options.key, pitch_range=options.range, **sampling)
     generator.prime(primer)
     count = 300 if options.notes is None and options.seconds is None else options.notes
     notes = Notes.from_iterable([*primer, *generator.take(count, seconds=options.seconds)])
@@ -378,6 +399,12 @@ def _generate(options: Any) -> None:
         written.append(output.with_suffix(".png"))
         _draw(notes, written[-1])
     print(f"{', '.join(map(str, written))}: {len(notes):,} notes, {notes.seconds:.1f} s, seed {generator.seed}")
+
+
+def _sampling(options: Any) -> dict[str, float | dict[str, float]]:
+    """What was asked of temperature and min_p; the generator has its own defaults."""
+    asked = {"temperature": options.temperature, "min_p": options.min_p}
+    return {name: _by_field(name.replace("_", "-"), text) for name, text in asked.items() if text is not None}
 
 
 def _by_field(name: str, text: str) -> float | dict[str, float]:

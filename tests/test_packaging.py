@@ -29,7 +29,7 @@ def modules_loaded_by(code):
     [
         "import kerasmusic",
         "import kerasmusic.command_line as c\ntry: c.main(['--help'])\nexcept SystemExit: pass",
-        "from kerasmusic.edge import Generator; import kerasmusic.midi, kerasmusic.codec, kerasmusic.notes",
+        "from kerasmusic.edge import Generator; import kerasmusic.midi, kerasmusic.codec, kerasmusic.musicality",
         "import kerasmusic.export",
     ],
 )
