@@ -482,7 +482,10 @@ def _web_model(options: Any) -> Path:
     path = Path(options.model)
     if path.is_dir() and options.precision == "float32" and (path / "model.tflite").exists():
         return path / "model.tflite"
-    return _model_path(options.model)
+    path = _model_path(options.model)
+    if path.suffix == ".tflite" and options.precision != "float32":
+        raise ArgumentError(f"{path}: is exported already; --precision {options.precision} is for a .keras file")
+    return path
 
 
 def _excerpts(options: Any, model: Path) -> Excerpts | None:

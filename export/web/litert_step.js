@@ -20,6 +20,8 @@ let runtime = null;
 
 /** Fetches and starts the runtime, once. */
 export function startRuntime() {
+  // It would wake a graphics processor that a step of this size has no use for.
+  Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
   runtime ??= loadLiteRt(GLUE);
   return runtime;
 }

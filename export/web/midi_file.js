@@ -34,9 +34,9 @@ export function readMidi(bytes, name = "The file") {
 /** Ends each note no later than the next strike of its key; sorts by onset and pitch. */
 export function restruck(notes) {
   const next = new Map();
-  const sorted = notes.toSorted((one, other) => one.start - other.start || one.pitch - other.pitch);
+  const sorted = [...notes].sort((one, other) => one.start - other.start || one.pitch - other.pitch);
   const ended = [];
-  for (const note of sorted.toReversed()) {
+  for (const note of sorted.reverse()) {
     // Of several notes at one onset on one key, all end by the strike after it.
     const { start = Infinity, after = Infinity } = next.get(note.pitch) ?? {};
     const end = start > note.start ? start : after;

@@ -4,6 +4,7 @@ const LOWEST = 21;
 const HIGHEST = 108;
 const SECONDS_IN_VIEW = 6;
 const LONGEST_SECONDS = 24;
+const SHORTEST_PIXELS = 4;
 const MOST_PIXELS_A_POINT = 2;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
@@ -99,13 +100,14 @@ export class Roll {
     if (!place) return;
     const context = this.#context;
     const [left, wide] = place;
-    const y = Math.max(top, -9);
-    const tall = Math.min(bottom, floor) - y;
+    const end = Math.min(bottom, floor);
+    const y = Math.max(Math.min(top, end - SHORTEST_PIXELS), -9);
+    const tall = end - y - 1;
     if (tall <= 0) return;
     const inset = Math.min(1.5, 0.08 * white);
     context.fillStyle = colour;
     context.beginPath();
-    context.roundRect(left * white + inset, y, wide * white - 2 * inset, Math.max(tall - 1, 2), Math.min(4, 0.25 * white));
+    context.roundRect(left * white + inset, y, wide * white - 2 * inset, tall, Math.min(4, 0.25 * white));
     context.fill();
   }
 
@@ -120,6 +122,8 @@ export class Roll {
 
   #drawKeys(white, top, tall, lit) {
     const context = this.#context;
+    context.fillStyle = this.#colours.gap;
+    context.fillRect(0, top, this.#canvas.width, tall);
     for (const black of [false, true]) {
       for (const [pitch, [left, wide]] of PLACES) {
         if (isBlack(pitch) !== black) continue;
@@ -154,7 +158,7 @@ export class Roll {
       const mixed = from.map((channel, index) => Math.round(channel + (to[index] - channel) * (place < 1 ? place : place - 1)));
       return `rgb(${mixed.join(" ")})`;
     });
-    const names = ["paper", "line", "faint", "white", "black", "edge", "own"];
+    const names = ["paper", "line", "faint", "gap", "white", "black", "edge", "own"];
     this.#colours = Object.fromEntries(names.map((name) => [name, colour(name)]));
     this.#colours.velocity = (velocity) => ramp[velocity];
   }

@@ -14,7 +14,9 @@ export async function createWasmLib(Library, path) {
   const instantiateWasm = (imports, done) => {
     WebAssembly.instantiate(compiled, imports).then((instance) => done(instance, compiled));
   };
-  return new Library(await factory({ instantiateWasm }));
+  // It tells of its every start; what goes wrong is thrown.
+  const printErr = (line) => /^(INFO|VERBOSE|WARNING)\b/.test(line) || console.error(line);
+  return new Library(await factory({ instantiateWasm, printErr }));
 }
 
 async function compile(url) {
