@@ -54,7 +54,8 @@ function notesOf(bytes) {
   if (!division || division & 0x8000) throw new Error("its time is not counted in quarter notes");
   const events = [];
   let place = 8 + view.getUint32(4);
-  for (let track = 0; place + 8 <= bytes.length; ) {
+  let track = 0;
+  while (place + 8 <= bytes.length) {
     const end = place + 8 + view.getUint32(place + 4);
     if (end > bytes.length) throw new Error("it is cut short");
     if (text(place) === "MTrk") {
@@ -63,6 +64,7 @@ function notesOf(bytes) {
     }
     place = end;
   }
+  if (!track) throw new Error("it holds no track");
   // A sort that keeps the order of equals: what one track says at one tick stays in its order.
   events.sort((one, other) => one.tick - other.tick);
   return notesOfEvents(events, division);
