@@ -1,7 +1,7 @@
 """The same file in a browser: a folder with a page that plays a model, which any static host serves.
 
-The page is in `web/`, beside this module. What it takes from npm, LiteRT.js, is pinned there and fetched when a folder is
-written, so that nothing is fetched from elsewhere when the page runs.
+The page is in `web/`, beside this module. What it takes from npm, LiteRT.js, is pinned there and fetched when a folder
+is written, so that nothing is fetched from elsewhere when the page runs.
 """
 
 from __future__ import annotations

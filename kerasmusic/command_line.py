@@ -424,7 +424,8 @@ def _by_field(name: str, text: str) -> float | dict[str, float]:
 
 def _export(options: Any) -> None:
     if options.web:
-        return _export_web(options)
+        _export_web(options)
+        return
     if options.model or options.serve:
         raise ArgumentError(f"{options.model or '--serve'}: goes with --web")
     from kerasmusic.export import PRECISIONS, export_precisions

@@ -289,10 +289,16 @@ async function keepOffline() {
 
 // Drawing and figures.
 
+let drawn = "";
+
 function draw() {
-  const position = own ? seconds() + own.offset : player.position;
-  roll.draw(player.notes, position, own?.notes ?? [], keys.pressed);
   requestAnimationFrame(draw);
+  const position = own ? seconds() + own.offset : player.position;
+  // While nothing moves there is nothing to draw.
+  const moment = [position, piece, player.notes.length, ...keys.pressed].join();
+  if (moment === drawn && !roll.isStale) return;
+  drawn = moment;
+  roll.draw(player.notes, position, own?.notes ?? [], keys.pressed);
 }
 
 function showFigures() {

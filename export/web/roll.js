@@ -21,6 +21,8 @@ const PLACES = new Map(
 );
 
 export class Roll {
+  /** Whether its size or its colours changed since it was drawn. */
+  isStale = true;
   #canvas;
   #context;
   #colours;
@@ -59,6 +61,7 @@ export class Roll {
    * @param pressed the pitches that somebody holds
    */
   draw(notes, position, own, pressed) {
+    this.isStale = false;
     const context = this.#context;
     const { width, height } = this.#canvas;
     const keyboard = this.#keyboardHeight(height);
@@ -145,6 +148,7 @@ export class Roll {
     const pixels = Math.min(devicePixelRatio, MOST_PIXELS_A_POINT);
     this.#canvas.width = Math.max(1, Math.round(width * pixels));
     this.#canvas.height = Math.max(1, Math.round(height * pixels));
+    this.isStale = true;
   }
 
   #readColours() {
@@ -161,6 +165,7 @@ export class Roll {
     const names = ["paper", "line", "faint", "gap", "white", "black", "edge", "own"];
     this.#colours = Object.fromEntries(names.map((name) => [name, colour(name)]));
     this.#colours.velocity = (velocity) => ramp[velocity];
+    this.isStale = true;
   }
 }
 
