@@ -307,7 +307,8 @@ def test_the_keyboard_alone_reaches_and_works_everything(page):
         for role, name in (
             ("button", "Play"), ("button", "From the beginning"), ("button", "Download MIDI"),
             ("slider", "Temperature"), ("slider", "Density"), ("combobox", "Key"), ("textbox", "Seed"),
-            ("button", "Another seed"), ("button", "C 4"), ("button", "Open a MIDI file"), ("button", "Verify"), ("link", "Licences"),
+            ("button", "Another seed"), ("button", "C 4"),
+            ("button", "Open a MIDI file"), ("button", "Verify"), ("link", "Licences"),
         )
     ]  # fmt: skip
     for control in named:
