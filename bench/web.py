@@ -13,7 +13,6 @@ import http.server
 import re
 import shutil
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -139,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

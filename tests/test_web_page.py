@@ -1,6 +1,9 @@
+import importlib.util
 import json
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import urllib.request
 from pathlib import Path
@@ -13,6 +16,7 @@ from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.command_line import main
 from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.notes import Notes
 
@@ -152,6 +156,29 @@ def test_the_server_names_types_that_browsers_want(page):
         with web_page.page_server(page, server.server_address[1]) as second:
             assert second.server_address[1] != server.server_address[1]
         server.shutdown()
+
+
+@needs_node
+def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
+    with subprocess.Popen([*command, exported["tiny"][1]], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as serving:
+        assert "page: " in serving.stdout.readline()
+        address = serving.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}model.tflite") as answer:
+            assert answer.read() == exported["tiny"][1].read_bytes()
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait() == 130
+
+
+@needs_node
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
+def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(exported, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    shutil.copy(exported["tiny"][0], tmp_path / "run" / "model.keras")
+    assert main(["export", "--web", str(tmp_path / "page"), str(tmp_path / "run"), "--precision", "int8"]) == 0
+    assert "any static host serves it" in capsys.readouterr().out
+    model = tmp_path / "page" / "model.tflite"
+    assert read_record(read_model_bytes(model), "it")["precision"] == "int8"
 
 
 def test_without_node_one_line_says_what_to_install(exported, tmp_path, monkeypatch, capsys):

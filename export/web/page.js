@@ -36,6 +36,7 @@ let heard = 0;
 // How long before the end of what is heard the music is taken up.
 let join = 0;
 let memory = 0;
+let verifying = false;
 // Microseconds a note, of the worker's last turns.
 const times = [];
 
@@ -110,14 +111,14 @@ const answers = {
     const played = parted
       ? `it parts at note ${parted.toLocaleString("en")}${holds ? `, as ${precision} may` : ""}`
       : `the same ${count(notes, "note")}`;
-    element("verify").disabled = false;
+    verifying = false;
     element("verdict").textContent =
       `${holds ? "Verified" : "FAILED"}: ${played}; log probabilities ${within} ${tolerance} ` +
       `(largest difference ${difference.toPrecision(2)}).`;
   },
   problem({ text }) {
     showProblem(text);
-    element("verify").disabled = false;
+    verifying = false;
     if (!player.notes.length) say("");
   },
 };
@@ -152,8 +153,13 @@ function begin(primer = []) {
 
 /** Lets the change of a control be heard soon: all notes that have not been struck yet are made anew. */
 function change() {
+  // What is played by hand takes the settings with it when the model carries on.
+  if (own) return;
   // Before the first note the seed's piece is simply another.
-  if (!player.position && !heard) return begin();
+  if (!player.position && !heard) {
+    begin();
+    return;
+  }
   const from = Math.max(player.changeable, heard);
   piece += 1;
   player.cut(from);
@@ -247,7 +253,11 @@ function carryOn() {
 function forget() {
   keys.releaseAll();
   own = null;
-  for (const id of ["carry-on", "forget"]) element(id).disabled = true;
+  for (const id of ["carry-on", "forget"]) {
+    // A button that goes would take the focus with it.
+    if (document.activeElement === element(id)) element("play").focus();
+    element(id).disabled = true;
+  }
 }
 
 async function open(file) {
@@ -272,10 +282,10 @@ function download() {
 
 async function keepOffline() {
   const place = element("offline");
-  if (!navigator.serviceWorker) {
+  if (!isSecureContext) {
     place.textContent =
       "At this address the browser keeps nothing for later, since it is neither https nor this machine itself; " +
-      "everything else works.";
+      "all else but MIDI keyboards works.";
     return;
   }
   try {
@@ -335,7 +345,8 @@ function connectControls() {
     restart: () => begin(),
     download,
     verify: () => {
-      element("verify").disabled = true;
+      if (verifying) return;
+      verifying = true;
       element("verdict").textContent = "Playing and scoring the passage…";
       worker.post("verify");
     },
@@ -346,6 +357,7 @@ function connectControls() {
     "carry-on": play,
     forget: () => {
       forget();
+      change();
       say("Forgotten.");
     },
     open: () => element("file").click(),
