@@ -1,7 +1,6 @@
 /** What a person plays with: the page's keys, the computer's and a MIDI keyboard, as presses and releases of pitches. */
 
 const NAMES = ["C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"];
-const SHORT_NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
 const OCTAVES = 2;
 const VELOCITY = 80;
@@ -11,8 +10,9 @@ const COMPUTER_KEYS =
 const NOTE_OFF = 8;
 const NOTE_ON = 9;
 
-/** The name of a pitch, such as "E flat 4". */
-export const nameOf = (pitch) => `${NAMES[pitch % 12]} ${Math.floor(pitch / 12) - 1}`;
+/** The name of a pitch as it is spoken, such as "C4" or "E flat 4". */
+export const nameOf = (pitch) =>
+  `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
 
 /** Keeps which pitches are down, whoever holds them, and tells of presses and releases. */
 export class Keys {
@@ -56,7 +56,7 @@ export class Keys {
       button.className = BLACK.has(pitch % 12) ? "key black" : "key";
       button.setAttribute("aria-label", nameOf(pitch));
       button.dataset.pitch = pitch;
-      button.textContent = pitch % 12 ? "" : `${SHORT_NAMES[0]}${pitch / 12 - 1}`;
+      button.textContent = pitch % 12 ? "" : nameOf(pitch);
       this.#buttons.set(pitch, button);
       return button;
     });

@@ -15,10 +15,6 @@ const FIGURES_MILLISECONDS = 250;
 // How much of a dropped file is heard before the model carries on.
 const JOIN_SECONDS = 4;
 const TURNS_KEPT = 41;
-// A module of one function with a vector in it: valid where there is SIMD.
-const SIMD_MODULE = Uint8Array.of(
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
-);
 
 const element = (id) => document.getElementById(id);
 const count = (number, name) => `${number.toLocaleString("en")} ${name}${number === 1 ? "" : "s"}`;
@@ -68,12 +64,6 @@ function attempt(action) {
 // The model.
 
 function startWorker() {
-  if (typeof WebAssembly === "undefined" || !WebAssembly.validate(SIMD_MODULE)) {
-    throw new Problem("This browser has no WebAssembly SIMD, which the model needs; a newer browser plays it.");
-  }
-  if (typeof DecompressionStream === "undefined") {
-    throw new Problem("This browser is too old to unpack the model; a newer browser plays it.");
-  }
   const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   thread.onmessage = ({ data }) => answers[data.kind](data);
   thread.onerror = () => {
@@ -170,7 +160,6 @@ function change() {
 
 /** The audio context, started; only a person's press may do that. */
 async function startAudio() {
-  if (typeof AudioContext === "undefined") throw new Problem("This browser has no Web Audio; a newer browser plays.");
   if (!audio) {
     // Else an iPhone that is switched to silent plays nothing.
     if (navigator.audioSession) navigator.audioSession.type = "playback";
@@ -424,5 +413,5 @@ connectKeys();
 connectDrops();
 requestAnimationFrame(draw);
 setInterval(showFigures, FIGURES_MILLISECONDS);
-await attempt(startWorker)();
-if (!element("problem").hidden) say("");
+// Else check.js has said what this browser lacks.
+if (element("problem").hidden) startWorker();
