@@ -1,5 +1,6 @@
 /**
- * The codec of a model: fields, which are numbered bins, to seconds and velocities and back, as `kerasmusic.codec` does.
+ * The codec of a model: fields, which are numbered bins, to seconds and velocities and back, as `kerasmusic.codec`
+ * does.
  */
 
 import { Problem } from "./problem.js";

@@ -1,4 +1,6 @@
-/** The golden passage: notes inside a file, by which it is proved again wherever it lands. See `kerasmusic.edge.golden`. */
+/**
+ * The golden passage: notes inside a file, by which it is proved again wherever it lands. See `kerasmusic.edge.golden`.
+ */
 
 import { Problem } from "./problem.js";
 

@@ -1,4 +1,4 @@
-/** What a person plays with: the page's keys, the computer's and a MIDI keyboard, as presses and releases of pitches. */
+/** What a person plays with: the page's keys, the computer's, a MIDI keyboard. All press and release pitches. */
 
 const NAMES = ["C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
@@ -11,8 +11,7 @@ const NOTE_OFF = 8;
 const NOTE_ON = 9;
 
 /** The name of a pitch as it is spoken, such as "C4" or "E flat 4". */
-export const nameOf = (pitch) =>
-  `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
+export const nameOf = (pitch) => `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
 
 /** Keeps which pitches are down, whoever holds them, and tells of presses and releases. */
 export class Keys {
@@ -74,7 +73,9 @@ export class Keys {
   /** Listens to pointers and to Enter and Space on the page's keys. */
   listenToButtons(element) {
     const pitchOf = (target) => Number(target.closest?.(".key")?.dataset.pitch ?? NaN);
-    this.#listenToPointer(element, (event) => pitchOf(document.elementFromPoint(event.clientX, event.clientY) ?? event.target));
+    this.#listenToPointer(element, ({ clientX, clientY, target }) =>
+      pitchOf(document.elementFromPoint(clientX, clientY) ?? target),
+    );
     element.addEventListener("keydown", (event) => {
       if (event.repeat || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();

@@ -1,6 +1,6 @@
 /**
- * Standard MIDI Files to notes and back, as `kerasmusic.midi` reads and writes them: all instruments but drums, with the
- * sustain pedal heard; written with a tick of one millisecond.
+ * Standard MIDI Files to notes and back, as `kerasmusic.midi` reads and writes them: all instruments but drums, with
+ * the sustain pedal heard; written with a tick of one millisecond.
  */
 
 import { Problem } from "./problem.js";

@@ -28,7 +28,7 @@ export async function readRecord(bytes) {
     throw new Problem("The model file is cut short or is not from kerasmusic; export it again.");
   }
   if (!Number.isInteger(record.format) || record.format > FORMAT) {
-    throw new Problem(`The model has format ${record.format} and this page reads up to ${FORMAT}; write the page again.`);
+    throw new Problem(`The model has format ${record.format}, this page reads up to ${FORMAT}; write the page again.`);
   }
   return record;
 }

@@ -1,4 +1,4 @@
-/** The sound, by Web Audio's own nodes: they need no secure context, and run where nothing on the page can hold them up. */
+/** The sound, by Web Audio's own nodes: they need no secure context, and nothing on the page can hold them up. */
 
 const LOWEST = 21;
 const HIGHEST = 108;
@@ -16,7 +16,8 @@ export class Piano {
   constructor(context) {
     this.#context = context;
     this.#keys = new GainNode(context, { gain: 0.5 });
-    const limiter = new DynamicsCompressorNode(context, { threshold: -9, knee: 6, ratio: 14, attack: 0.003, release: 0.2 });
+    const limits = { threshold: -9, knee: 6, ratio: 14, attack: 0.003, release: 0.2 };
+    const limiter = new DynamicsCompressorNode(context, limits);
     const room = new ConvolverNode(context, { buffer: roomOf(context) });
     const share = new GainNode(context, { gain: ROOM_SHARE });
     this.#keys.connect(limiter);

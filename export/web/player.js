@@ -1,6 +1,6 @@
 /**
- * Plays the notes of a piece by the audio clock: what is due within a moment is handed to the piano, which strikes it on
- * the sample; the rest can still change.
+ * Plays the notes of a piece by the audio clock: what is due within a moment is handed to the piano, which strikes it
+ * on the sample; the rest can still change.
  */
 
 const TURN_MILLISECONDS = 40;

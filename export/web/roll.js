@@ -9,7 +9,9 @@ const MOST_PIXELS_A_POINT = 2;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const isBlack = (pitch) => BLACK.has(pitch % 12);
-const WHITES = Array.from({ length: HIGHEST - LOWEST + 1 }, (_, index) => LOWEST + index).filter((pitch) => !isBlack(pitch));
+const WHITES = Array.from({ length: HIGHEST - LOWEST + 1 }, (_, index) => LOWEST + index).filter(
+  (pitch) => !isBlack(pitch),
+);
 
 /** The left edge and the width of a key, in widths of a white one. */
 const PLACES = new Map(
@@ -33,8 +35,9 @@ export class Roll {
     this.#context = canvas.getContext("2d");
     this.#readColours();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#readColours());
-    new ResizeObserver(() => this.#fit()).observe(canvas);
-    this.#fit();
+    new ResizeObserver(() => {
+      this.isStale = true;
+    }).observe(canvas);
   }
 
   /** The pitch of the key at a point of the canvas, or null. */
@@ -61,6 +64,7 @@ export class Roll {
    * @param pressed the pitches that somebody holds
    */
   draw(notes, position, own, pressed) {
+    if (this.isStale) this.#fit();
     this.isStale = false;
     const context = this.#context;
     const { width, height } = this.#canvas;
@@ -86,7 +90,14 @@ export class Roll {
       if (start + duration < Math.min(now, position)) continue;
       const colour = this.#colours.velocity(velocity);
       if (start <= position && position < start + duration) lit.set(pitch, colour);
-      this.#drawNote(pitch, floor - (start + duration - now) * speed, floor - (start - now) * speed, colour, white, floor);
+      this.#drawNote(
+        pitch,
+        floor - (start + duration - now) * speed,
+        floor - (start - now) * speed,
+        colour,
+        white,
+        floor,
+      );
     }
   }
 
@@ -143,12 +154,12 @@ export class Roll {
     return Math.round(0.17 * height);
   }
 
+  /** Gives the canvas the pixels of its place. It is then empty, so that this is done only just before it is drawn. */
   #fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
     const pixels = Math.min(devicePixelRatio, MOST_PIXELS_A_POINT);
     this.#canvas.width = Math.max(1, Math.round(width * pixels));
     this.#canvas.height = Math.max(1, Math.round(height * pixels));
-    this.isStale = true;
   }
 
   #readColours() {
@@ -159,7 +170,9 @@ export class Roll {
       // Hardly any note is softer than 20 or louder than 110.
       const place = 2 * Math.min(1, Math.max(0, (velocity - 20) / 90));
       const [from, to] = place < 1 ? stops : stops.slice(1);
-      const mixed = from.map((channel, index) => Math.round(channel + (to[index] - channel) * (place < 1 ? place : place - 1)));
+      const mixed = from.map((channel, index) =>
+        Math.round(channel + (to[index] - channel) * (place < 1 ? place : place - 1)),
+      );
       return `rgb(${mixed.join(" ")})`;
     });
     const names = ["paper", "line", "faint", "gap", "white", "black", "edge", "own"];

@@ -19,14 +19,22 @@ export function renderString(pitch, rate) {
   const decay = decayOf(pitch);
   const samples = new Float32Array(Math.round(rate * Math.min(LONGEST_SECONDS, 4.5 * decay)));
   const stiffness = 0.00012 * Math.exp((pitch - 45) / 18);
-  for (const [cents, share, pace] of [[-DETUNING_CENTS, 0.62, 0.6], [DETUNING_CENTS, 0.38, 1.25]]) {
+  for (const [cents, share, pace] of [
+    [-DETUNING_CENTS, 0.62, 0.6],
+    [DETUNING_CENTS, 0.38, 1.25],
+  ]) {
     const fundamental = hertz(pitch) * 2 ** (cents / 1200);
     for (let partial = 1; partial <= MOST_PARTIALS; partial += 1) {
       const frequency = fundamental * partial * Math.sqrt(1 + stiffness * partial ** 2);
       if (frequency > 0.42 * rate) break;
       const struck = 0.3 + 0.7 * Math.abs(Math.sin(Math.PI * partial * STRIKE_POINT));
       const loudness = (share * struck * Math.exp(-frequency / 2_600)) / partial ** 0.75;
-      addPartial(samples, (2 * Math.PI * frequency) / rate, loudness, (rate * decay * pace) / (1 + 0.28 * (partial - 1)));
+      addPartial(
+        samples,
+        (2 * Math.PI * frequency) / rate,
+        loudness,
+        (rate * decay * pace) / (1 + 0.28 * (partial - 1)),
+      );
     }
   }
   addKnock(samples, pitch, rate);

@@ -6,10 +6,10 @@
  *   begin {piece, seed, settings, primer}: begin a piece, after the primer's notes
  *   change {piece, from, settings}: forget the notes from index `from` on and make others
  *   carryOn {piece, from, notes, settings}: likewise, after hearing notes, their onsets from the piece's beginning
- *   playhead {index, seconds}: what has been played; notes are made until `AHEAD_SECONDS` after it
+ *   playhead {index, seconds}: what has been played; notes are made up to `AHEAD_SECONDS` after it
  *   verify: play and score the golden passage; answers verdict
- * It answers notes {piece, first, notes, microseconds, memory}, and problem {text} when it cannot go on. `piece` numbers
- * what the page asked for last: notes of an older one are to be thrown away.
+ * It answers notes {piece, first, notes, microseconds, memory}, and problem {text} when it cannot go on. `piece`
+ * numbers what the page asked for last: notes of an older one are to be thrown away.
  */
 
 import { Codec, TICKS_A_SECOND } from "./codec.js";
@@ -20,6 +20,7 @@ import { readRecord } from "./model_record.js";
 import { Problem } from "./problem.js";
 
 const AHEAD_SECONDS = 20;
+const REST_SECONDS = 2;
 // A model whose time stands still must not make notes for ever.
 const AHEAD_NOTES = 2_000;
 const NOTES_A_TURN = 16;
@@ -27,6 +28,7 @@ const NOTES_A_TURN = 16;
 let record;
 let generator;
 let working = false;
+let filling = false;
 
 // The piece being made: how many notes it has, and a snapshot after each that may yet be gone back to.
 let piece = null;
@@ -41,7 +43,8 @@ async function load(url) {
   } catch {
     throw new Problem("The model could not be fetched; look whether the network or the server is there, then reload.");
   }
-  if (!response.ok) throw new Problem(`The model is missing: ${url} answered ${response.status}; write the page again.`);
+  if (!response.ok)
+    throw new Problem(`The model is missing: ${url} answered ${response.status}; write the page again.`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   record = await readRecord(bytes);
   const codec = new Codec(record.codec);
@@ -109,8 +112,14 @@ function playhead({ index, seconds }) {
   piece.seconds = seconds;
 }
 
-const isBehind = () =>
-  piece && piece.count - piece.played < AHEAD_NOTES && piece.end - piece.seconds < AHEAD_SECONDS;
+/** Whether notes are to be made: from when some are wanted until there are enough, so that it can rest in between. */
+function isBehind() {
+  if (!piece) return false;
+  const ahead = piece.end - piece.seconds;
+  filling =
+    piece.count - piece.played < AHEAD_NOTES && ahead < (filling ? AHEAD_SECONDS : AHEAD_SECONDS - REST_SECONDS);
+  return filling;
+}
 
 /** Makes a few notes and tells of them. */
 async function turn() {

@@ -27,7 +27,11 @@ test("notes are encoded by onset and pitch, their steps between rounded onsets",
     { start: 0.125, pitch: 50, duration: 0, velocity: 64 },
   ];
   // 12.5 ticks are 12, as NumPy rounds.
-  assert.deepEqual(codec.encode(notes), [[2, 60, 2, 0], [0, 64, 1, 2], [4, 50, 0, 2]]);
+  assert.deepEqual(codec.encode(notes), [
+    [2, 60, 2, 0],
+    [0, 64, 1, 2],
+    [4, 50, 0, 2],
+  ]);
   assert.deepEqual(codec.encode(notes, 2)[0], [0, 60, 2, 0]);
 });
 
@@ -39,7 +43,10 @@ test("tables that do not ascend are refused in a sentence", () => {
 test("a key rules out the pitches beside it, and density leans on the steps alone", () => {
   const codec = new Codec(TABLES);
   assert.equal(KEYS.length, 24);
-  assert.deepEqual([...pitchClasses("G major")].sort((a, b) => a - b), [0, 2, 4, 6, 7, 9, 11]);
+  assert.deepEqual(
+    [...pitchClasses("G major")].sort((a, b) => a - b),
+    [0, 2, 4, 6, 7, 9, 11],
+  );
   const inKey = biasOf(codec, { key: "C major" });
   assert.deepEqual([...inKey.subarray(5 + 60, 5 + 63)], [0, -10_000, 0]);
   const dense = biasOf(codec, { density: 1 });

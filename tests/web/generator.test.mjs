@@ -74,12 +74,19 @@ test("a passage is proved, and the first other note is named", async () => {
   const generator = new Generator(step, codec);
   const record = { precision: "float32", golden: { notes: [[0, 0, 0, 0]], log_prob: [[0, 0, 0, 0]] } };
   // The passage as the stand-in plays it, by asking where it parts and putting that note right.
-  for (let parted = (await verify(generator, record)).parted; parted; ({ parted } = await verify(generator, record))) {
+  for (let parted = (await verify(generator, record)).parted; parted; { parted } = await verify(generator, record)) {
     record.golden.notes[parted - 1] = [...step.note];
     record.golden.log_prob = record.golden.notes.map((fields) => fields.map((value) => Math.fround(-value / 100)));
-    if (record.golden.notes.length < 20) record.golden.notes.push([0, 0, 0, 0]), record.golden.log_prob.push([0, 0, 0, 0]);
+    if (record.golden.notes.length < 20)
+      (record.golden.notes.push([0, 0, 0, 0]), record.golden.log_prob.push([0, 0, 0, 0]));
   }
-  assert.deepEqual(await verify(generator, record), { holds: true, notes: 20, parted: null, difference: 0, tolerance: 1e-3 });
+  assert.deepEqual(await verify(generator, record), {
+    holds: true,
+    notes: 20,
+    parted: null,
+    difference: 0,
+    tolerance: 1e-3,
+  });
   record.golden.notes[12] = [15, 1, 1, 1];
   record.golden.log_prob[12] = [-0.15, -0.01, -0.01, -0.01];
   const { holds, parted } = await verify(generator, record);

@@ -36,7 +36,10 @@ test("the pedal holds notes until it lifts, running status and tempo are heard, 
 
 test("broken files are refused in a sentence with their name", () => {
   const bytes = writeMidi([note(0, 60, 0.5)]);
-  assert.throws(() => readMidi(bytes.subarray(0, 30), "x.mid"), /^Error: x\.mid is not a MIDI file that can be read \(.+\)\.$/);
+  assert.throws(
+    () => readMidi(bytes.subarray(0, 30), "x.mid"),
+    /^Error: x\.mid is not a MIDI file that can be read \(.+\)\.$/,
+  );
   assert.throws(() => readMidi(new TextEncoder().encode("no music at all"), "x.mid"), /MThd/);
   assert.throws(() => readMidi(new Uint8Array(), "x.mid"), /MThd/);
   assert.throws(() => readMidi(file(), "x.mid"), /x\.mid has no notes/);

@@ -38,5 +38,5 @@ test("what is not a model of kerasmusic is refused in a sentence", async () => {
   await assert.rejects(readRecord(new TextEncoder().encode("a text")), /not a TFLite file/);
   await assert.rejects(readRecord(file.subarray(0, file.length - 30)), /cut short/);
   await assert.rejects(readRecord(packed({ format: 1 }, { name: "other.json" })), /not from kerasmusic/);
-  await assert.rejects(readRecord(packed({ format: 2 })), /format 2 and this page reads up to 1/);
+  await assert.rejects(readRecord(packed({ format: 2 })), /format 2, this page reads up to 1/);
 });

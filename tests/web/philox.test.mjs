@@ -17,6 +17,9 @@ test("the numbers of a seed are NumPy's float32, whichever comes first", () => {
   ];
   const uniforms = new Uniforms(7n);
   const later = uniforms.at(12_345);
-  assert.deepEqual(expected.map((_, place) => uniforms.at(place)), expected);
+  assert.deepEqual(
+    expected.map((_, place) => uniforms.at(place)),
+    expected,
+  );
   assert.equal(uniforms.at(12_345), later);
 });
