@@ -1,6 +1,6 @@
 /**
  * What LiteRT.js takes from `@litertjs/wasm-utils`, for a module worker, which has neither documents nor import maps:
- * the glue code is imported as a module, and the WebAssembly arrives packed, which saves two thirds of it on every host.
+ * the glue code is imported as a module, and the WebAssembly arrives packed, which saves two thirds on every host.
  */
 
 const GZIP = [0x1f, 0x8b];
