@@ -33,7 +33,6 @@ let piece = 0;
 let heard = 0;
 // How long before the end of what is heard the music is taken up.
 let join = 0;
-let memory = 0;
 let verifying = false;
 // Microseconds of each of the worker's last notes.
 const times = [];
@@ -84,15 +83,14 @@ const answers = {
     say("Ready.");
     keepOffline();
   },
-  notes({ piece: name, first, notes, microseconds = [], heard: isHeard, memory: bytes = 0 }) {
+  notes({ piece: name, first, notes, microseconds = [], heard: isHeard }) {
     if (name !== piece) return;
     player.cut(first);
-    player.notes.push(...notes);
+    for (const note of notes) player.notes.push(note);
     if (isHeard) {
       heard = player.notes.length;
       player.moveTo(Math.max(0, player.notes.at(-1).start - join));
     }
-    memory = bytes || memory;
     times.push(...microseconds);
     times.splice(0, times.length - TIMES_KEPT);
     element("download").disabled = false;
@@ -311,7 +309,6 @@ function showFigures() {
   const ahead = Math.max(0, last.start - player.position);
   element("figures").textContent =
     `${mean.toFixed(0)} µs a note · ${ahead.toFixed(1)} s ahead · ${count(player.played, "note")} played`;
-  element("figures").dataset.memory = memory;
 }
 
 // Wiring.
