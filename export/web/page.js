@@ -33,6 +33,8 @@ let piece = 0;
 let heard = 0;
 // How long before the end of what is heard the music is taken up.
 let join = 0;
+// The name of a file that the model is hearing.
+let opened = "";
 let verifying = false;
 // Microseconds of each of the worker's last notes.
 const times = [];
@@ -90,6 +92,11 @@ const answers = {
     if (isHeard) {
       heard = player.notes.length;
       player.moveTo(Math.max(0, player.notes.at(-1).start - join));
+      if (opened) {
+        const invitation = player.isPlaying ? "" : "; press Play to go on from there";
+        say(`${opened}: ${count(heard, "note")} heard${invitation}.`);
+        opened = "";
+      }
     }
     times.push(...microseconds);
     times.splice(0, times.length - TIMES_KEPT);
@@ -136,6 +143,7 @@ function begin(primer = []) {
   forget();
   player.reset();
   heard = 0;
+  opened = "";
   piece += 1;
   worker.post("begin", { piece, seed: chosen, settings: settings(), primer });
 }
@@ -253,8 +261,8 @@ async function open(file) {
   const first = notes[0].start;
   join = JOIN_SECONDS;
   begin(notes.map((note) => ({ ...note, start: note.start - first })));
-  const invitation = player.isPlaying ? "" : "; press Play to go on from there";
-  say(`${file.name}: ${count(notes.length, "note")} heard${invitation}.`);
+  opened = file.name;
+  say(`Listening to ${opened}…`);
 }
 
 // What is left on disk.
