@@ -1,5 +1,7 @@
 """What there is to do with a checkout: `nox -s NAME`, `nox -l` for the list. Arguments after -- are passed on."""
 
+import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -71,6 +73,28 @@ def tests_edge_tflite_runtime(session: nox.Session) -> None:
     """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
     session.install(".", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
+
+
+def install_browser(session: nox.Session) -> None:
+    """Chromium and Node.js from Debian, where they are absent and this may install them."""
+    packages = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+    absent = [package for command, package in packages.items() if not shutil.which(command)]
+    if not absent:
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        session.error(f"install {', '.join(absent)}, such as by: apt install {' '.join(absent)}")
+    session.run("apt-get", "update", "-qq", external=True)
+    session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent, external=True)
+
+
+@nox.session(name="tests-web")
+def tests_web(session: nox.Session) -> None:
+    """The page that plays a model in a browser: its modules, the folder, and all of it in a headless Chromium."""
+    install_browser(session)
+    session.run("node", "--test", *sorted(map(str, Path("tests/web").glob("*.test.mjs"))), external=True)
+    session.install(".[edge]", "playwright>=1.49", *TEST_PACKAGES)
+    environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session)), "KERASMUSIC_SCREENSHOTS": ".nox/screenshots"}
+    session.run("pytest", "tests/test_web_page.py", "tests/web/test_page.py", *session.posargs, env=environment)
 
 
 @nox.session(name="tests-pi")

@@ -130,10 +130,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_backend(added)
 
     added = command(
-        commands, "export", _export, "export a trained model for other devices",
-        "kerasmusic export --tflite runs/mine --precision int8 -o model.tflite",
+        commands, "export", _export, "export a trained model for other devices, or as a web page that plays it",
+        "kerasmusic export --tflite runs/mine --precision int8 -o model.tflite\n"
+        "  kerasmusic export --web page/ runs/mine/model.tflite --serve",
     )  # fmt: skip
-    added.add_argument("--tflite", metavar="RUN", required=True, help="the run's folder or .keras file to export")
+    form = added.add_mutually_exclusive_group(required=True)
+    form.add_argument("--tflite", metavar="RUN", help="the run's folder or .keras file to export")
+    form.add_argument("--web", metavar="DIR", help="the folder to write, of a page that any static host serves")
+    added.add_argument("model", metavar="MODEL", nargs="?", help="what --web plays: a .tflite file, or a run's folder")
+    added.add_argument("--serve", action="store_true", help="serve the page of --web on this machine")
     added.add_argument(
         "--precision", default="float32",
         help="of the weights: float32, float16, int8, int8-full, or all of them with a table of what each costs "
@@ -418,6 +423,11 @@ def _by_field(name: str, text: str) -> float | dict[str, float]:
 
 
 def _export(options: Any) -> None:
+    if options.web:
+        _export_web(options)
+        return
+    if options.model or options.serve:
+        raise ArgumentError(f"{options.model or '--serve'}: goes with --web")
     from kerasmusic.export import PRECISIONS, export_precisions
 
     model = Path(options.tflite)
@@ -447,6 +457,38 @@ def _export(options: Any) -> None:
     for each in exported:
         if each.warning:
             print(f"warning: {each.warning}", file=sys.stderr)
+
+
+def _export_web(options: Any) -> None:
+    import tempfile
+
+    from kerasmusic.export.web_page import page_server, write_page
+
+    model = _web_model(options)
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
+        if model.suffix == ".keras":
+            exported = Path(place) / "model.tflite"
+            _export_file(model, exported, options.precision)
+            model = exported
+        size = write_page(model, options.web)
+    print(f"{options.web}: {size:,} bytes; any static host serves it")
+    if options.serve:
+        with page_server(options.web) as server:
+            print(f"http://{server.server_address[0]}:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
+            server.serve_forever()
+
+
+def _web_model(options: Any) -> Path:
+    """The model file that a page is to play: the one named, or the bundled one."""
+    if options.model is None:
+        raise ArgumentError("name the model that the page plays, a .tflite file or a run's folder, after --web DIR")
+    path = Path(options.model)
+    if path.is_dir() and options.precision == "float32" and (path / "model.tflite").exists():
+        return path / "model.tflite"
+    path = _model_path(options.model)
+    if path.suffix == ".tflite" and options.precision != "float32":
+        raise ArgumentError(f"{path}: is exported already; --precision {options.precision} is for a .keras file")
+    return path
 
 
 def _excerpts(options: Any, model: Path) -> Excerpts | None:

@@ -1,0 +1,45 @@
+/** What a player can ask of a model, as additions to its logits: a key to stay in, and how many notes a second. */
+
+const RULED_OUT = -1e4;
+const TONICS = { C: 0, "C#": 1, D: 2, Eb: 3, E: 4, F: 5, "F#": 6, G: 7, Ab: 8, A: 9, Bb: 10, B: 11 };
+const SCALES = {
+  major: [0, 2, 4, 5, 7, 9, 11],
+  // The natural minor with the raised seventh beside the natural one.
+  minor: [0, 2, 3, 5, 7, 8, 10, 11],
+};
+// Steps up to here are chords and ornaments: density changes how often they come, not what they are.
+const SHORTEST_TICKS = 6;
+const MIDDLE_TICKS = 20;
+
+/** The keys to choose from, such as "C minor". */
+export const KEYS = Object.keys(TONICS).flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
+
+/** The pitch classes of a key. */
+export function pitchClasses(key) {
+  const [tonic, mode] = key.split(" ");
+  return new Set(SCALES[mode].map((degree) => (TONICS[tonic] + degree) % 12));
+}
+
+/**
+ * The step's `bias`.
+ *
+ * @param codec the model's
+ * @param key one of `KEYS`, or "" for any
+ * @param density 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely
+ * @returns {Float32Array} of all fields' values, laid end to end
+ */
+export function biasOf(codec, { key = "", density = 0 } = {}) {
+  const bias = new Float32Array(codec.size);
+  if (density) {
+    codec.stepTicks.forEach((ticks, index) => {
+      bias[codec.offsets[0] + index] = -density * Math.log(Math.max(ticks, SHORTEST_TICKS) / MIDDLE_TICKS);
+    });
+  }
+  if (key) {
+    const allowed = pitchClasses(key);
+    for (let pitch = 0; pitch < codec.sizes[1]; pitch += 1) {
+      if (!allowed.has(pitch % 12)) bias[codec.offsets[1] + pitch] = RULED_OUT;
+    }
+  }
+  return bias;
+}

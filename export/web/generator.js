@@ -1,0 +1,84 @@
+/** Generator: notes without end, one model step each, as `kerasmusic.edge.Generator` makes them. */
+
+import { FIELDS } from "./codec.js";
+import { biasOf } from "./controls.js";
+import { Uniforms } from "./philox.js";
+
+const DRAWN = [-1, -1, -1, -1];
+const START_NOTE = [0, 0, 0, 0];
+// Rules out the pitches that the model itself thinks wild. Python's default too.
+const MIN_P = { pitch: 0.02 };
+
+const byField = (value, otherwise) =>
+  FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? otherwise)));
+
+export class Generator {
+  #uniforms;
+  #drawn = 0;
+  #tick = 0;
+
+  /**
+   * @param step a model's step: its inputs are arrays to write into, `run()` resolves when its outputs are there
+   * @param codec the model's
+   */
+  constructor(step, codec) {
+    this.step = step;
+    this.codec = codec;
+  }
+
+  /** Goes to before the first note of the piece that a seed, a BigInt, names. */
+  begin(seed, settings = {}) {
+    this.#uniforms = new Uniforms(seed);
+    this.#drawn = 0;
+    this.#tick = 0;
+    this.step.state.fill(0);
+    this.step.previous.set(START_NOTE);
+    this.step.minP.set(byField(MIN_P, 0));
+    this.change(settings);
+  }
+
+  /** From the next note on: temperature, one number or by field, a key and a density. */
+  change({ temperature = 1, key = "", density = 0 }) {
+    this.step.temperature.set(byField(temperature, 1));
+    this.step.bias.set(biasOf(this.codec, { key, density }));
+  }
+
+  /** Makes the next note. */
+  async next() {
+    const { step } = this;
+    step.given.set(DRAWN);
+    for (let field = 0; field < FIELDS.length; field += 1) {
+      step.uniform[field] = this.#uniforms.at(FIELDS.length * this.#drawn + field);
+    }
+    await step.run();
+    this.#drawn += 1;
+    return this.#played(step.note);
+  }
+
+  /** Lets the model hear a note's fields, as if it had played them; resolves to the note. */
+  async hear(fields) {
+    this.step.given.set(fields);
+    await this.step.run();
+    return this.#played(fields);
+  }
+
+  /** Everything that decides what comes next, settings aside. */
+  snapshot() {
+    const { state, previous } = this.step;
+    return { state: state.slice(), previous: previous.slice(), tick: this.#tick, drawn: this.#drawn };
+  }
+
+  /** Goes back to a snapshot. */
+  restore({ state, previous, tick, drawn }) {
+    this.step.state.set(state);
+    this.step.previous.set(previous);
+    this.#tick = tick;
+    this.#drawn = drawn;
+  }
+
+  #played(fields) {
+    this.step.previous.set(fields);
+    this.#tick += this.codec.stepTicks[fields[0]];
+    return this.codec.noteAt(this.#tick, fields);
+  }
+}

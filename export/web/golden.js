@@ -1,0 +1,66 @@
+/**
+ * The golden passage: notes inside a file, by which it is proved again wherever it lands. See `kerasmusic.edge.golden`.
+ */
+
+import { Problem } from "./problem.js";
+
+const SEED = 2026n;
+const SETTINGS = { temperature: { pitch: 0.95, step: 1.05 }, key: "C minor" };
+// I - IV - V - I, as chords of half a second.
+const CHORDS = [
+  [48, 64, 67, 72],
+  [53, 65, 69, 72],
+  [55, 62, 67, 71],
+  [48, 64, 67, 72],
+];
+// The largest difference of a log probability that rounding explains, by precision.
+const TOLERANCES = { float32: 1e-3, float16: 2e-3, int8: 0.5, "int8-full": 0.5 };
+
+/**
+ * Plays and scores a file's golden passage.
+ *
+ * @returns `{holds, notes, parted, difference, tolerance}`: `parted` is the first note, counted from 1, that was played
+ *   differently, or null; `difference` the largest of a log probability from the file's own
+ */
+export async function verify(generator, record) {
+  const { notes, log_prob: expected } = record.golden ?? {};
+  const tolerance = TOLERANCES[record.precision];
+  if (!notes?.length || notes.length !== expected?.length || !tolerance) {
+    throw new Problem("The model holds no golden passage to verify it by; export it again.");
+  }
+  const difference = await scoreDifference(generator, notes, expected);
+  const parted = await firstDifference(generator, notes);
+  const holds = difference <= tolerance && !(record.precision === "float32" && parted);
+  return { holds, notes: notes.length, parted, difference, tolerance };
+}
+
+async function scoreDifference(generator, notes, expected) {
+  generator.begin(0n);
+  let largest = 0;
+  for (const [index, fields] of notes.entries()) {
+    await generator.hear(fields);
+    for (const [field, value] of expected[index].entries()) {
+      const scored = generator.step.logProb[field];
+      // A field without a distribution has null in the file and NaN here; only one of the two is as far as can be.
+      const apart = value === null || Number.isNaN(scored) ? Infinity : Math.abs(scored - value);
+      if (!(value === null && Number.isNaN(scored))) largest = Math.max(largest, apart);
+    }
+  }
+  return largest;
+}
+
+async function firstDifference(generator, notes) {
+  generator.begin(SEED, SETTINGS);
+  for (const fields of generator.codec.encode(primer())) await generator.hear(fields);
+  for (const [index, fields] of notes.entries()) {
+    await generator.next();
+    if (fields.some((value, field) => value !== generator.step.note[field])) return index + 1;
+  }
+  return null;
+}
+
+function primer() {
+  return CHORDS.flatMap((chord, index) =>
+    chord.map((pitch) => ({ start: index * 0.5, pitch, duration: 0.5, velocity: 72 })),
+  );
+}

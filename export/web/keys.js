@@ -1,0 +1,166 @@
+/** What a person plays with: the page's keys, the computer's, a MIDI keyboard. All press and release pitches. */
+
+const NAMES = ["C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"];
+const BLACK = new Set([1, 3, 6, 8, 10]);
+const OCTAVES = 2;
+const VELOCITY = 80;
+// By place, not by letter: the same on every layout.
+const COMPUTER_KEYS =
+  "KeyA KeyW KeyS KeyE KeyD KeyF KeyT KeyG KeyY KeyH KeyU KeyJ KeyK KeyO KeyL KeyP Semicolon Quote".split(" ");
+const NOTE_OFF = 8;
+const NOTE_ON = 9;
+
+/** The name of a pitch as it is spoken, such as "C4" or "E flat 4". */
+export const nameOf = (pitch) => `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
+
+/** Keeps which pitches are down, whoever holds them, and tells of presses and releases. */
+export class Keys {
+  pressed = new Set();
+  #lowest = 60;
+  #held = new Map();
+  #buttons = new Map();
+  #onPress;
+  #onRelease;
+
+  constructor(onPress, onRelease) {
+    this.#onPress = onPress;
+    this.#onRelease = onRelease;
+  }
+
+  press(pitch, velocity = VELOCITY) {
+    if (this.pressed.has(pitch)) return;
+    this.pressed.add(pitch);
+    this.#buttons.get(pitch)?.classList.add("down");
+    this.#onPress(pitch, velocity);
+  }
+
+  release(pitch) {
+    if (!this.pressed.delete(pitch)) return;
+    this.#buttons.get(pitch)?.classList.remove("down");
+    this.#onRelease(pitch);
+  }
+
+  releaseAll() {
+    for (const pitch of [...this.pressed]) this.release(pitch);
+    this.#held.clear();
+  }
+
+  /** Fills an element with two octaves of buttons. */
+  show(element) {
+    this.#buttons.clear();
+    const buttons = Array.from({ length: 12 * OCTAVES + 1 }, (_, index) => {
+      const pitch = this.#lowest + index;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = BLACK.has(pitch % 12) ? "key black" : "key";
+      button.setAttribute("aria-label", nameOf(pitch));
+      button.dataset.pitch = pitch;
+      button.textContent = pitch % 12 ? "" : nameOf(pitch);
+      this.#buttons.set(pitch, button);
+      return button;
+    });
+    element.replaceChildren(...buttons);
+  }
+
+  /** Moves the page's and the computer's keys by octaves. */
+  shift(octaves, element) {
+    this.releaseAll();
+    this.#lowest = Math.min(84, Math.max(24, this.#lowest + 12 * octaves));
+    this.show(element);
+    return nameOf(this.#lowest);
+  }
+
+  /** Listens to pointers and to Enter and Space on the page's keys. */
+  listenToButtons(element) {
+    const pitchOf = (target) => Number(target.closest?.(".key")?.dataset.pitch ?? NaN);
+    this.#listenToPointer(element, ({ clientX, clientY, target }) =>
+      pitchOf(document.elementFromPoint(clientX, clientY) ?? target),
+    );
+    element.addEventListener("keydown", (event) => {
+      if (event.repeat || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      this.press(pitchOf(event.target));
+    });
+    element.addEventListener("keyup", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      this.release(pitchOf(event.target));
+    });
+    element.addEventListener("focusout", (event) => this.release(pitchOf(event.target)));
+    // Screen readers click where others press.
+    element.addEventListener("click", (event) => {
+      if (event.detail) return;
+      const pitch = pitchOf(event.target);
+      this.press(pitch);
+      setTimeout(() => this.release(pitch), 400);
+    });
+  }
+
+  /** Listens to pointers on the roll's keyboard. */
+  listenToRoll(canvas, roll) {
+    this.#listenToPointer(canvas, (event) => {
+      const { left, top } = canvas.getBoundingClientRect();
+      return roll.pitchAt(event.clientX - left, event.clientY - top) ?? NaN;
+    });
+  }
+
+  /** Listens to the computer's keys, while `isOn` and nobody is typing. */
+  listenToComputer(isOn) {
+    addEventListener("keydown", (event) => {
+      const index = COMPUTER_KEYS.indexOf(event.code);
+      const typing = event.target.closest?.("select, input:not([type=range], [type=checkbox])");
+      if (index < 0 || event.repeat || typing || event.ctrlKey || event.metaKey || event.altKey || !isOn()) return;
+      this.#held.set(event.code, this.#lowest + index);
+      this.press(this.#lowest + index);
+    });
+    addEventListener("keyup", (event) => {
+      if (this.#held.has(event.code)) this.release(this.#held.get(event.code));
+      this.#held.delete(event.code);
+    });
+    addEventListener("blur", () => this.releaseAll());
+  }
+
+  /** Listens to all MIDI inputs; calls `onChange` with their names, now and when one comes or goes. */
+  async listenToMidi(onChange) {
+    const access = await navigator.requestMIDIAccess();
+    const connect = () => {
+      const inputs = [...access.inputs.values()].filter((input) => input.state === "connected");
+      for (const input of inputs) input.onmidimessage = ({ data }) => this.#hearMidi(data);
+      onChange(inputs.map((input) => input.name));
+    };
+    access.onstatechange = connect;
+    connect();
+  }
+
+  #hearMidi([status, pitch, velocity]) {
+    const kind = status >> 4;
+    if (kind === NOTE_ON && velocity) this.press(pitch, velocity);
+    else if (kind === NOTE_ON || kind === NOTE_OFF) this.release(pitch);
+  }
+
+  /** A pointer that slides presses the keys it comes by. */
+  #listenToPointer(element, pitchAt) {
+    const under = new Map();
+    const moveTo = (pointer, pitch) => {
+      const before = under.get(pointer);
+      if (before === pitch) return;
+      if (before !== undefined) this.release(before);
+      under.delete(pointer);
+      if (Number.isNaN(pitch)) return;
+      under.set(pointer, pitch);
+      this.press(pitch);
+    };
+    element.addEventListener("pointerdown", (event) => {
+      const pitch = pitchAt(event);
+      if (Number.isNaN(pitch) || event.button) return;
+      event.target.setPointerCapture?.(event.pointerId);
+      moveTo(event.pointerId, pitch);
+    });
+    element.addEventListener("pointermove", (event) => {
+      if (under.has(event.pointerId)) moveTo(event.pointerId, pitchAt(event));
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      element.addEventListener(end, (event) => moveTo(event.pointerId, NaN));
+    }
+  }
+}

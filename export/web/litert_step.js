@@ -1,0 +1,87 @@
+/** One step of a model on LiteRT.js, as a set of arrays: fill the inputs, run, read the outputs. */
+
+import { Problem } from "./problem.js";
+import { loadAndCompile, loadLiteRt, Tensor } from "./runtime/litert.js";
+
+const SIGNATURE = "step";
+const GLUE = new URL("./runtime/litert_wasm.js", import.meta.url).href;
+const ARRAYS = {
+  previous: Int32Array,
+  given: Int32Array,
+  state: Float32Array,
+  uniform: Float32Array,
+  temperature: Float32Array,
+  min_p: Float32Array,
+  bias: Float32Array,
+};
+const OUTPUTS = ["note", "log_prob", "state"];
+
+let runtime = null;
+
+/** Fetches and starts the runtime, once. */
+export function startRuntime() {
+  // It would wake a graphics processor that a step of this size has no use for.
+  Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
+  runtime ??= loadLiteRt(GLUE);
+  return runtime;
+}
+
+/** The step of a `.tflite` file's bytes, whose record is known. */
+export async function openStep(bytes, record, codec) {
+  const { liteRtWasm } = await startRuntime();
+  let model;
+  try {
+    model = await loadAndCompile(bytes, { accelerator: "wasm" });
+  } catch {
+    throw new Problem("The model cannot be run by this page's runtime; write the page again with a newer kerasmusic.");
+  }
+  const signature = model.signatures[SIGNATURE];
+  const sizes = { bias: codec.size, state: record.state_size };
+  const expects = (details, names) =>
+    details?.length === names.length &&
+    details.every(({ name, shape }) => names.includes(name) && shape[1] === (sizes[name] ?? 4));
+  if (!expects(signature?.getInputDetails(), Object.keys(ARRAYS)) || !expects(signature.getOutputDetails(), OUTPUTS)) {
+    throw new Problem("The model's inputs and outputs are not those that its record names; export it again.");
+  }
+  return new LiteRtStep(liteRtWasm, signature, sizes);
+}
+
+class LiteRtStep {
+  #wasm;
+  #signature;
+  #tensors = {};
+  #arrays = {};
+
+  constructor(wasm, signature, sizes) {
+    this.#wasm = wasm;
+    this.#signature = signature;
+    for (const [name, Numbers] of Object.entries(ARRAYS)) {
+      this.#arrays[name] = new Numbers(sizes[name] ?? 4);
+      this.#tensors[name] = new Tensor(this.#arrays[name], [1, sizes[name] ?? 4]);
+    }
+    const { min_p: minP, ...others } = this.#arrays;
+    Object.assign(this, others, { minP, note: new Int32Array(4), logProb: new Float32Array(4) });
+  }
+
+  /** Bytes of memory that the runtime holds. */
+  get memory() {
+    return this.#wasm.HEAPU8.byteLength;
+  }
+
+  /** Makes one note from the inputs, and moves the state on. */
+  async run() {
+    // The input tensors are made once and written over: making them costs as much as the model.
+    for (const [name, tensor] of Object.entries(this.#tensors)) this.#write(tensor, this.#arrays[name]);
+    const outputs = await this.#signature.run(this.#tensors);
+    this.note.set(outputs.note.toTypedArray());
+    this.logProb.set(outputs.log_prob.toTypedArray());
+    this.state.set(outputs.state.toTypedArray());
+    for (const tensor of Object.values(outputs)) tensor.delete();
+  }
+
+  #write({ liteRtTensorBuffer: buffer }, array) {
+    const place = buffer.lock(this.#wasm.LiteRtTensorBufferLockMode.WRITE);
+    this.#wasm.HEAPU8.set(new Uint8Array(array.buffer), place);
+    buffer.unlock();
+  }
+}

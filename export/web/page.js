@@ -1,0 +1,432 @@
+/** The page: what its buttons do, and what it says. */
+
+import { KEYS } from "./controls.js";
+import { Keys, nameOf } from "./keys.js";
+import { readMidi, writeMidi } from "./midi_file.js";
+import { Piano } from "./piano.js";
+import { Player } from "./player.js";
+import { Problem } from "./problem.js";
+import { Roll } from "./roll.js";
+
+const MODEL = "model.tflite";
+const LARGEST_SEED = 2n ** 64n - 1n;
+const AUDIO_START_MILLISECONDS = 1_500;
+const FIGURES_MILLISECONDS = 250;
+// How much of a dropped file is heard before the model carries on.
+const JOIN_SECONDS = 4;
+const TIMES_KEPT = 512;
+// The slowest tenth tells of what else the processor did.
+const TIMES_SHOWN = 0.9;
+
+const element = (id) => document.getElementById(id);
+const count = (number, name) => `${number.toLocaleString("en")} ${name}${number === 1 ? "" : "s"}`;
+
+const worker = { post: () => {} };
+const player = new Player(onTurn);
+const roll = new Roll(element("roll"));
+const keys = new Keys(onPress, onRelease);
+
+let audio = null;
+// Numbers what the worker was asked for last.
+let piece = 0;
+// How many of the piece's notes, from its beginning, cannot change: up to the last that was heard, not made.
+let heard = 0;
+// How long before the end of what is heard the music is taken up.
+let join = 0;
+// The name of a file that the model is hearing.
+let opened = "";
+let verifying = false;
+// Microseconds of each of the worker's last notes.
+const times = [];
+
+// What is being played by hand: where in the piece it joins, and its notes. Null while nobody plays.
+let own = null;
+
+function showProblem(text) {
+  element("problem").textContent = text;
+  element("problem").hidden = !text;
+}
+
+const say = (text) => {
+  element("status").textContent = text;
+};
+
+/** Does something that a person asked for; what they can put right is said on the page. */
+function attempt(action) {
+  return async (...values) => {
+    showProblem("");
+    try {
+      await action(...values);
+    } catch (error) {
+      if (!(error instanceof Problem)) console.error(error);
+      showProblem(error instanceof Problem ? error.message : `Something went wrong: ${error.message}.`);
+    }
+  };
+}
+
+// The model.
+
+function startWorker() {
+  const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  thread.onmessage = ({ data }) => answers[data.kind](data);
+  thread.onerror = () => {
+    showProblem("The model's worker could not be started; reload, or try a newer browser if that does not help.");
+  };
+  worker.post = (kind, more = {}) => thread.postMessage({ kind, ...more });
+  worker.post("load", { model: new URL(MODEL, location).href });
+}
+
+const answers = {
+  ready({ record, bytes }) {
+    element("about").textContent = `Preset ${record.preset}, ${record.precision}, ${(bytes / 1e6).toFixed(1)} MB.`;
+    element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
+    for (const id of ["play", "restart", "verify", "open"]) element(id).disabled = false;
+    begin();
+    say("Ready.");
+    keepOffline();
+  },
+  notes({ piece: name, first, notes, microseconds = [], heard: isHeard }) {
+    if (name !== piece) return;
+    player.cut(first);
+    for (const note of notes) player.notes.push(note);
+    if (isHeard) {
+      heard = player.notes.length;
+      player.moveTo(Math.max(0, player.notes.at(-1).start - join));
+      if (opened) {
+        const invitation = player.isPlaying ? "" : "; press Play to go on from there";
+        say(`${opened}: ${count(heard, "note")} heard${invitation}.`);
+        opened = "";
+      }
+    }
+    times.push(...microseconds);
+    times.splice(0, times.length - TIMES_KEPT);
+    element("download").disabled = false;
+  },
+  verdict({ holds, notes, parted, difference, tolerance, precision }) {
+    const within = difference <= tolerance ? "within" : "NOT within";
+    const played = parted
+      ? `it parts at note ${parted.toLocaleString("en")}${holds ? `, as ${precision} may` : ""}`
+      : `the same ${count(notes, "note")}`;
+    verifying = false;
+    element("verdict").textContent =
+      `${holds ? "Verified" : "FAILED"}: ${played}; log probabilities ${within} ${tolerance} ` +
+      `(largest difference ${difference.toPrecision(2)}).`;
+  },
+  problem({ text }) {
+    showProblem(text);
+    verifying = false;
+    if (!player.notes.length) say("");
+  },
+};
+
+const settings = () => ({
+  temperature: Number(element("temperature").value),
+  density: Number(element("density").value),
+  key: element("key").value,
+});
+
+function seed() {
+  const text = element("seed").value.trim();
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) > LARGEST_SEED) {
+    throw new Problem(`“${text}” is not a seed, which is a whole number from 0 to ${LARGEST_SEED}.`);
+  }
+  return BigInt(text);
+}
+
+function chooseSeed() {
+  element("seed").value = crypto.getRandomValues(new Uint32Array(1))[0];
+}
+
+/** Begins the seed's piece, or one that carries on a primer. */
+function begin(primer = []) {
+  const chosen = seed();
+  forget();
+  player.reset();
+  heard = 0;
+  opened = "";
+  piece += 1;
+  worker.post("begin", { piece, seed: chosen, settings: settings(), primer });
+}
+
+/** Lets the change of a control be heard soon: all notes that have not been struck yet are made anew. */
+function change() {
+  // What is played by hand takes the settings with it when the model carries on.
+  if (own) return;
+  // Before the first note the seed's piece is simply another.
+  if (!player.position && !heard) {
+    begin();
+    return;
+  }
+  const from = Math.max(player.changeable, heard);
+  piece += 1;
+  player.cut(from);
+  worker.post("change", { piece, from, settings: settings() });
+}
+
+// Sound.
+
+/** The audio context, started; only a person's press may do that. */
+async function startAudio() {
+  if (!audio) {
+    // Else an iPhone that is switched to silent plays nothing.
+    if (navigator.audioSession) navigator.audioSession.type = "playback";
+    const context = new AudioContext({ latencyHint: "interactive" });
+    const piano = new Piano(context);
+    audio = { context, piano, tuned: piano.tune() };
+    player.connect(context, piano);
+  }
+  const late = new Promise((resolve) => setTimeout(resolve, AUDIO_START_MILLISECONDS));
+  if (audio.context.state !== "running") await Promise.race([audio.context.resume(), late]);
+  if (audio.context.state !== "running") {
+    throw new Problem("The browser keeps the sound from starting; allow sound for this page, then press Play again.");
+  }
+  await audio.tuned;
+}
+
+async function play() {
+  if (player.isPlaying) return pause();
+  await startAudio();
+  if (own) carryOn();
+  player.play();
+  showPlaying();
+  say("Playing.");
+}
+
+function pause() {
+  player.pause();
+  showPlaying();
+  say("Paused.");
+}
+
+function showPlaying() {
+  element("play").textContent = player.isPlaying ? "Pause" : "Play";
+}
+
+function onTurn() {
+  worker.post("playhead", { index: player.played, seconds: player.position });
+}
+
+// Playing by hand.
+
+const seconds = () => performance.now() / 1000;
+
+async function onPress(pitch, velocity) {
+  if (!own) {
+    const at = Math.max(player.played, heard);
+    const position = Math.max(player.position, player.notes[at - 1]?.start ?? 0);
+    if (player.isPlaying) pause();
+    own = { at, offset: position - seconds(), notes: [], releases: new Map() };
+    say("Listening: press Carry on when you are done.");
+  }
+  const note = { start: seconds() + own.offset, pitch, duration: null, velocity };
+  own.notes.push(note);
+  for (const id of ["carry-on", "forget"]) element(id).disabled = false;
+  const { releases } = own;
+  await attempt(startAudio)();
+  if (audio?.context.state !== "running" || note.duration !== null) return;
+  releases.set(pitch, audio.piano.strike(pitch, velocity, audio.context.currentTime));
+}
+
+function onRelease(pitch) {
+  if (!own) return;
+  const note = own.notes.findLast((candidate) => candidate.pitch === pitch && candidate.duration === null);
+  if (note) note.duration = Math.max(0.03, seconds() + own.offset - note.start);
+  own.releases.get(pitch)?.(audio.context.currentTime);
+  own.releases.delete(pitch);
+}
+
+/** The model hears what was played by hand, as if it had played it, and goes on from there. */
+function carryOn() {
+  keys.releaseAll();
+  const { at, notes } = own;
+  forget();
+  piece += 1;
+  player.cut(at);
+  join = 0;
+  worker.post("carryOn", { piece, from: at, notes, settings: settings() });
+}
+
+function forget() {
+  keys.releaseAll();
+  own = null;
+  for (const id of ["carry-on", "forget"]) {
+    // A button that goes would take the focus with it.
+    if (document.activeElement === element(id)) element("play").focus();
+    element(id).disabled = true;
+  }
+}
+
+async function open(file) {
+  const notes = readMidi(new Uint8Array(await file.arrayBuffer()), file.name);
+  const first = notes[0].start;
+  join = JOIN_SECONDS;
+  begin(notes.map((note) => ({ ...note, start: note.start - first })));
+  opened = file.name;
+  say(`Listening to ${opened}…`);
+}
+
+// What is left on disk.
+
+function download() {
+  const played = player.position ? player.notes.slice(0, Math.max(player.played, heard)) : player.notes;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([writeMidi(played)], { type: "audio/midi" }));
+  link.download = `kerasmusic-${seed()}.mid`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  say(`${link.download}: ${count(played.length, "note")}.`);
+}
+
+async function keepOffline() {
+  const place = element("offline");
+  if (!isSecureContext) {
+    place.textContent =
+      "At this address the browser keeps nothing for later, since it is neither https nor this machine itself; " +
+      "all else but MIDI keyboards works.";
+    return;
+  }
+  try {
+    await navigator.serviceWorker.register("service_worker.js", { updateViaCache: "none" });
+    await navigator.serviceWorker.ready;
+    place.textContent = "Kept on this device: the page works without a network from now on.";
+  } catch {
+    place.textContent = "The browser would not keep the page for later; it works as long as there is a network.";
+  }
+}
+
+// Drawing and figures.
+
+let drawn = "";
+
+function draw() {
+  requestAnimationFrame(draw);
+  const position = own ? seconds() + own.offset : player.position;
+  // While nothing moves there is nothing to draw.
+  const moment = [position, piece, player.notes.length, ...keys.pressed].join();
+  if (moment === drawn && !roll.isStale) return;
+  drawn = moment;
+  roll.draw(player.notes, position, own?.notes ?? [], keys.pressed);
+}
+
+function showFigures() {
+  const last = player.notes.at(-1);
+  if (!last || !times.length) return;
+  // A mean, since a browser's clock is too coarse for one note.
+  const quickest = [...times].sort((one, other) => one - other).slice(0, Math.ceil(TIMES_SHOWN * times.length));
+  const mean = quickest.reduce((sum, time) => sum + time, 0) / quickest.length;
+  const ahead = Math.max(0, last.start - player.position);
+  element("figures").textContent =
+    `${mean.toFixed(0)} µs a note · ${ahead.toFixed(1)} s ahead · ${count(player.played, "note")} played`;
+}
+
+// Wiring.
+
+function connectControls() {
+  for (const key of KEYS) element("key").append(new Option(key, key));
+  const texts = {
+    temperature: (value) => value.toFixed(2),
+    density: (value) => (value ? `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(1)}` : "as learned"),
+  };
+  for (const [id, text] of Object.entries(texts)) {
+    const show = () => {
+      const words = text(Number(element(id).value));
+      element(`${id}-value`).textContent = words;
+      element(id).setAttribute("aria-valuetext", words);
+    };
+    element(id).addEventListener("input", show);
+    show();
+  }
+  for (const id of ["temperature", "density", "key"]) element(id).addEventListener("change", attempt(change));
+  element("seed").addEventListener(
+    "change",
+    attempt(() => begin()),
+  );
+  const onClick = {
+    play,
+    restart: () => begin(),
+    download,
+    verify: () => {
+      if (verifying) return;
+      verifying = true;
+      element("verdict").textContent = "Playing and scoring the passage…";
+      worker.post("verify");
+    },
+    "new-seed": () => {
+      chooseSeed();
+      begin();
+    },
+    "carry-on": play,
+    forget: () => {
+      forget();
+      change();
+      say("Forgotten.");
+    },
+    open: () => element("file").click(),
+    lower: () => say(`Keys from ${keys.shift(-1, element("keys"))}.`),
+    higher: () => say(`Keys from ${keys.shift(1, element("keys"))}.`),
+    connect: connectMidi,
+  };
+  for (const [id, action] of Object.entries(onClick)) element(id).addEventListener("click", attempt(action));
+  element("file").addEventListener(
+    "change",
+    attempt(async () => {
+      const [file] = element("file").files;
+      if (file) await open(file);
+      element("file").value = "";
+    }),
+  );
+}
+
+async function connectMidi() {
+  const say = (text) => {
+    element("midi-keyboards").textContent = text;
+  };
+  if (!navigator.requestMIDIAccess) {
+    say(
+      isSecureContext
+        ? "This browser has no Web MIDI; Chrome, Edge and Firefox have."
+        : "Browsers let MIDI keyboards in only over https or from this machine itself.",
+    );
+    return;
+  }
+  try {
+    await keys.listenToMidi((names) => {
+      say(names.length ? `Listening to ${names.join(", ")}.` : "No MIDI keyboard is there yet; plug one in.");
+    });
+  } catch {
+    say("The browser was not allowed to use MIDI keyboards.");
+  }
+}
+
+function connectKeys() {
+  keys.show(element("keys"));
+  keys.listenToButtons(element("keys"));
+  keys.listenToRoll(element("roll"), roll);
+  keys.listenToComputer(() => element("computer-keys").checked);
+}
+
+function connectDrops() {
+  let depth = 0;
+  const show = (change) => {
+    depth = Math.max(0, depth + change);
+    element("drop").classList.toggle("dropping", depth > 0);
+  };
+  addEventListener("dragenter", () => show(1));
+  addEventListener("dragleave", () => show(-1));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    show(-depth);
+    const [file] = event.dataTransfer.files;
+    if (file && !element("open").disabled) attempt(open)(file);
+  });
+}
+
+chooseSeed();
+connectControls();
+connectKeys();
+connectDrops();
+requestAnimationFrame(draw);
+setInterval(showFigures, FIGURES_MILLISECONDS);
+// Else check.js has said what this browser lacks.
+if (element("problem").hidden) startWorker();

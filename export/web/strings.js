@@ -1,0 +1,80 @@
+/**
+ * The sound of one key: two strings a hair out of tune, each a sum of partials that are stretched by the string's
+ * stiffness and die away at their own pace, after the knock of the hammer.
+ */
+
+const MOST_PARTIALS = 26;
+const LONGEST_SECONDS = 6;
+const STRIKE_POINT = 1 / 8;
+const DETUNING_CENTS = 0.7;
+
+/** Hertz of a MIDI pitch. */
+export const hertz = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
+
+/** Seconds in which the lowest partial falls to a third. */
+const decayOf = (pitch) => Math.min(4.5, 3 * 2 ** (-(pitch - 48) / 20));
+
+/** The samples of a key struck hard and held, with a peak of 1. */
+export function renderString(pitch, rate) {
+  const decay = decayOf(pitch);
+  const samples = new Float32Array(Math.round(rate * Math.min(LONGEST_SECONDS, 4.5 * decay)));
+  const stiffness = 0.00012 * Math.exp((pitch - 45) / 18);
+  for (const [cents, share, pace] of [
+    [-DETUNING_CENTS, 0.62, 0.6],
+    [DETUNING_CENTS, 0.38, 1.25],
+  ]) {
+    const fundamental = hertz(pitch) * 2 ** (cents / 1200);
+    for (let partial = 1; partial <= MOST_PARTIALS; partial += 1) {
+      const frequency = fundamental * partial * Math.sqrt(1 + stiffness * partial ** 2);
+      if (frequency > 0.42 * rate) break;
+      const struck = 0.3 + 0.7 * Math.abs(Math.sin(Math.PI * partial * STRIKE_POINT));
+      const loudness = (share * struck * Math.exp(-frequency / 2_600)) / partial ** 0.75;
+      addPartial(
+        samples,
+        (2 * Math.PI * frequency) / rate,
+        loudness,
+        (rate * decay * pace) / (1 + 0.28 * (partial - 1)),
+      );
+    }
+  }
+  addKnock(samples, pitch, rate);
+  return shaped(samples, rate);
+}
+
+/** Adds a sine that falls to a third in `decay` samples; `turn` is its angle a sample. */
+function addPartial(samples, turn, loudness, decay) {
+  const damping = Math.exp(-1 / decay);
+  const next = 2 * damping * Math.cos(turn);
+  const last = -damping * damping;
+  let before = 0;
+  let value = loudness * damping * Math.sin(turn);
+  // Nothing is heard of it after seven such times.
+  const end = Math.min(samples.length, Math.ceil(7 * decay));
+  for (let index = 1; index < end; index += 1) {
+    samples[index] += value;
+    [before, value] = [value, next * value + last * before];
+  }
+}
+
+/** Adds the hammer's knock, the same at each strike. */
+function addKnock(samples, pitch, rate) {
+  let random = 12_345 + pitch;
+  let smooth = 0;
+  const end = Math.min(samples.length, Math.round(0.06 * rate));
+  for (let index = 0; index < end; index += 1) {
+    random = (Math.imul(random, 1_103_515_245) + 12_345) & 0x7fffffff;
+    smooth += 0.12 * (random / 0x40000000 - 1 - smooth);
+    samples[index] += 0.35 * smooth * Math.exp((-6 * index) / end);
+  }
+}
+
+function shaped(samples, rate) {
+  let peak = 0;
+  for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
+  const attack = 0.0015 * rate;
+  const release = 0.08 * rate;
+  for (let index = 0; index < samples.length; index += 1) {
+    samples[index] *= Math.min(1, index / attack, (samples.length - index) / release) / peak;
+  }
+  return samples;
+}

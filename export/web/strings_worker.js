@@ -1,0 +1,18 @@
+/** Makes the sounds of the keys, middle ones first: {rate} in, {pitch, samples} out. */
+
+import { renderString } from "./strings.js";
+
+const MIDDLE = 60;
+const SPACING = 3;
+const [LOWEST, HIGHEST] = [21, 108];
+
+addEventListener("message", ({ data: { rate } }) => {
+  for (let distance = 0; distance <= HIGHEST - LOWEST; distance += SPACING) {
+    for (const pitch of distance ? [MIDDLE + distance, MIDDLE - distance] : [MIDDLE]) {
+      if (pitch < LOWEST || pitch > HIGHEST) continue;
+      const samples = renderString(pitch, rate);
+      postMessage({ pitch, samples }, [samples.buffer]);
+    }
+  }
+  close();
+});

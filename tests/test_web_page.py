@@ -1,0 +1,218 @@
+import importlib.util
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kerasmusic.export import web_page
+
+from kerasmusic import midi
+from kerasmusic.codec import NoteCodec
+from kerasmusic.command_line import main
+from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.notes import Notes
+
+needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
+SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
+
+
+def ask(question, **more):
+    """What the page's own modules answer."""
+    done = subprocess.run(
+        ["node", str(SCRIPT)], input=json.dumps({"ask": question, **more}), capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def rows_of(notes):
+    return [note._asdict() for note in notes]
+
+
+def notes_of(rows):
+    return Notes(*([row[name] for row in rows] for name in ("start", "pitch", "duration", "velocity")))
+
+
+@needs_node
+@pytest.mark.parametrize("seed", [0, 7, 2026, 2**32 + 1, 2**64 - 1])
+def test_the_pages_random_numbers_are_numpys(seed):
+    expected = np.random.Generator(np.random.Philox(key=seed)).random((2_500, 4), dtype=np.float32)
+    assert np.array_equal(np.array(ask("uniforms", seed=str(seed), count=10_000)), expected.ravel())
+
+
+@needs_node
+def test_the_pages_codec_is_the_one_of_python(notes):
+    codec = NoteCodec()
+    fields = codec.encode(notes)
+    assert ask("encode", tables=codec.to_json(), notes=rows_of(notes)) == fields.tolist()
+    assert notes_of(ask("decode", tables=codec.to_json(), fields=fields.tolist())) == codec.decode(fields)
+
+
+@needs_node
+def test_the_pages_keys_are_the_ones_of_python():
+    codec = NoteCodec()
+    keys = ask("keys")
+    for key in (keys[0], keys[7], keys[-1]):
+        assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
+    assert all(bias_of(codec, key=key).any() for key in keys)
+
+
+@needs_node
+def test_the_page_reads_midi_files_as_python_does(performances, tmp_path):
+    paths = []
+    for index, (_, data) in enumerate(performances):
+        paths.append(tmp_path / f"{index}.mid")
+        paths[-1].write_bytes(data)
+    for path, rows in zip(paths, ask("read", paths=list(map(str, paths))), strict=True):
+        expected, found = midi.read(path, reader="pretty_midi"), notes_of(rows)
+        assert len(found) == len(expected)
+        assert np.array_equal(found.pitch, expected.pitch)
+        assert np.array_equal(found.velocity, expected.velocity)
+        # A library's clock may round, the page's does not.
+        assert np.abs(found.start - expected.start).max() < 2e-3
+        assert np.abs(found.duration - expected.duration).max() < 2e-3
+
+
+@needs_node
+def test_python_reads_the_pages_midi_files_note_for_note(notes, tmp_path):
+    codec = NoteCodec()
+    played = codec.decode(codec.encode(notes)).restruck()
+    (tmp_path / "x.mid").write_bytes(bytes(ask("write", notes=rows_of(played))))
+    found = midi.read(tmp_path / "x.mid")
+    assert np.array_equal(found.pitch, played.pitch)
+    assert np.array_equal(found.velocity, played.velocity)
+    assert np.abs(found.start - played.start).max() < 5e-4
+    assert np.abs(found.duration - played.duration).max() < 1e-3
+
+
+@needs_node
+def test_midi_files_that_others_stumble_over_end_in_a_sentence_or_in_notes(bad_midi):
+    answers = ask("read", paths=list(map(str, bad_midi)))
+    for path, answer in zip(bad_midi, answers, strict=True):
+        if isinstance(answer, str):
+            assert answer.startswith("It "), path
+            assert answer.endswith("."), path
+        else:
+            assert len(notes_of(answer)), path
+
+
+@pytest.fixture(scope="module")
+def page(exported, tmp_path_factory):
+    if not shutil.which("npm"):
+        pytest.skip("needs Node.js and npm")
+    folder = tmp_path_factory.mktemp("web") / "page"
+    web_page.write_page(exported["tiny"][1], folder)
+    return folder
+
+
+def test_a_page_holds_everything_it_fetches(page, exported):
+    assert (page / "model.tflite").read_bytes() == exported["tiny"][1].read_bytes()
+    assert "Apache License" in (page / "LICENCES.txt").read_text()
+    assert "@litertjs/wasm-utils" not in (page / "runtime" / "litert.js").read_text()
+    _, listed = json.loads(
+        next(line for line in (page / "service_worker.js").read_text().splitlines() if "VERSION, FILES" in line)
+        .split(" = ")[1]
+        .rstrip(";")
+    )
+    found = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
+    assert {*listed, "index.html", "service_worker.js"} == {*found, "./"}
+
+
+def test_a_page_is_written_over_a_page_but_over_nothing_else(page, exported, tmp_path):
+    place = tmp_path / "page"
+    shutil.copytree(page, place)
+    (place / "old.txt").write_text("of the last version")
+    web_page.write_page(exported["tiny"][1], place)
+    assert not (place / "old.txt").exists()
+    other = tmp_path / "letters"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear")
+    with pytest.raises(KerasMusicError, match="letters: holds something other"):
+        web_page.write_page(exported["tiny"][1], other)
+    assert [path.name for path in other.iterdir()] == ["letter.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["letters", "page"]
+
+
+def test_the_same_model_gives_the_same_page(page, exported, tmp_path):
+    web_page.write_page(exported["tiny"][1], tmp_path / "again")
+    for path in page.rglob("*.*"):
+        assert (tmp_path / "again" / path.relative_to(page)).read_bytes() == path.read_bytes()
+
+
+def test_the_server_names_types_that_browsers_want(page):
+    with web_page.page_server(page, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        for name, kind in (("", "text/html"), ("page.js", "text/javascript"), ("style.css", "text/css")):
+            with urllib.request.urlopen(f"{address}/{name}") as answer:
+                assert answer.headers["Content-Type"].startswith(kind)
+        with web_page.page_server(page, server.server_address[1]) as second:
+            assert second.server_address[1] != server.server_address[1]
+        server.shutdown()
+
+
+@needs_node
+def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
+    with subprocess.Popen([*command, exported["tiny"][1]], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as serving:
+        assert "page: " in serving.stdout.readline()
+        address = serving.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}model.tflite") as answer:
+            assert answer.read() == exported["tiny"][1].read_bytes()
+        serving.send_signal(signal.SIGINT)
+        assert serving.wait() == 130
+
+
+@needs_node
+@pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
+def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(exported, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    shutil.copy(exported["tiny"][0], tmp_path / "run" / "model.keras")
+    assert main(["export", "--web", str(tmp_path / "page"), str(tmp_path / "run"), "--precision", "int8"]) == 0
+    assert "any static host serves it" in capsys.readouterr().out
+    model = tmp_path / "page" / "model.tflite"
+    assert read_record(read_model_bytes(model), "it")["precision"] == "int8"
+
+
+def test_without_node_one_line_says_what_to_install(exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["export", "--web", str(tmp_path / "page"), str(exported["tiny"][1])]) == 2
+    said = capsys.readouterr().err
+    assert "install Node.js" in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--web page", "name the model"),
+        ("--web page absent.tflite", "absent.tflite"),
+        ("--web page text.tflite", "text.tflite"),
+        ("--web page empty", "empty"),
+        ("--web page MODEL --precision int8", "int8"),
+        ("--tflite MODEL --serve", "--serve"),
+        ("MODEL", "--web"),
+    ],
+)
+def test_bad_input_ends_in_one_line(exported, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.tflite").write_text("nothing of the kind")
+    before = sorted(tmp_path.iterdir())
+    try:
+        code = main(["export", *arguments.replace("MODEL", str(exported["tiny"][1])).split()])
+    except SystemExit as ended:
+        code = ended.code
+    said = capsys.readouterr().err
+    assert code == 2
+    assert words in said
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before

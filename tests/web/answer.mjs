@@ -1,0 +1,34 @@
+// Answers a question of the Python tests: JSON in, JSON out.
+import { readFileSync } from "node:fs";
+
+import { Codec } from "../../export/web/codec.js";
+import { biasOf, KEYS } from "../../export/web/controls.js";
+import { readMidi, writeMidi } from "../../export/web/midi_file.js";
+import { Uniforms } from "../../export/web/philox.js";
+
+const answers = {
+  uniforms({ seed, count }) {
+    const uniforms = new Uniforms(BigInt(seed));
+    return Array.from({ length: count }, (_, place) => uniforms.at(place));
+  },
+  encode: ({ tables, notes }) => new Codec(tables).encode(notes),
+  decode({ tables, fields }) {
+    const codec = new Codec(tables);
+    let tick = 0;
+    return fields.map((row) => codec.noteAt((tick += codec.stepTicks[row[0]]), row));
+  },
+  keys: () => KEYS,
+  bias: ({ tables, key }) => [...biasOf(new Codec(tables), { key })],
+  write: ({ notes }) => [...writeMidi(notes)],
+  read: ({ paths }) =>
+    paths.map((path) => {
+      try {
+        return readMidi(new Uint8Array(readFileSync(path)), "It");
+      } catch (error) {
+        return error.message;
+      }
+    }),
+};
+
+const { ask, ...more } = JSON.parse(readFileSync(0));
+console.log(JSON.stringify(answers[ask](more)));

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Codec } from "../../export/web/codec.js";
+import { Generator } from "../../export/web/generator.js";
+import { verify } from "../../export/web/golden.js";
+
+const codec = new Codec({
+  ticks_a_second: 100,
+  step_edges: Array.from({ length: 101 }, (_, tick) => tick),
+  duration_edges: Array.from({ length: 101 }, (_, tick) => tick + 1),
+  velocity_edges: Array.from({ length: 33 }, (_, index) => 4 * index),
+});
+
+/** A step whose notes hang on the random numbers and on how many notes came before. */
+class StandIn {
+  previous = new Int32Array(4);
+  given = new Int32Array(4);
+  state = new Float32Array(1);
+  uniform = new Float32Array(4);
+  temperature = new Float32Array(4);
+  minP = new Float32Array(4);
+  bias = new Float32Array(codec.size);
+  note = new Int32Array(4);
+  logProb = new Float32Array(4);
+
+  async run() {
+    this.state[0] += 1;
+    for (let field = 0; field < 4; field += 1) {
+      const drawn = Math.floor(this.uniform[field] * 16) + (this.state[0] % 16);
+      this.note[field] = this.given[field] < 0 ? drawn : this.given[field];
+      this.logProb[field] = -this.note[field] / 100;
+    }
+  }
+}
+
+async function take(generator, notes) {
+  const taken = [];
+  while (taken.length < notes) taken.push(await generator.next());
+  return taken;
+}
+
+test("a seed names a piece, and another seed another", async () => {
+  const generator = new Generator(new StandIn(), codec);
+  const pieces = [];
+  for (const seed of [7n, 7n, 8n]) {
+    generator.begin(seed);
+    pieces.push(await take(generator, 50));
+  }
+  assert.deepEqual(pieces[0], pieces[1]);
+  assert.notDeepEqual(pieces[0], pieces[2]);
+});
+
+test("going back to a snapshot makes the same notes again", async () => {
+  const generator = new Generator(new StandIn(), codec);
+  generator.begin(7n);
+  await take(generator, 11);
+  const snapshot = generator.snapshot();
+  const first = await take(generator, 20);
+  generator.restore(snapshot);
+  assert.deepEqual(await take(generator, 20), first);
+});
+
+test("what is heard uses no random numbers, and moves time on", async () => {
+  const generator = new Generator(new StandIn(), codec);
+  generator.begin(7n);
+  assert.deepEqual(await generator.hear([50, 60, 9, 16]), { start: 0.5, pitch: 60, duration: 0.1, velocity: 65 });
+  assert.equal(generator.snapshot().drawn, 0);
+  assert.ok((await generator.next()).start >= 0.5);
+});
+
+test("a passage is proved, and the first other note is named", async () => {
+  const step = new StandIn();
+  const generator = new Generator(step, codec);
+  const record = { precision: "float32", golden: { notes: [[0, 0, 0, 0]], log_prob: [[0, 0, 0, 0]] } };
+  // The passage as the stand-in plays it, by asking where it parts and putting that note right.
+  for (let parted = (await verify(generator, record)).parted; parted; { parted } = await verify(generator, record)) {
+    record.golden.notes[parted - 1] = [...step.note];
+    record.golden.log_prob = record.golden.notes.map((fields) => fields.map((value) => Math.fround(-value / 100)));
+    if (record.golden.notes.length < 20)
+      (record.golden.notes.push([0, 0, 0, 0]), record.golden.log_prob.push([0, 0, 0, 0]));
+  }
+  assert.deepEqual(await verify(generator, record), {
+    holds: true,
+    notes: 20,
+    parted: null,
+    difference: 0,
+    tolerance: 1e-3,
+  });
+  record.golden.notes[12] = [15, 1, 1, 1];
+  record.golden.log_prob[12] = [-0.15, -0.01, -0.01, -0.01];
+  const { holds, parted } = await verify(generator, record);
+  assert.deepEqual([holds, parted], [false, 13]);
+  assert.ok((await verify(generator, { ...record, precision: "int8" })).holds);
+  record.golden.log_prob[3][1] -= 0.01;
+  assert.ok((await verify(generator, record)).difference > 1e-3);
+  await assert.rejects(verify(generator, {}), /no golden passage/);
+});

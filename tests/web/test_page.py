@@ -1,0 +1,400 @@
+"""The page in a real headless Chromium: `nox -s tests-web`. A plain static server serves it, as any host would."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web")
+
+from kerasmusic.export.web_page import write_page
+from playwright.sync_api import expect, sync_playwright
+
+from kerasmusic import midi
+from kerasmusic.edge import Generator
+from kerasmusic.notes import Notes
+
+CHROMIUM = shutil.which("chromium")
+SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
+SEED = 7
+# What reaches the loudspeakers is also measured.
+LISTEN = """
+  const connect = AudioNode.prototype.connect;
+  AudioNode.prototype.connect = function (target, ...more) {
+    if (target instanceof AudioDestinationNode) {
+      window.tap = new AnalyserNode(this.context, { fftSize: 32768 });
+      connect.call(this, window.tap);
+    }
+    return connect.call(this, target, ...more);
+  };
+"""
+LOUDNESS = """() => {
+  const samples = new Float32Array(32768);
+  window.tap?.getFloatTimeDomainData(samples);
+  return Math.max(...samples.map(Math.abs));
+}"""
+# What the page's worker makes of a seed, as fast as it can, and the bytes its runtime holds on the way.
+MAKE_NOTES = """([seed, wanted]) => new Promise((resolve, reject) => {
+  const worker = new Worker("worker.js", { type: "module" });
+  const rows = [];
+  const memory = [];
+  worker.onmessage = ({ data }) => {
+    if (data.kind === "ready") worker.postMessage({ kind: "begin", piece: 1, seed: BigInt(seed), settings: {} });
+    if (data.kind === "problem") reject(new Error(data.text));
+    if (data.kind !== "notes") return;
+    for (const note of data.notes) rows.push([note.start, note.pitch, note.duration, note.velocity]);
+    memory.push(data.memory);
+    if (rows.length >= wanted) {
+      worker.terminate();
+      resolve({ rows: rows.slice(0, wanted), memory });
+    }
+    worker.postMessage({ kind: "playhead", index: rows.length, seconds: rows.at(-1)[0] });
+  };
+  worker.postMessage({ kind: "load", model: new URL("model.tflite", location).href });
+})"""
+DROP = """([name, bytes]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([Uint8Array.from(bytes)], name));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.getElementById("drop").dispatchEvent(drop);
+}"""
+
+
+class PlainHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+class Serving:
+    """A folder on a plain static server."""
+
+    def __init__(self, folder):
+        self.server = http.server.ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(PlainHandler, directory=str(folder))
+        )
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        # A name that is not loopback is what a home network's is: no secure context.
+        rules = "--host-resolver-rules=MAP piano.home 127.0.0.1"
+        arguments = ["--no-sandbox", rules, "--autoplay-policy=document-user-activation-required"]
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def folders(exported, tmp_path_factory):
+    """Pages of a float32 and of an int8 file."""
+    root = tmp_path_factory.mktemp("pages")
+    models = {"float32": exported["small"][1], "int8": exported["tiny"][1].with_name("int8.tflite")}
+    for name, model in models.items():
+        write_page(model, root / name)
+    return {name: root / name for name in models}
+
+
+@pytest.fixture(scope="module")
+def site(folders):
+    serving = Serving(folders["float32"])
+    yield serving
+    serving.stop()
+
+
+@pytest.fixture
+def context(browser):
+    made = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="no-preference")
+    made.set_default_timeout(30_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def errors():
+    """What the console was told, to be empty at the end of a test that uses it."""
+    return []
+
+
+def open_page(context, url, *, ready=True, script=None, errors=None):
+    page = context.new_page()
+    if errors is not None:
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    if script:
+        page.add_init_script(script)
+    page.goto(url)
+    if ready:
+        expect(page.locator("#play")).to_be_enabled(timeout=30_000)
+    return page
+
+
+@pytest.fixture
+def page(context, site, errors):
+    opened = open_page(context, site.url, script=LISTEN, errors=errors)
+    yield opened
+    assert not errors
+
+
+def choose_seed(page, seed):
+    page.fill("#seed", str(seed))
+    page.press("#seed", "Enter")
+
+
+def downloaded(page, place):
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(place)
+    return midi.read(place)
+
+
+def played_by_python(model, seed, count):
+    return Generator(model, seed=seed).take(count)
+
+
+def ordered(notes):
+    """Rows that do not hang on which of two notes of one key and onset comes first."""
+    rows = np.round(np.column_stack([notes.start, notes.pitch, notes.duration, notes.velocity]), 2)
+    return rows[np.lexsort(rows.T[::-1])]
+
+
+def figures(page):
+    """Microseconds a note, seconds ahead and notes played, as the page shows them."""
+    expect(page.locator("#figures")).to_contain_text("µs a note")
+    return [float(number.replace(",", "")) for number in re.findall(r"[\d.,]*\d", page.inner_text("#figures"))]
+
+
+def test_the_golden_passage_is_played_note_for_note(page):
+    page.click("#verify")
+    expect(page.locator("#verdict")).to_contain_text("Verified: the same 1,000 notes", timeout=60_000)
+
+
+def test_an_int8_file_says_at_which_note_it_parts_if_it_does(context, folders):
+    serving = Serving(folders["int8"])
+    page = open_page(context, serving.url)
+    page.click("#verify")
+    parted = re.compile(r"Verified: (the same 1,000 notes|it parts at note [\d,]+, as int8 may)")
+    expect(page.locator("#verdict")).to_contain_text(parted, timeout=60_000)
+    serving.stop()
+
+
+def test_500_notes_of_a_seed_are_pythons(page, exported):
+    made = page.evaluate(MAKE_NOTES, [str(SEED), 500])
+    expected = played_by_python(exported["small"][1], SEED, 500)
+    assert Notes(*zip(*made["rows"], strict=True)) == expected
+
+
+def test_an_hour_of_music_does_not_grow_memory(context, folders):
+    serving = Serving(folders["int8"])
+    page = open_page(context, serving.url)
+    made = page.evaluate(MAKE_NOTES, ["1", 8_000])
+    assert made["rows"][-1][0] > 3_600
+    assert made["memory"][0] == made["memory"][-1] > 0
+    serving.stop()
+
+
+def test_it_plays_and_what_it_plays_is_heard(page):
+    page.locator("#density").fill("1")
+    choose_seed(page, SEED)
+    assert page.evaluate(LOUDNESS) == 0
+    page.click("#play")
+    expect(page.locator("#play")).to_have_text("Pause")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[3-9] notes played"), timeout=30_000)
+    assert 0.003 < max(page.evaluate(LOUDNESS) for _ in range(5)) <= 1.2
+    microseconds, ahead, _ = figures(page)
+    assert 0 < microseconds < 50_000
+    assert ahead > 5
+    page.click("#play")
+    expect(page.locator("#play")).to_have_text("Play")
+    page.wait_for_timeout(3_500)
+    assert page.evaluate(LOUDNESS) < 1e-3
+
+
+def test_a_downloaded_file_is_read_by_python_note_for_note(page, exported, tmp_path):
+    choose_seed(page, SEED)
+    page.wait_for_timeout(1_000)
+    found = downloaded(page, tmp_path / "x.mid")
+    assert len(found) > 5
+    expected = played_by_python(exported["small"][1], SEED, len(found))
+    assert np.array_equal(ordered(found), ordered(expected.restruck()))
+
+
+def test_a_change_of_temperature_keeps_what_was_played(page, exported, tmp_path):
+    choose_seed(page, SEED)
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[2-9] notes? played"), timeout=30_000)
+    page.click("#play")
+    page.locator("#temperature").fill("0.5")
+    page.select_option("#key", "C major")
+    page.click("#play")
+    page.wait_for_timeout(6_000)
+    page.click("#play")
+    _, _, played = figures(page)
+    found = downloaded(page, tmp_path / "x.mid")
+    assert len(found) == played >= 3
+    assert np.array_equal(found.pitch[:2], played_by_python(exported["small"][1], SEED, 2).pitch)
+    later = found[found.start > found.start[1] + 1.0]
+    assert set(later.pitch % 12) <= {0, 2, 4, 5, 7, 9, 11}
+
+
+def test_a_broken_file_is_refused_and_a_good_one_carried_on(page, tmp_path):
+    drop = functools.partial(page.evaluate, DROP)
+    drop(["song.mid", list(b"MThd no music at all")])
+    expect(page.locator("#problem")).to_have_text(re.compile(r"^song\.mid is not a MIDI file that can be read \(.+\)"))
+    primer = Notes([1.0, 1.5, 2.0], [60, 64, 67], [0.5, 0.5, 0.5], [64, 64, 64])
+    midi.write(primer, tmp_path / "primer.mid")
+    drop(["primer.mid", list((tmp_path / "primer.mid").read_bytes())])
+    expect(page.locator("#status")).to_contain_text("primer.mid: 3 notes heard")
+    expect(page.locator("#problem")).to_be_hidden()
+    page.wait_for_timeout(1_000)
+    found = downloaded(page, tmp_path / "x.mid")
+    assert found.pitch[:3].tolist() == [60, 64, 67]
+    assert found.start[:3].tolist() == pytest.approx([0, 0.5, 1])
+    page.click("#play")
+    expect(page.locator("#play")).to_have_text("Pause")
+
+
+def test_it_carries_on_from_what_the_computers_keys_play(page, tmp_path):
+    for key in "ADG":
+        page.keyboard.press(f"Key{key}", delay=150)
+    expect(page.locator("#status")).to_contain_text("Listening")
+    page.click("#carry-on")
+    expect(page.locator("#play")).to_have_text("Pause")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[4-9] notes played"), timeout=40_000)
+    assert downloaded(page, tmp_path / "x.mid").pitch[:3].tolist() == [60, 64, 67]
+
+
+def test_a_midi_keyboard_and_the_pages_own_keys_play(context, site, tmp_path, errors):
+    keyboard = """
+      window.input = { name: "Toy piano", state: "connected" };
+      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]) });
+    """
+    page = open_page(context, site.url, script=keyboard, errors=errors)
+    page.click("#connect")
+    expect(page.locator("#midi-keyboards")).to_have_text("Listening to Toy piano.")
+    page.evaluate("() => input.onmidimessage({ data: [0x90, 50, 99] })")
+    page.evaluate("() => input.onmidimessage({ data: [0x80, 50, 0] })")
+    page.get_by_role("button", name="E flat 4").click()
+    page.get_by_role("button", name="C5").focus()
+    page.keyboard.press("Enter")
+    page.click("#carry-on")
+    page.wait_for_timeout(500)
+    page.click("#play")
+    assert downloaded(page, tmp_path / "x.mid").pitch[:3].tolist() == [50, 63, 72]
+    assert not errors
+
+
+def test_the_keyboard_alone_reaches_and_works_everything(page):
+    page.keyboard.press("Tab")
+    expect(page.locator("#play")).to_be_focused()
+    named = [
+        page.get_by_role(role, name=name, exact=True)
+        for role, name in (
+            ("button", "Play"), ("button", "From the beginning"), ("button", "Download MIDI"),
+            ("slider", "Temperature"), ("slider", "Density"), ("combobox", "Key"), ("textbox", "Seed"),
+            ("button", "Another seed"), ("button", "C4"),
+            ("button", "Open a MIDI file"), ("button", "Verify"), ("link", "Licences"),
+        )
+    ]  # fmt: skip
+    for control in named:
+        expect(control).to_have_count(1)
+        control.focus()
+        expect(control).to_be_focused()
+    named[0].press("Space")
+    expect(page.locator("#play")).to_have_text("Pause")
+    page.get_by_role("slider", name="Temperature").press("ArrowRight")
+    expect(page.locator("#temperature-value")).to_have_text("1.05")
+
+
+def test_what_is_wrong_is_a_sentence_on_the_page(context, site, folders, tmp_path):
+    shutil.copytree(folders["float32"], tmp_path / "page")
+    (tmp_path / "page" / "model.tflite").unlink()
+    serving = Serving(tmp_path / "page")
+    page = open_page(context, serving.url, ready=False)
+    expect(page.locator("#problem")).to_contain_text("The model is missing")
+    (tmp_path / "page" / "model.tflite").write_text("....TFL3 and nothing else")
+    page.reload()
+    expect(page.locator("#problem")).to_contain_text("cut short or is not from kerasmusic")
+    serving.stop()
+    page = open_page(context, site.url, ready=False, script="WebAssembly.validate = () => false")
+    expect(page.locator("#problem")).to_contain_text("no WebAssembly SIMD")
+    page = open_page(context, site.url)
+    choose_seed(page, "-1")
+    expect(page.locator("#problem")).to_contain_text("“-1” is not a seed")
+
+
+def test_sound_that_the_browser_blocks_is_a_sentence_too(context, site):
+    # A press that no person made starts no sound. Looking at a page from outside counts as a person's touch, so that
+    # the page itself tells when it has pressed.
+    press = """setInterval(() => {
+      if (window.pressed || !document.querySelector("#play:enabled")) return;
+      window.pressed = true;
+      document.querySelector("#play").click();
+      setTimeout(() => console.log("pressed"), 2500);
+    }, 100)"""
+    page = context.new_page()
+    page.add_init_script(press)
+    with page.expect_console_message(lambda message: message.text == "pressed"):
+        page.goto(site.url)
+    expect(page.locator("#problem")).to_contain_text("The browser keeps the sound from starting")
+    expect(page.locator("#play")).to_have_text("Play")
+
+
+def test_after_the_first_visit_it_plays_without_a_network(context, folders):
+    serving = Serving(folders["float32"])
+    page = open_page(context, serving.url)
+    expect(page.locator("#offline")).to_contain_text("works without a network")
+    serving.stop()
+    page.reload()
+    expect(page.locator("#play")).to_be_enabled()
+    page.click("#play")
+    expect(page.locator("#play")).to_have_text("Pause")
+
+
+def test_on_a_home_network_it_plays_and_fetches_nothing_from_elsewhere(context, site, errors):
+    asked = []
+    context.on("request", lambda request: asked.append(request.url))
+    address = f"http://piano.home:{site.port}/"
+    page = open_page(context, address, errors=errors)
+    assert not page.evaluate("() => isSecureContext")
+    expect(page.locator("#offline")).to_contain_text("neither https nor this machine itself")
+    page.click("#play")
+    expect(page.locator("#play")).to_have_text("Pause")
+    assert len(asked) > 15
+    assert all(url.startswith((address, "data:")) for url in asked)
+    assert not errors
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "size"),
+    [("light", "light", (1280, 900)), ("dark", "dark", (1280, 900)), ("phone", "light", (390, 844))],
+)
+def test_it_fits_every_screen(browser, site, name, scheme, size):
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=name == "phone"
+    )
+    page = open_page(context, site.url)
+    page.locator("#density").fill("1")
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[3-9] notes played"), timeout=30_000)
+    page.evaluate("() => scrollTo(0, 0)")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    wide = page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert wide[0] <= wide[1]
+    context.close()
