@@ -24,6 +24,8 @@ BLOCK = 1024
 # times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
 # durations soon stops being music.
 MIN_P = {"pitch": 0.02}
+# The log of about the least probability that is a float32; what is less counts as that.
+LEAST_LOG_PROB = np.float32(-87.0)
 # Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
@@ -153,7 +155,7 @@ class Generator:
             log_probs = np.empty((len(fields), len(FIELDS)), np.float32)
             for row, note in zip(log_probs, fields, strict=True):
                 self._hear(note)
-                row[:] = step.log_prob[0]
+                np.maximum(step.log_prob[0], LEAST_LOG_PROB, out=row)
             step.state[:], step.previous[:] = kept
             yield log_probs
 
