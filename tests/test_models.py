@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.edge import Generator
+from kerasmusic.edge.generator import LEAST_LOG_PROB
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
-from kerasmusic.models.keras_step import StepModel
+from kerasmusic.models.keras_step import KerasStep, StepModel
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.presets import PRESETS
 from kerasmusic.scoring import KerasScorer
@@ -139,6 +141,17 @@ def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
     fields = model.codec.encode(notes.from_first())[:100]
     (scores,) = KerasScorer(model).score_fields([fields])
     np.testing.assert_allclose(scores, np.tile(-np.log(model.codec.sizes), (100, 1)), rtol=1e-5)
+
+
+def test_a_probability_below_float32s_least_has_a_finite_score(notes):
+    model = NoteModel.from_preset("small")
+    fields = model.codec.encode(notes.from_first())[:5]
+    bias = np.zeros(128, "float32")
+    bias[fields[0, 1]] = -500
+    model.heads[1].bias.assign(bias)
+    (scores,) = Generator(KerasStep(model), seed=0).score_fields([fields])
+    assert scores[0, 1] == LEAST_LOG_PROB
+    assert np.isfinite(scores).all()
 
 
 def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
