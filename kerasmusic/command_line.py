@@ -251,8 +251,8 @@ def _open_demonstration(options: Any, error: NoNetworkError) -> Corpus:
     except ModelFileError:
         raise error from None
     print(
-        f"{error}; for now this trains on a demonstration, {demonstration.PIECES} pieces of {demonstration.NOTES} notes "
-        "that the bundled model plays",
+        f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
+        "notes that the bundled model plays",
         file=sys.stderr,
     )
     options.data = demonstration.play_demonstration(model)

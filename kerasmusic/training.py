@@ -12,8 +12,16 @@ from typing import Any
 import keras
 
 from kerasmusic.callbacks import (
-    Bar, Budget, Checkpoint, History, Schedule, StopOnSignal, StopTogether, Validation, save_model,
-)  # fmt: skip
+    Bar,
+    Budget,
+    Checkpoint,
+    History,
+    Schedule,
+    StopOnSignal,
+    StopTogether,
+    Validation,
+    save_model,
+)
 from kerasmusic.corpus import Corpus
 from kerasmusic.devices import Devices, open_devices, undistributed
 from kerasmusic.errors import ArgumentError, KerasMusicError
