@@ -50,7 +50,7 @@ class Devices:
     @property
     def count(self) -> int:
         """How many devices, on all hosts."""
-        return 1 if self.distribution is None else self.distribution.num_model_replicas
+        return 1 if self.distribution is None else self.distribution.device_mesh.devices.size
 
     @property
     def writes(self) -> bool:
