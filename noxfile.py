@@ -18,7 +18,7 @@ LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 @nox.session(name="train-jax")
 def train_jax(session: nox.Session) -> None:
-    """Train on JAX, export and play; with no --data, on MAESTRO."""
+    """Train on JAX, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
     # Exporting is TensorFlow's, in a process of its own.
     session.install(".[jax,tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "jax", *session.posargs)
@@ -26,7 +26,7 @@ def train_jax(session: nox.Session) -> None:
 
 @nox.session(name="train-tensorflow")
 def train_tensorflow(session: nox.Session) -> None:
-    """Train on TensorFlow, export and play; with no --data, on MAESTRO."""
+    """Train on TensorFlow, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
     session.install(".[tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "tensorflow", *session.posargs)
 

@@ -17,6 +17,7 @@ import keras
 from tqdm import tqdm
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.devices import Devices, undistributed
 from kerasmusic.files import written_beside
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.quiet import quiet_stderr
@@ -44,6 +45,8 @@ class Budget:
         self.seconds_in_all = None if minutes is None else minutes * 60
         self.steps_in_all = steps
         self.steps_done = steps_done
+        #: What counts as spent, where several processes must agree on it; None for what the clock says.
+        self.agreed_seconds: float | None = None
         self._began = time.monotonic() - seconds_done
 
     @property
@@ -55,7 +58,8 @@ class Budget:
     def share(self) -> float:
         """How much of the budget is spent, 0 to 1."""
         if self.seconds_in_all is not None:
-            return min(1.0, self.seconds / self.seconds_in_all)
+            seconds = self.seconds if self.agreed_seconds is None else self.agreed_seconds
+            return min(1.0, seconds / self.seconds_in_all)
         assert self.steps_in_all is not None
         return min(1.0, self.steps_done / self.steps_in_all)
 
@@ -101,14 +105,21 @@ class Validation(keras.callbacks.Callback):
     Args:
         windows: what to evaluate on; None where there is no validation split, when the last model is the best.
         budget: the run's.
-        best_path: where the best model so far is kept, without its optimizer.
+        best_path: where the best model so far is kept, without its optimizer; None where another process keeps it.
         times: how often in a whole run.
         patience: stop after this many validations without a better one.
         best: the best validation loss of a former session.
     """
 
     def __init__(
-        self, windows: Windows | None, budget: Budget, best_path: Path, *, times: int, patience: int, best: float
+        self,
+        windows: Windows | None,
+        budget: Budget,
+        best_path: Path | None,
+        *,
+        times: int,
+        patience: int,
+        best: float,
     ) -> None:
         super().__init__()
         self.windows, self.budget, self.best_path = windows, budget, best_path
@@ -129,14 +140,15 @@ class Validation(keras.callbacks.Callback):
             self.model.stop_training = stopping
             if results["loss"] < self.best:
                 self.best, self.since_best = results["loss"], 0
-                save_model(self.model, self.best_path)
+                if self.best_path is not None:
+                    save_model(self.model, self.best_path)
             else:
                 self.since_best += 1
                 self.model.stop_training |= self.since_best >= self.patience
         logs.update({f"val_{name}": results[name] for name in LOSSES})
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.windows is None or not self.best_path.exists():
+        if self.best_path is not None and (self.windows is None or not self.best_path.exists()):
             save_model(self.model, self.best_path)
 
 
@@ -264,12 +276,39 @@ class StopOnSignal(keras.callbacks.Callback):
         signal.signal(number, self._former[number])
 
 
+class StopTogether(StopOnSignal):
+    """The same where several processes train: after each round they agree how late it is, and whether to stop.
+
+    One that stopped or changed its learning rate by its own clock would leave the others waiting, or apart. The first
+    process's clock counts, read once a round.
+    """
+
+    def __init__(self, devices: Devices, budget: Budget) -> None:
+        super().__init__()
+        self.devices, self.budget = devices, budget
+        self._read_clock()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        pass
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._read_clock()
+        if self.devices.total(self.signalled is not None):
+            self.signalled = self.signalled or "another process"
+        self._model.stop_training |= self.signalled is not None or self.budget.share >= 1.0
+
+    def _read_clock(self) -> None:
+        self.budget.agreed_seconds = self.devices.total(self.budget.seconds if self.devices.process == 0 else 0.0)
+
+
 def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None:
     """Saves a `.keras` file, whole or not at all; without its optimizer it has a third of the bytes."""
-    if not optimizer:
-        weights = model.get_weights()
-        model = type(model).from_config(model.get_config())
-        model.set_weights(weights)
-    # Keras loads TensorFlow, where it is installed, the first time it saves a file.
-    with quiet_stderr(), written_beside(path) as temporary:
-        model.save(temporary)
+    # Keras makes variables of its own as it saves. On several hosts it would wait for the others to make them too.
+    with undistributed():
+        if not optimizer:
+            weights = model.get_weights()
+            model = type(model).from_config(model.get_config())
+            model.set_weights(weights)
+        # Keras loads TensorFlow, where it is installed, the first time it saves a file.
+        with quiet_stderr(), written_beside(path) as temporary:
+            model.save(temporary)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import kerasmusic
-from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
+from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError, ModelFileError, NoNetworkError
 
 if TYPE_CHECKING:
     from kerasmusic.corpus import Corpus
@@ -77,9 +77,17 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command(
         commands, "train", _train, "train a model, export it and let it play",
-        "kerasmusic train --data my-midi/ --preset small --minutes 10 --run runs/mine",
+        "kerasmusic train --data my-midi/ --preset small --minutes 10 --run runs/mine\n"
+        "  kerasmusic train --devices all --batch-size 32 --run runs/mine\n\n"
+        "on several hosts, the same on each, with their number from 0:\n"
+        "  KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:1234 KERAS_DISTRIBUTION_NUM_PROCESSES=2 \\\n"
+        "  KERAS_DISTRIBUTION_PROCESS_ID=0 kerasmusic train --devices all --run runs/mine",
     )  # fmt: skip
-    added.add_argument("--data", metavar="PATH", help="a folder or a zip of MIDI files (default: download MAESTRO)")
+    added.add_argument(
+        "--data", metavar="PATH",
+        help="a folder or a zip of MIDI files (default: download MAESTRO; without a network, a demonstration that the "
+        "bundled model plays)",
+    )  # fmt: skip
     added.add_argument("--preset", default="small", help="the architecture: small or tutorial (default: small)")
     added.add_argument("--minutes", type=float, help="how long to train (default: 10)")
     added.add_argument("--epochs", type=float, help="how long to train, in passes over the data instead")
@@ -90,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--batch-size", type=int, help="windows in a batch (default: the preset's)")
     added.add_argument("--learning-rate", type=float, help="the highest learning rate (default: the preset's)")
     added.add_argument("--seed", type=int, default=0, help="of the weights and the windows (default: 0)")
+    added.add_argument(
+        "--devices", default="one", help="one, or all: each takes its share of every batch, on JAX (default: one)"
+    )
     _add_pedal(added)
     _add_backend(added)
 
@@ -221,12 +232,49 @@ def _open_data(options: Any, **further: Any) -> Corpus:
     return corpus
 
 
+def _open_training_data(options: Any) -> Corpus:
+    """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
+    from kerasmusic.maestro import download_maestro
+
+    if not options.data:
+        try:
+            options.data = download_maestro()
+        except NoNetworkError as error:
+            return _open_demonstration(options, error)
+    return _open_data(options)
+
+
+def _open_demonstration(options: Any, error: NoNetworkError) -> Corpus:
+    import dataclasses
+
+    from kerasmusic import demonstration
+    from kerasmusic.bundled import bundled_model
+    from kerasmusic.edge.model_file import read_model_bytes, read_record
+
+    try:
+        model = bundled_model()
+    except ModelFileError:
+        raise error from None
+    print(
+        f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
+        "notes that the bundled model plays",
+        file=sys.stderr,
+    )
+    options.data = demonstration.play_demonstration(model)
+    licence = read_record(read_model_bytes(model), str(model))["licence"]
+    return dataclasses.replace(_open_data(options), licence=licence)
+
+
 def _train(options: Any) -> None:
     import time
 
     from kerasmusic.backend import choose_backend
 
     backend = choose_backend(options.backend)
+
+    from kerasmusic.devices import check_devices
+
+    check_devices(options.devices)
     if options.resume:
         from kerasmusic.runs import read_start
         from kerasmusic.training import Settings
@@ -250,11 +298,14 @@ def _train(options: Any) -> None:
             seed=options.seed,
         )
         run = Path(options.run or f"runs/{options.preset}-{backend}-{time.strftime('%Y%m%d-%H%M%S')}")
-    corpus = _open_data(options)
+    corpus = _open_training_data(options)
 
     from kerasmusic.training import train
 
-    trained = train(corpus, run, settings, resume=bool(options.resume))
+    trained = train(corpus, run, settings, resume=bool(options.resume), devices=options.devices)
+    if not trained.wrote:
+        print(f"{trained.steps:,} steps, {trained.ended}; the first process saved them")
+        return
     print(f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, {trained.ended}; saved in {run}")
     if trained.ended.startswith("stopped"):
         print(f"carry on with: kerasmusic train --resume {run}")

@@ -21,6 +21,10 @@ class ModelFileError(KerasMusicError):
     """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
 
 
+class NoNetworkError(KerasMusicError):
+    """Something that must be downloaded, where no server can be reached."""
+
+
 class MissingPackageError(KerasMusicError):
     """A package or a system library that an optional feature needs is not installed."""
 

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, NoNetworkError
 
 URL = "https://storage.googleapis.com/magentadata/datasets/maestro/v2.0.0/maestro-v2.0.0-midi.zip"
 SHA256 = "ec2cc9d94886c6b376db1eaa2b8ad1ce62ff9f0a28b3744782b13163295dadf3"
@@ -34,6 +34,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         url, sha256: what to fetch, and what it must hash to.
 
     Raises:
+        NoNetworkError: no connection to the server can be made.
         KerasMusicError: it cannot be fetched, or is not what it should be.
     """
     if folder is None:
@@ -53,7 +54,8 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
             reason = " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             if attempt == TRIES or refused or not partial.exists():
-                raise KerasMusicError(
+                unreachable = isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
+                raise (NoNetworkError if unreachable else KerasMusicError)(
                     f"cannot download {url} ({reason}); run again to carry on, "
                     "or pass --data with a folder or zip of MIDI files"
                 ) from None

@@ -11,8 +11,19 @@ from typing import Any
 
 import keras
 
-from kerasmusic.callbacks import Bar, Budget, Checkpoint, History, Schedule, StopOnSignal, Validation, save_model
+from kerasmusic.callbacks import (
+    Bar,
+    Budget,
+    Checkpoint,
+    History,
+    Schedule,
+    StopOnSignal,
+    StopTogether,
+    Validation,
+    save_model,
+)
 from kerasmusic.corpus import Corpus
+from kerasmusic.devices import Devices, open_devices, undistributed
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.files import written_beside
 from kerasmusic.models.loading import load_model
@@ -68,15 +79,21 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the run's folder, why it ended, steps and seconds in all."""
+    """What a training left: the run's folder, why it ended, steps and seconds in all, and whether it wrote the files.
+
+    Where several processes train together, the first writes them.
+    """
 
     run: Path
     ended: str
     steps: int
     seconds: float
+    wrote: bool = True
 
 
-def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False) -> Trained:
+def train(
+    corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False, devices: str = "one"
+) -> Trained:
     """Trains a model and leaves in the run's folder `model.keras`, `history.csv`, and a checkpoint to resume from.
 
     Ctrl-C or SIGTERM ends it after the present step, with everything saved.
@@ -86,14 +103,20 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
         run: the folder; made if it is not there.
         settings: how to train.
         resume: carry on from the run's checkpoint.
+        devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.devices`.
 
     Raises:
-        KerasMusicError: the corpus or the settings do not serve, or there is nothing to resume.
+        KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.
     """
-    run = Path(run)
-    run.mkdir(parents=True, exist_ok=True)
-    progress: dict[str, Any] = {"steps": 0, "seconds": 0.0, "best": None}
+    # Before hosts join, which otherwise would have to agree on a seed of their own.
     keras.utils.set_random_seed(settings.seed)
+    opened = open_devices(devices)
+    with opened.scope():
+        return _train(corpus, Path(run), settings, resume, opened)
+
+
+def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices: Devices) -> Trained:
+    progress: dict[str, Any] = {"steps": 0, "seconds": 0.0, "best": None}
     if resume:
         model, progress = _load_checkpoint(run)
     else:
@@ -104,9 +127,10 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
         model.compile(model.make_optimizer(rate, settings.weight_decay, settings.clip))
     batch_size = settings.batch_size or model.batch_size
     notes_a_step = batch_size * model.labels_a_window
+    rows = devices.rows(batch_size)
     windows = Windows(
         corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
-        first_batch=progress["steps"], transposition=settings.transposition,
+        first_batch=progress["steps"], transposition=settings.transposition, rows=rows,
     )  # fmt: skip
     total_steps = None
     if settings.epochs is not None:
@@ -115,37 +139,36 @@ def train(corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, re
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
     model.record = {**_training_record(corpus, settings), **model.record}
-    with written_beside(run / "run.json") as temporary:
-        started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
-        temporary.write_text(json.dumps(started, indent=1))
+    if devices.writes:
+        with written_beside(run / "run.json") as temporary:
+            started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
+            temporary.write_text(json.dumps(started, indent=1))
 
     validation = Validation(
-        _validation_windows(corpus, model, batch_size), budget, run / "model.keras", times=settings.validations,
-        patience=settings.patience, best=math.inf if progress["best"] is None else progress["best"],
+        _validation_windows(corpus, model, batch_size, rows), budget, run / "model.keras" if devices.writes else None,
+        times=settings.validations, patience=settings.patience,
+        best=math.inf if progress["best"] is None else progress["best"],
     )  # fmt: skip
-    stop = StopOnSignal()
+    stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
     schedule = Schedule(budget, settings.learning_rate or model.learning_rate)
+    callbacks: list[keras.callbacks.Callback] = [stop, schedule, validation]
+    if devices.writes:
+        callbacks += [
+            History(run / "history.csv", append=resume),
+            Checkpoint(run, budget, validation, settings.checkpoint_seconds),
+            Bar(budget, notes_a_step),
+        ]
     if budget.share < 1.0:
-        model.fit(
-            windows,
-            epochs=2**31,
-            verbose=0,
-            callbacks=[
-                stop,
-                schedule,
-                validation,
-                History(run / "history.csv", append=resume),
-                Checkpoint(run, budget, validation, settings.checkpoint_seconds),
-                Bar(budget, notes_a_step),
-            ],
-        )
-    _record_outcome(run, budget)
+        # Keras would shuffle the batches of a round, each process in its own way.
+        model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+    if devices.writes:
+        _record_outcome(run, budget)
     ended = "budget spent"
     if stop.signalled:
         ended = f"stopped by {stop.signalled}"
     elif budget.share < 1.0:
         ended = f"no better validation loss in {settings.patience} validations"
-    return Trained(run, ended, budget.steps_done, budget.seconds)
+    return Trained(run, ended, budget.steps_done, budget.seconds, devices.writes)
 
 
 def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
@@ -156,13 +179,13 @@ def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
     return load_model(run / "checkpoint.keras", compile=True), progress
 
 
-def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int) -> Windows | None:
+def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows: slice) -> Windows | None:
     if not len(corpus.pieces("validation")):
         return None
     batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
     return Windows(
         corpus, "validation", length=model.window, batch_size=batch_size, batches=batches, seed=VALIDATION_SEED,
-        transposition=0, advance=False,
+        transposition=0, advance=False, rows=rows,
     )  # fmt: skip
 
 
@@ -179,6 +202,7 @@ def _training_record(corpus: Corpus, settings: Settings) -> dict[str, Any]:
 
 def _record_outcome(run: Path, budget: Budget) -> None:
     """Adds to the best model's record how long the run was."""
-    model = load_model(run / "model.keras")
+    with undistributed():
+        model = load_model(run / "model.keras")
     model.record = {**model.record, "steps": budget.steps_done, "minutes": round(budget.seconds / 60, 2)}
     save_model(model, run / "model.keras")

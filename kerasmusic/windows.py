@@ -30,6 +30,7 @@ class Windows(keras.utils.PyDataset):
         first_batch: which batch to begin with, to carry on a former run.
         transposition: windows are moved by up to this many semitones, where the piano's keys allow.
         advance: whether the next pass has the batches after these, or the same again.
+        rows: which windows of each batch to give, where other processes take the others; all by default.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Windows(keras.utils.PyDataset):
         first_batch: int = 0,
         transposition: int = TRANSPOSITION,
         advance: bool = True,
+        rows: slice | None = None,
     ) -> None:
         super().__init__()
         pieces = corpus.pieces(split)
@@ -53,6 +55,7 @@ class Windows(keras.utils.PyDataset):
         self.start_note = corpus.codec.start_note
         self.length, self.batch_size, self.batches = length, batch_size, batches
         self.seed, self.first_batch, self.transposition, self.advance = seed, first_batch, transposition, advance
+        self.rows = rows or slice(None)
         self.within_pass = False
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
@@ -63,7 +66,7 @@ class Windows(keras.utils.PyDataset):
         return self.batches
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
-        return (self.batch(self.first_batch + index),)
+        return (self.batch(self.first_batch + index)[self.rows],)
 
     def on_epoch_begin(self) -> None:
         """Keras calls it before each pass."""

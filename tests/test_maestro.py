@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from kerasmusic import maestro
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, NoNetworkError
 from kerasmusic.maestro import download_maestro
 
 DATA = random.Random(0).randbytes(300_000)
@@ -92,10 +92,11 @@ def test_without_the_file_or_a_network_one_line_says_how_to_pass_data(server, tm
     server.status = 404
     with pytest.raises(KerasMusicError, match=r"Not Found.*--data") as missing:
         fetch(server, tmp_path)
+    assert not isinstance(missing.value, NoNetworkError)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/maestro.zip"
-        with pytest.raises(KerasMusicError, match="--data") as unreachable:
+        with pytest.raises(NoNetworkError, match="--data") as unreachable:
             download_maestro(tmp_path, url=url, sha256=SHA256)
     assert "\n" not in str(missing.value) + str(unreachable.value)
     assert not list(tmp_path.iterdir())

@@ -30,6 +30,7 @@ def modules_loaded_by(code):
         "import kerasmusic",
         "import kerasmusic.command_line as c\ntry: c.main(['--help'])\nexcept SystemExit: pass",
         "from kerasmusic.edge import Generator; import kerasmusic.midi, kerasmusic.codec, kerasmusic.musicality",
+        "import kerasmusic.bundled, kerasmusic.demonstration",
         "import kerasmusic.export",
     ],
 )
@@ -58,7 +59,9 @@ def test_the_layers_of_the_design_hold():
         inside = exporter in path.parents
         assert inside or "tensorflow" not in tops, path
         assert not tops & {"jax", "torch", "jaxlib"}, path
-        device = path.parent.name == "edge" or path.stem in ("notes", "midi", "midi_readers", "codec", "files")
+        device = path.parent.name == "edge" or path.stem in (
+            "notes", "midi", "midi_readers", "codec", "files", "bundled", "demonstration",
+        )  # fmt: skip
         if device:
             assert not tops & HEAVY - {"pandas"}, path
             kinds = {name.split(".")[1] for name in imports_of(path) if name.startswith("kerasmusic.")}

@@ -1,0 +1,122 @@
+import socket
+from functools import partial
+
+import numpy as np
+import pytest
+
+from kerasmusic import bundled, command_line, demonstration, maestro, midi
+from kerasmusic.bundled import bundled_model
+from kerasmusic.command_line import main
+from kerasmusic.corpus import open_corpus
+from kerasmusic.demonstration import play_demonstration
+from kerasmusic.edge import Generator
+from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.models.loading import load_model
+
+
+@pytest.fixture
+def model(exported):
+    return exported["tiny"][1]
+
+
+def test_each_piece_is_what_its_seed_names(model, tmp_path):
+    folder = play_demonstration(model, pieces=3, notes=40, seed=5, cache=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["seed-5.mid", "seed-6.mid", "seed-7.mid"]
+    midi.write(Generator(model, seed=6).take(40), tmp_path / "six.mid")
+    assert (folder / "seed-6.mid").read_bytes() == (tmp_path / "six.mid").read_bytes()
+
+
+def test_many_pieces_are_played_by_several_processes_and_make_a_corpus_of_two_splits(model, tmp_path):
+    folder = play_demonstration(model, pieces=21, notes=30, cache=tmp_path)
+    summary = open_corpus(folder, cache=tmp_path / "corpora").summary()
+    assert {split: counts["performances"] for split, counts in summary.items()} == {"train": 19, "validation": 2}
+
+
+def test_it_is_played_once_and_another_model_or_seed_has_another(exported, model, tmp_path, monkeypatch):
+    folder = play_demonstration(model, pieces=2, notes=10, cache=tmp_path)
+    others = {
+        play_demonstration(exported["tutorial"][1], pieces=2, notes=10, cache=tmp_path),
+        play_demonstration(model, pieces=1, notes=10, cache=tmp_path),
+        play_demonstration(model, pieces=2, notes=11, cache=tmp_path),
+        play_demonstration(model, pieces=2, notes=10, seed=1, cache=tmp_path),
+    }
+    assert len(others | {folder}) == 5
+    monkeypatch.setattr(demonstration, "_play_all", None)
+    assert play_demonstration(model, pieces=2, notes=10, cache=tmp_path) == folder
+
+
+def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
+    def interrupted(seeds):
+        for count, seed in enumerate(seeds):
+            if count == 2:
+                raise KeyboardInterrupt
+            yield seed
+
+    play = demonstration._play
+    monkeypatch.setattr(demonstration, "_play", lambda model, seeds, *others: play(model, interrupted(seeds), *others))
+    with pytest.raises(KeyboardInterrupt):
+        play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("wrong", "value"), [({"pieces": 0}, "0"), ({"notes": -2}, "-2"), ({"seed": -1}, "-1")])
+def test_less_than_a_piece_is_refused(model, tmp_path, wrong, value):
+    with pytest.raises(ArgumentError, match=f"{value}: a"):
+        play_demonstration(model, cache=tmp_path, **wrong)
+
+
+def test_the_model_in_the_box_is_a_file_or_one_line_says_that_it_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ModelFileError, match=r"weights.small\.keras: no model came with this installation") as missing:
+        bundled_model(".keras")
+    assert "\n" not in str(missing.value)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "small.tflite").write_bytes(b"")
+    assert bundled_model() == tmp_path / "weights" / "small.tflite"
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """Where MAESTRO is, no one answers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/maestro.zip"
+        monkeypatch.setattr(maestro, "download_maestro", partial(maestro.download_maestro, url=url))
+        yield url
+
+
+def test_without_a_network_training_is_on_what_the_bundled_model_plays(no_network, model, monkeypatch, capsys):
+    monkeypatch.setattr(bundled, "bundled_model", lambda: model)
+    monkeypatch.setattr(demonstration, "play_demonstration", partial(play_demonstration, pieces=4, notes=300))
+    monkeypatch.setattr(command_line, "_finish_run", lambda run: None)
+    assert main(["train", "--preset", "tutorial", "--epochs", "0.5", "--run", "run"]) == 0
+    notice = capsys.readouterr().err.splitlines()[0]
+    assert no_network in notice
+    assert "this trains on a demonstration: 200 pieces of 500 notes that the bundled model plays" in notice
+    record = load_model("run").record
+    assert record["source"].startswith("demonstration-")
+    assert record["licence"] == "not recorded"
+    assert np.sum([counts["performances"] for counts in record["data"].values()]) == 4
+
+
+def test_without_a_network_and_a_bundled_model_one_line_says_how_to_pass_data(
+    no_network, monkeypatch, capsys, tmp_path
+):
+    def missing():
+        raise ModelFileError("no model in the box")
+
+    monkeypatch.setattr(bundled, "bundled_model", missing)
+    assert main(["train", "--run", "run"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"kerasmusic: cannot download {no_network}")
+    assert "pass --data" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_is_evaluated_on_a_demonstration(no_network, model, monkeypatch, capsys):
+    monkeypatch.setattr(bundled, "bundled_model", lambda: model)
+    assert main(["evaluate", str(model)]) == 2
+    assert "cannot download" in capsys.readouterr().err
