@@ -293,9 +293,11 @@ class StopTogether(StopOnSignal):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._read_clock()
-        if self.devices.total(self.signalled is not None):
+        # A signal that comes from here on counts in the next round: the others have not heard of it.
+        told = self.devices.total(self.signalled is not None) > 0
+        if told:
             self.signalled = self.signalled or "another process"
-        self._model.stop_training |= self.signalled is not None or self.budget.share >= 1.0
+        self._model.stop_training |= told or self.budget.share >= 1.0
 
     def _read_clock(self) -> None:
         self.budget.agreed_seconds = self.devices.total(self.budget.seconds if self.devices.process == 0 else 0.0)

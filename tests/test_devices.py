@@ -7,10 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from kerasmusic.callbacks import Budget, StopTogether
 from kerasmusic.devices import Devices, check_devices
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.loading import load_model
@@ -186,3 +188,22 @@ def test_a_batch_that_devices_cannot_share_equally_is_refused():
     assert Four().rows(8) == slice(0, 8)
     with pytest.raises(ArgumentError, match="6 windows in a batch cannot be shared equally by 4 devices"):
         Four().rows(6)
+
+
+def test_a_signal_that_the_others_have_not_heard_of_waits_for_the_next_round():
+    class Others:
+        process = 1
+
+        def total(self, value):
+            stop.signalled = "SIGINT"  # comes while this process waits for the others
+            return value
+
+    stop = SimpleNamespace()  # what the constructor tells
+    stop = StopTogether(Others(), Budget(minutes=60, steps=None))
+    stop.signalled = None
+    stop.set_model(SimpleNamespace(stop_training=False))
+    stop._read_clock = lambda: None
+    stop.on_epoch_end(0)
+    assert not stop._model.stop_training
+    stop.on_epoch_end(1)
+    assert stop._model.stop_training
