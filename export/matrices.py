@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kerasmusic.export.operators import packed
+from kerasmusic.export.operators import matrix_operators, packed
 
 
 def matrix_products(flatbuffer: bytes) -> bytes:
@@ -14,11 +14,7 @@ def matrix_products(flatbuffer: bytes) -> bytes:
 
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
     (graph,) = model.subgraphs
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    graph.operators = [
-        operator for operator in graph.operators
-        if codes[operator.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED
-    ]  # fmt: skip
+    graph.operators = matrix_operators(model)
     # The first input is what is multiplied; weights and bias are constants.
     graph.inputs = sorted({operator.inputs[0] for operator in graph.operators})
     graph.outputs = [operator.outputs[0] for operator in graph.operators]

@@ -62,12 +62,15 @@ def operator_name(code: int) -> str:
     return next(name for name, number in vars(schema.BuiltinOperator).items() if number == code)
 
 
-def check_graph(flatbuffer: bytes, *, weights: int) -> None:
+def check_graph(flatbuffer: bytes, *, weights: int) -> list[Operator]:
     """Refuses a graph that is not a step: what goes wrong in conversion goes wrong without a word.
 
     Args:
         flatbuffer: the graph.
         weights: how many bytes the model's weights take.
+
+    Returns:
+        Its operators.
 
     Raises:
         KerasMusicError: with the reason.
@@ -76,8 +79,10 @@ def check_graph(flatbuffer: bytes, *, weights: int) -> None:
         raise KerasMusicError(
             f"the exported graph has {len(flatbuffer):,} bytes, fewer than its weights' {weights:,}: they were lost"
         )
-    check_operators(operators(flatbuffer))
+    found = operators(flatbuffer)
+    check_operators(found)
     check_signature(flatbuffer)
+    return found
 
 
 def check_operators(found: list[Operator]) -> None:
@@ -95,6 +100,16 @@ def check_signature(flatbuffer: bytes) -> None:
     found = signatures.get(SIGNATURE, {"inputs": [], "outputs": []})
     if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
         raise KerasMusicError(f"the exported graph has the signatures {signatures}, not {INPUTS} to {OUTPUTS}")
+
+
+def matrix_operators(model: Any) -> list[Any]:
+    """The FULLY_CONNECTED operators of a model that was read with the schema's object interface."""
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    (graph,) = model.subgraphs
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    matrix = schema.BuiltinOperator.FULLY_CONNECTED
+    return [operator for operator in graph.operators if codes[operator.opcodeIndex] == matrix]
 
 
 def packed(model: Any) -> bytes:

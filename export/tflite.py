@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
 from kerasmusic.export.measurement import measure
-from kerasmusic.export.operators import Operator, check_graph, operators, packed
+from kerasmusic.export.operators import Operator, check_graph, matrix_operators, operators, packed
 from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
 from kerasmusic.export.runtimes import oldest_runtime
 from tensorflow.lite.python import schema_py_generated as schema
@@ -49,8 +49,7 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
     with saved_step(model) as folder, ExitStack() as files:
         for precision, output in outputs.items():
             flatbuffer = convert(folder, precision, model, excerpts)
-            check_graph(flatbuffer, weights=BYTES_A_WEIGHT[precision] * number_of_weights(model))
-            found = operators(flatbuffer)
+            found = check_graph(flatbuffer, weights=BYTES_A_WEIGHT[precision] * number_of_weights(model))
             record = record_of(model, found, precision)
             temporary = files.enter_context(written_beside(output))
             temporary.write_bytes(with_record(flatbuffer, record))
@@ -112,10 +111,11 @@ def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | 
     if precision != CALIBRATED:
         return converter.convert()
     assert excerpts is not None
-    converter.representative_dataset = functools.partial(played_inputs, folder, model, excerpts)
+    float32 = convert(folder, "float32", model)
+    converter.representative_dataset = functools.partial(played_inputs, float32, model, excerpts)
     converter._experimental_calibrate_only = True
     # Matrices alone: a probability or a time in 256 steps would be worth nothing.
-    others = {operator.name for operator in operators(convert(folder, "float32", model))} - {"FULLY_CONNECTED"}
+    others = {operator.name for operator in operators(float32)} - {"FULLY_CONNECTED"}
     return mlir_quantize(
         without_other_ranges(converter.convert()),
         disable_per_channel_for_dense_layers=True,
@@ -133,22 +133,18 @@ def without_other_ranges(calibrated: bytes) -> bytes:
     """
     model = schema.ModelT.InitFromPackedBuf(calibrated, 0)
     (graph,) = model.subgraphs
-    kept = set()
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.FULLY_CONNECTED:
-            kept |= {*operator.inputs, *operator.outputs}
+    kept = {index for operator in matrix_operators(model) for index in (*operator.inputs, *operator.outputs)}
     for index, tensor in enumerate(graph.tensors):
         if index not in kept:
             tensor.quantization = None
     return packed(model)
 
 
-def played_inputs(folder: str, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
+def played_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
     """The step's inputs while it hears the excerpts for calibration, as TFLite's converter takes them."""
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
         path = Path(place) / "float32.tflite"
-        path.write_bytes(with_record(convert(folder, "float32", model), record_of(model, [], "float32")))
+        path.write_bytes(with_record(float32, record_of(model, [], "float32")))
         step = TFLiteStep(path, interpreter=INTERPRETER)
         generator = Generator(step, seed=0)
         for fields in excerpts.calibration:
