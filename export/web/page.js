@@ -195,6 +195,8 @@ async function play() {
 function pause() {
   player.pause();
   showPlaying();
+  // The last notes were struck since they were last counted.
+  showFigures();
   say("Paused.");
 }
 

@@ -1,7 +1,7 @@
 /** The sound, by Web Audio's own nodes: they need no secure context, and nothing on the page can hold them up. */
 
-const LOWEST = 21;
-const HIGHEST = 108;
+import { HIGHEST, LOWEST } from "./piano_range.js";
+
 const MOST_VOICES = 56;
 const ROOM_SECONDS = 1.8;
 const ROOM_SHARE = 0.16;

@@ -1,7 +1,7 @@
 /** The piano roll: notes fall onto a keyboard whose keys light up, or rise from it while somebody plays. */
 
-const LOWEST = 21;
-const HIGHEST = 108;
+import { HIGHEST, LOWEST } from "./piano_range.js";
+
 const SECONDS_IN_VIEW = 6;
 const LONGEST_SECONDS = 24;
 const SHORTEST_PIXELS = 4;

@@ -1,10 +1,10 @@
 /** Makes the sounds of the keys, middle ones first: {rate} in, {pitch, samples} out. */
 
+import { HIGHEST, LOWEST } from "./piano_range.js";
 import { renderString } from "./strings.js";
 
 const MIDDLE = 60;
 const SPACING = 3;
-const [LOWEST, HIGHEST] = [21, 108];
 
 addEventListener("message", ({ data: { rate } }) => {
   for (let distance = 0; distance <= HIGHEST - LOWEST; distance += SPACING) {
