@@ -81,7 +81,7 @@ def saved_step(model: NoteModel) -> Iterator[str]:
     Keras's `ExportArchive` is the way that keeps the weights and the names; others lose one or both without a word.
     """
     lookup.take = tf.gather
-    lookup.take_along_axis = functools.partial(tf.gather, batch_dims=1)
+    lookup.take_along_axis = functools.partial(tf.gather, batch_dims=-1)
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]

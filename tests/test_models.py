@@ -136,7 +136,7 @@ def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus)
 
 def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
     model = NoteModel.from_preset("small")
-    for head in model.heads:
+    for head in (*model.heads, model.due_to_duration):
         head.kernel.assign(keras.ops.zeros(head.kernel.shape))
     fields = model.codec.encode(notes.from_first())[:100]
     (scores,) = KerasScorer(model).score_fields([fields])

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from kerasmusic.models.sampling import controls_by_field, draw
+from kerasmusic.models.sampling import GIVEN, controls_by_field, draw
 
 
 def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
@@ -55,13 +55,17 @@ def test_a_bias_steers_the_draw():
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
 def test_a_given_value_is_taken_even_where_it_was_ruled_out(taken):
-    values = drawn(np.log([1e-6, 0.25, 0.75]), [0.0, 0.5, 1 - 2**-24], given=taken, min_p=0.5, temperature=0.0)
+    logits, uniform = np.log([1e-6, 0.25, 0.75]), [0.0, 0.5, 1 - 2**-24]
+    values = drawn(logits, uniform, given=taken, min_p=0.5, temperature=0.0)
     assert values.tolist() == [taken] * 3
+    bias = np.full(3, 1e9)
+    bias[taken] = -np.inf
+    assert drawn(logits, uniform, given=taken, bias=bias).tolist() == [taken] * 3
 
 
 def test_the_controls_of_fields_are_told_apart():
     first, second = controls_by_field(
-        given=np.array([[-1, 7]], "int32"),
+        given=np.array([[-1, 1]], "int32"),
         uniform=np.array([[0.25, 0.5]], "float32"),
         temperature=np.array([[0.5, 2.0]], "float32"),
         min_p=np.array([[1.0, np.exp(-1.0)]], "float32"),
@@ -69,8 +73,8 @@ def test_the_controls_of_fields_are_told_apart():
         sizes=[3, 2],
     )
     as_lists = [[np.ravel(ops.convert_to_numpy(part)).tolist() for part in control] for control in (first, second)]
-    assert as_lists[0] == [[-1], [0, 1, 2], [pytest.approx(0.25, rel=1e-4)], [0], [0.5]]
-    assert as_lists[1] == [[7], [3, 4], [-1], [pytest.approx(-1)], [2]]
+    assert as_lists[0] == [[0, 1, 2], [pytest.approx(0.25, rel=1e-4)], [0], [0.5]]
+    assert as_lists[1] == [[3, pytest.approx(GIVEN)], [pytest.approx(0.5, rel=1e-4)], [pytest.approx(-1)], [2]]
 
 
 @settings(deadline=None, max_examples=100)

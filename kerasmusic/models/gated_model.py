@@ -9,16 +9,16 @@ import keras
 import numpy as np
 from keras import KerasTensor, initializers, layers, ops
 
-from kerasmusic.codec import FIELDS, PITCHES
-from kerasmusic.models.keyboard import Keyboard
+from kerasmusic.codec import FIELDS
+from kerasmusic.models.keyboard import DUE, Keyboard, KeyboardState
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
-# A key that sounds for 30 s, 3,000 ticks, has a log of 8.
-LOG_SCALE = 0.125
+# A key that sounds for 10 s, 1,000 ticks, has a square root of 32.
+KEYBOARD_SCALE = 1.0 / DUE
 # Adam's learning rate as a share of Muon's.
 ADAM_SHARE = 0.3
 
@@ -112,10 +112,10 @@ class GatedNoteModel(NoteModel):
         self.keyboard = Keyboard(self.codec)
         self.offsets = np.array(self.codec.offsets, "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
-        self.keys_before = _built(layers.Dense(width, name="keys_before"), PITCHES)
+        self.keyboard_before = _built(layers.Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(layers.Dense(width, name="trunk_to_heads"), width)
-        self.keys_now = _built(layers.Dense(width, name="keys_now"), PITCHES)
+        self.keyboard_now = _built(layers.Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
         # What a head knows of the fields drawn before it; velocity is the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
@@ -125,11 +125,19 @@ class GatedNoteModel(NoteModel):
         self.heads = [
             _built(layers.Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
         ]
+        # What the ends that are due add to the logits of durations that end there too, and how much of it counts now.
+        self.due_to_duration = _built(
+            layers.Dense(
+                sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"
+            ),
+            self.keyboard.sizes.due,
+        )
+        self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
         self.built = True
 
     @property
     def state_size(self) -> int:
-        return PITCHES + self.depth * self.width
+        return sum(self.keyboard.sizes) + self.depth * self.width
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
         """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all else.
@@ -147,9 +155,9 @@ class GatedNoteModel(NoteModel):
         )
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
-        keyboard, *memories = self._split_state(state)
-        keyboard = self.keyboard.after(keyboard, previous)
-        x = self._embed(previous) + self._keys(self.keys_before, keyboard)
+        keyboard, memories = self._split_state(state)
+        keyboard = self.keyboard.struck(keyboard, previous)
+        x = self._embed(previous) + self._hear(self.keyboard_before, keyboard)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block.step(x, memories[index])
 
@@ -157,43 +165,61 @@ class GatedNoteModel(NoteModel):
         first, context = self._first_head_and_context(x)
         logits = [first]
         values = [draw(first, controls[0])]
-        context = context + self._keys(self.keys_now, self.keyboard.later(keyboard, values[0]))
-        for drawn, head, control in zip(self.drawn, self.heads[1:], controls[1:], strict=True):
-            context = ops.relu(context + rows(drawn.embeddings, values[-1]))
-            logits.append(head(context))
-            values.append(draw(logits[-1], control))
+        keyboard = self.keyboard.later(keyboard, values[0])
+        context = context + self._hear(self.keyboard_now, keyboard)
+        for index, field in enumerate(FIELDS[1:]):
+            context = ops.relu(context + rows(self.drawn[index].embeddings, values[-1]))
+            logits.append(self._logits(field, context, keyboard))
+            values.append(draw(logits[-1], controls[index + 1]))
         note = ops.stack(values, axis=-1)
         # The logarithm of four numbers, not of all; a probability below float32's least is 0 here.
         probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
         log_prob = ops.log(entries(probabilities, note + self.offsets))
-        return note, log_prob, ops.concatenate([keyboard, *memories], axis=-1)
+        return note, log_prob, ops.concatenate([*keyboard, *memories], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, *memories = self._split_state(state)
+        keyboard, memories = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
-        keyboards, keyboard = self.keyboard.sequence(keyboard, previous)
-        x = self._embed(previous) + self._keys(self.keys_before, keyboards)
+        keyboards = self.keyboard.sequence(keyboard, previous)
+        x = self._embed(previous) + self._hear(self.keyboard_before, keyboards)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
         first, context = self._first_head_and_context(x)
         log_probs = [log_prob_of(first, now[..., 0])]
-        context = context + self._keys(self.keys_now, self.keyboard.later(keyboards, now[..., 0]))
-        for index, (drawn, head) in enumerate(zip(self.drawn, self.heads[1:], strict=True)):
-            context = ops.relu(context + rows(drawn.embeddings, now[..., index]))
-            log_probs.append(log_prob_of(head(context), now[..., index + 1]))
-        return ops.stack(log_probs, axis=-1), ops.concatenate([keyboard, *memories], axis=-1)
+        keyboards = self.keyboard.later(keyboards, now[..., 0])
+        context = context + self._hear(self.keyboard_now, keyboards)
+        for index, field in enumerate(FIELDS[1:]):
+            context = ops.relu(context + rows(self.drawn[index].embeddings, now[..., index]))
+            log_probs.append(log_prob_of(self._logits(field, context, keyboards), now[..., index + 1]))
+        last = [part[:, -1] for part in keyboards]
+        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *memories], axis=-1)
 
-    def _keys(self, layer: layers.Dense, keyboard: KerasTensor) -> KerasTensor:
-        """A layer of the log of how long each key will sound, about 0 to 1; unscaled it cost 0.4 nats a note."""
-        return scaled_dense(layer, ops.log(keyboard + 1.0), LOG_SCALE)
+    def _hear(self, layer: layers.Dense, keyboard: KeyboardState) -> KerasTensor:
+        """A layer of the square root of how long each key will sound, about 0 to 1, and of the ends that are due."""
+        heard = ops.concatenate([ops.sqrt(keyboard.ticks), keyboard.due], axis=-1)
+        return scaled_dense(layer, heard, KEYBOARD_SCALE)
+
+    def _logits(self, field: str, context: KerasTensor, keyboard: KeyboardState) -> KerasTensor:
+        logits = self.heads[FIELDS.index(field)](context)
+        if field == "duration":
+            ends_there = ops.matmul(keyboard.due, self.due_to_duration.kernel * KEYBOARD_SCALE)
+            logits = logits + ends_there * self.due_counts(context)
+        return logits
+
+    def _initial_due(self, shape: Any, dtype: Any = None) -> KerasTensor:
+        # An end that is due makes the duration that ends there e**2 times likelier to begin with.
+        ends_there = self.keyboard.coming[:, None] == self.codec.duration_ticks
+        return ops.convert_to_tensor(2.0 * ends_there, dtype or "float32")
 
     def _first_head_and_context(self, x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         normalized, scale = unit(x), math.sqrt(self.width)
         first, context = (scaled_dense(layer, normalized, scale) for layer in (self.heads[0], self.trunk_to_heads))
         return first, context
 
-    def _split_state(self, state: KerasTensor) -> list[KerasTensor]:
-        return ops.split(state, [PITCHES + index * self.width for index in range(self.depth)], axis=-1)
+    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, list[KerasTensor]]:
+        ends = np.cumsum([*self.keyboard.sizes, *[self.width] * self.depth])
+        ticks, due, *memories = ops.split(state, ends[:-1].tolist(), axis=-1)
+        return KeyboardState(ticks, due), memories
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
         return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)

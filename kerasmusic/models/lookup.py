@@ -19,8 +19,17 @@ def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
     return take(table, index, axis=0)
 
 
+def columns(table: KerasTensor, index: KerasTensor) -> KerasTensor:
+    """The columns of `[batch, n]` at int32 indices `[m]`, each from 0 to n - 1: `[batch, m]`.
+
+    >>> ops.convert_to_numpy(columns(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1, 1, 0]))).tolist()
+    [[2.0, 2.0, 1.0], [4.0, 4.0, 3.0]]
+    """
+    return take(table, index, axis=1)
+
+
 def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
-    """The entries of `[batch, n]` at int32 indices `[batch, m]`, each from 0 to n - 1: `[batch, m]`.
+    """The entries of `[..., n]` at int32 indices `[..., m]`, each from 0 to n - 1: `[..., m]`.
 
     >>> ops.convert_to_numpy(entries(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([[1], [0]]))).tolist()
     [[2.0], [3.0]]

@@ -10,10 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from keras import KerasTensor, ops
 
+from kerasmusic.models.lookup import columns
+
 # A temperature of 0 divides by this instead: logits that differ at all are then too far apart for the softmax.
 COLDEST = 1e-9
 # The lowest bias; infinities have no place in a device's kernels.
 LOWEST_BIAS = -1e9
+# The bias of a value that is given: beside it nothing else is likely, and in float32 it still can be made steeper.
+GIVEN = 1e12
 # Stands for the log of a min_p of 0: what is less likely than 1e-30 of the likeliest is never drawn.
 LOWEST_LOG_MIN_P = -69.0
 # How much farther down what min_p rules out is moved: even just below the threshold, far enough for the softmax.
@@ -26,12 +30,10 @@ BELOW_ONE = 1.0 - 2.0**-15
 class Controls(NamedTuple):
     """What steers the draw of one field: see `controls_by_field`."""
 
-    #: int32 `[batch]`.
-    given: KerasTensor
     #: float32 `[batch, n]`.
     bias: KerasTensor
-    #: float32 `[batch, 1]`; below 0 where the field is given, so that 0 is drawn.
-    mark: KerasTensor
+    #: float32 `[batch, 1]`, in [0, 1).
+    uniform: KerasTensor
     #: float32 `[batch, 1]`.
     log_min_p: KerasTensor
     #: float32 `[batch, 1]`, more than 0.
@@ -57,17 +59,18 @@ def controls_by_field(
         sizes: how many values each field has; V in all.
     """
     count = len(sizes)
-    mark = ops.where(given >= 0, -1.0, uniform * BELOW_ONE)
-    together = ops.concatenate([bias, mark, ops.log(min_p), temperature], axis=-1)
+    field = np.repeat(np.arange(count, dtype="int32"), sizes)
+    value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])
+    steered = ops.where(ops.equal(columns(given, field), value), GIVEN, bias)
+    together = ops.concatenate([steered, uniform * BELOW_ONE, ops.log(min_p), temperature], axis=-1)
     lowest = np.full(together.shape[-1], LOWEST_BIAS, "float32")
     lowest[-2 * count :] = np.repeat([LOWEST_LOG_MIN_P, COLDEST], count)
     parts = ops.split(ops.maximum(together, lowest), np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
-    columns = [parts[first : first + count] for first in range(0, 4 * count, count)]
-    return [Controls(*control) for control in zip(ops.unstack(given, count, axis=-1), *columns, strict=True)]
+    return [Controls(*parts[index::count]) for index in range(count)]
 
 
 def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
-    """Draws a value by inverse transform sampling, or takes the given one: int32 `[batch]` from float32 `[batch, n]`.
+    """Draws a value by inverse transform sampling: int32 `[batch]` from float32 `[batch, n]`.
 
     The bias is added first. Values whose probability is then below `min_p` times the likeliest one's are ruled out
     ("min-p sampling", Nguyen et al., 2024), before the temperature: heating never brings back what was ruled out.
@@ -82,6 +85,5 @@ def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
     above = biased - (ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p)
     kept = ops.leaky_relu(above, STEEP)
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
-    # The first sum above the mark: its value was kept, since it raised the sum.
-    drawn = ops.argmax(cumulative > controls.mark, axis=-1)
-    return ops.maximum(controls.given, drawn)
+    # The first sum above the number: its value was kept, since it raised the sum.
+    return ops.cast(ops.argmax(cumulative > controls.uniform, axis=-1), "int32")
