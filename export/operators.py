@@ -107,9 +107,14 @@ def matrix_operators(model: Any) -> list[Any]:
     from tensorflow.lite.python import schema_py_generated as schema
 
     (graph,) = model.subgraphs
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    codes = operator_codes(model)
     matrix = schema.BuiltinOperator.FULLY_CONNECTED
     return [operator for operator in graph.operators if codes[operator.opcodeIndex] == matrix]
+
+
+def operator_codes(model: Any) -> list[int]:
+    """The builtin operator of each of a model's codes; those over 127 are only in the newer of two fields."""
+    return [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
 
 
 def packed(model: Any) -> bytes:

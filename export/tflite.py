@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
 from kerasmusic.export.measurement import measure
-from kerasmusic.export.operators import Operator, check_graph, matrix_operators, operators, packed
+from kerasmusic.export.operators import Operator, check_graph, matrix_operators, operator_codes, operators, packed
 from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
 from kerasmusic.export.runtimes import oldest_runtime
 from tensorflow.lite.python import schema_py_generated as schema
@@ -109,19 +109,21 @@ def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | 
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision != CALIBRATED:
-        return converter.convert()
+        return with_joined_lookups(converter.convert())
     assert excerpts is not None
     float32 = convert(folder, "float32", model)
     converter.representative_dataset = functools.partial(played_inputs, float32, model, excerpts)
     converter._experimental_calibrate_only = True
     # Matrices alone: a probability or a time in 256 steps would be worth nothing.
     others = {operator.name for operator in operators(float32)} - {"FULLY_CONNECTED"}
-    return mlir_quantize(
-        without_other_ranges(converter.convert()),
-        disable_per_channel_for_dense_layers=True,
-        input_data_type=tf.float32,
-        output_data_type=tf.float32,
-        denylisted_ops=sorted(others),
+    return with_joined_lookups(
+        mlir_quantize(
+            without_other_ranges(converter.convert()),
+            disable_per_channel_for_dense_layers=True,
+            input_data_type=tf.float32,
+            output_data_type=tf.float32,
+            denylisted_ops=sorted(others),
+        )
     )
 
 
@@ -138,6 +140,39 @@ def without_other_ranges(calibrated: bytes) -> bytes:
         if index not in kept:
             tensor.quantization = None
     return packed(model)
+
+
+def with_joined_lookups(flatbuffer: bytes) -> bytes:
+    """A graph in which one operator looks up a row of a table in int8 and makes floats of it, instead of two.
+
+    EMBEDDING_LOOKUP does both, but the converter never makes one. It takes a list of rows, so that a look-up of a
+    matrix of rows stays as it is.
+    """
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    (graph,) = model.subgraphs
+    code_of = operator_codes(model)
+    dequantized = {
+        operator.inputs[0]: operator
+        for operator in graph.operators
+        if code_of[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
+    }
+    joined = schema.OperatorCodeT()
+    joined.builtinCode = joined.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
+    joined.version = 2
+    for operator in list(graph.operators):
+        if code_of[operator.opcodeIndex] != schema.BuiltinOperator.GATHER:
+            continue
+        table, index = operator.inputs
+        if operator.outputs[0] not in dequantized or len(graph.tensors[index].shape) > 1:
+            continue
+        if joined not in model.operatorCodes:
+            model.operatorCodes.append(joined)
+        floats = dequantized[operator.outputs[0]]
+        graph.operators.remove(floats)
+        operator.opcodeIndex = model.operatorCodes.index(joined)
+        operator.inputs, operator.outputs = [index, table], floats.outputs
+        operator.builtinOptions, operator.builtinOptionsType = None, schema.BuiltinOptions.NONE
+    return packed(model) if joined in model.operatorCodes else flatbuffer
 
 
 def played_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,6 +13,7 @@ import kerasmusic
 from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError, ModelFileError, NoNetworkError
 
 if TYPE_CHECKING:
+    from kerasmusic.codec import NoteCodec
     from kerasmusic.corpus import Corpus
     from kerasmusic.edge import Generator
     from kerasmusic.export import Excerpts, Exported
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command(
         commands, "train", _train, "train a model, export it and let it play",
         "kerasmusic train --data my-midi/ --preset small --minutes 10 --run runs/mine\n"
+        "  kerasmusic train --from pretrained --data my-midi/ --minutes 10 --run runs/mine\n"
         "  kerasmusic train --devices all --batch-size 32 --run runs/mine\n\n"
         "on several hosts, the same on each, with their number from 0:\n"
         "  KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:1234 KERAS_DISTRIBUTION_NUM_PROCESSES=2 \\\n"
@@ -88,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder or a zip of MIDI files (default: download MAESTRO; without a network, a demonstration that the "
         "bundled model plays)",
     )  # fmt: skip
-    added.add_argument("--preset", default="small", help="the architecture: small or tutorial (default: small)")
+    added.add_argument("--preset", help="the architecture: tutorial, tiny, small or base (default: small)")
+    added.add_argument(
+        "--from", dest="start", metavar="MODEL",
+        help="start from a trained model, a .keras file or a run's folder; 'pretrained' is the one that came with the "
+        "package",
+    )  # fmt: skip
     added.add_argument("--minutes", type=float, help="how long to train (default: 10)")
     added.add_argument("--epochs", type=float, help="how long to train, in passes over the data instead")
     added.add_argument("--run", metavar="DIR", help="the run's folder (default: runs/PRESET-BACKEND-TIME)")
@@ -125,9 +132,13 @@ def _parser() -> argparse.ArgumentParser:
 
     added = command(
         commands, "generate", _generate, "make music with a model",
-        "kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png",
+        "kerasmusic generate -o music.mid\n"
+        "  kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png",
     )  # fmt: skip
-    added.add_argument("model", metavar="MODEL", help="a .keras or .tflite file, or a run's folder")
+    added.add_argument(
+        "model", metavar="MODEL", nargs="?",
+        help="a .keras or .tflite file, or a run's folder (default: the model that came with the package)",
+    )  # fmt: skip
     added.add_argument("--notes", type=int, help="how many notes (default: 300, where --seconds is not given)")
     added.add_argument("--seconds", type=float, help="how long, in seconds of music")
     added.add_argument("--seed", type=int, help="names the piece: one seed, the same notes (default: a new one)")
@@ -148,7 +159,10 @@ def _parser() -> argparse.ArgumentParser:
     form = added.add_mutually_exclusive_group(required=True)
     form.add_argument("--tflite", metavar="RUN", help="the run's folder or .keras file to export")
     form.add_argument("--web", metavar="DIR", help="the folder to write, of a page that any static host serves")
-    added.add_argument("model", metavar="MODEL", nargs="?", help="what --web plays: a .tflite file, or a run's folder")
+    added.add_argument(
+        "model", metavar="MODEL", nargs="?",
+        help="what --web plays: a .tflite file, or a run's folder (default: the model that came with the package)",
+    )  # fmt: skip
     added.add_argument("--serve", action="store_true", help="serve the page of --web on this machine")
     added.add_argument(
         "--precision", default="float32",
@@ -232,7 +246,7 @@ def _open_data(options: Any, **further: Any) -> Corpus:
     return corpus
 
 
-def _open_training_data(options: Any) -> Corpus:
+def _open_training_data(options: Any, codec: NoteCodec | None) -> Corpus:
     """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
     from kerasmusic.maestro import download_maestro
 
@@ -240,11 +254,11 @@ def _open_training_data(options: Any) -> Corpus:
         try:
             options.data = download_maestro()
         except NoNetworkError as error:
-            return _open_demonstration(options, error)
-    return _open_data(options)
+            return _open_demonstration(options, error, codec)
+    return _open_data(options, codec=codec)
 
 
-def _open_demonstration(options: Any, error: NoNetworkError) -> Corpus:
+def _open_demonstration(options: Any, error: NoNetworkError, codec: NoteCodec | None) -> Corpus:
     import dataclasses
 
     from kerasmusic import demonstration
@@ -262,7 +276,7 @@ def _open_demonstration(options: Any, error: NoNetworkError) -> Corpus:
     )
     options.data = demonstration.play_demonstration(model)
     licence = read_record(read_model_bytes(model), str(model))["licence"]
-    return dataclasses.replace(_open_data(options), licence=licence)
+    return dataclasses.replace(_open_data(options, codec=codec), licence=licence)
 
 
 def _train(options: Any) -> None:
@@ -285,20 +299,20 @@ def _train(options: Any) -> None:
         settings = Settings(**{**start["settings"], **bounds})
         options.data, options.no_pedal = start["data"], not start["pedal"]
     else:
-        from kerasmusic.models.presets import check_preset
         from kerasmusic.training import Settings
 
-        check_preset(options.preset)
+        start, preset = _start_and_preset(options)
         settings = Settings(
-            preset=options.preset,
+            preset=preset,
+            start=start,
             minutes=10.0 if options.minutes is None and options.epochs is None else options.minutes,
             epochs=options.epochs,
             batch_size=options.batch_size,
             learning_rate=options.learning_rate,
             seed=options.seed,
         )
-        run = Path(options.run or f"runs/{options.preset}-{backend}-{time.strftime('%Y%m%d-%H%M%S')}")
-    corpus = _open_training_data(options)
+        run = Path(options.run or f"runs/{preset}-{backend}-{time.strftime('%Y%m%d-%H%M%S')}")
+    corpus = _open_training_data(options, _codec_of(run / "checkpoint.keras" if options.resume else settings.start))
 
     from kerasmusic.training import train
 
@@ -311,6 +325,35 @@ def _train(options: Any) -> None:
         print(f"carry on with: kerasmusic train --resume {run}")
         return
     _finish_run(run)
+
+
+def _start_and_preset(options: Any) -> tuple[str | None, str]:
+    """The `.keras` file that --from names, and the preset that is trained: that file's, where there is one."""
+    from kerasmusic.bundled import bundled_model
+    from kerasmusic.models.presets import check_preset
+    from kerasmusic.runs import read_keras_config
+
+    if options.preset:
+        check_preset(options.preset)
+    if not options.start:
+        return None, options.preset or "small"
+    path = bundled_model(".keras") if options.start == "pretrained" else _model_path(options.start)
+    if path.suffix != ".keras":
+        raise ArgumentError(f"{path}: is for playing; training starts from a .keras file")
+    preset = read_keras_config(path)[1]["preset"]
+    if options.preset not in (None, preset):
+        raise ArgumentError(f"--preset {options.preset}: {path} is of the preset {preset}; leave out --preset")
+    return str(path.resolve()), preset
+
+
+def _codec_of(model: str | Path | None) -> NoteCodec | None:
+    """The codec of a `.keras` file, so that the corpus speaks in the same fields; None where there is no such file."""
+    from kerasmusic.codec import NoteCodec
+    from kerasmusic.runs import read_keras_config
+
+    if model is None or not Path(model).exists():
+        return None
+    return NoteCodec.from_json(read_keras_config(model)[1]["codec"])
 
 
 def _finish_run(run: Path) -> None:
@@ -363,8 +406,12 @@ def _export_file(model: Path, output: Path, precision: str = "float32") -> None:
     export_tflite(model, output, precision=precision)
 
 
-def _model_path(text: str) -> Path:
-    """The model file that an argument means: itself, or the model of a run's folder."""
+def _model_path(text: str | None) -> Path:
+    """The model file that an argument means: itself, the model of a run's folder, or the bundled one for none."""
+    if text is None:
+        from kerasmusic.bundled import bundled_model
+
+        return bundled_model()
     path = Path(text)
     if path.is_dir():
         found = [path / name for name in ("model.keras", "model.tflite") if (path / name).exists()]
@@ -531,11 +578,8 @@ def _export_web(options: Any) -> None:
 
 def _web_model(options: Any) -> Path:
     """The model file that a page is to play: the one named, or the bundled one."""
-    if options.model is None:
-        raise ArgumentError("name the model that the page plays, a .tflite file or a run's folder, after --web DIR")
-    path = Path(options.model)
-    if path.is_dir() and options.precision == "float32" and (path / "model.tflite").exists():
-        return path / "model.tflite"
+    if options.model and options.precision == "float32" and (Path(options.model) / "model.tflite").exists():
+        return Path(options.model) / "model.tflite"
     path = _model_path(options.model)
     if path.suffix == ".tflite" and options.precision != "float32":
         raise ArgumentError(f"{path}: is exported already; --precision {options.precision} is for a .keras file")
@@ -544,10 +588,9 @@ def _web_model(options: Any) -> Path:
 
 def _excerpts(options: Any, model: Path) -> Excerpts | None:
     """Of the music that is named, or else of what the run was trained on, where that is still there."""
-    from kerasmusic.codec import NoteCodec
     from kerasmusic.corpus import open_corpus
     from kerasmusic.export import Excerpts
-    from kerasmusic.runs import read_keras_config, read_start
+    from kerasmusic.runs import read_start
 
     data, pedal = options.data, not options.no_pedal
     if data is None:
@@ -557,8 +600,7 @@ def _excerpts(options: Any, model: Path) -> Excerpts | None:
         data, pedal = start["data"], start["pedal"]
         if not Path(data).exists():
             return None
-    _, config = read_keras_config(model)
-    return Excerpts.of(open_corpus(data, codec=NoteCodec.from_json(config["codec"]), pedal=pedal))
+    return Excerpts.of(open_corpus(data, codec=_codec_of(model), pedal=pedal))
 
 
 def _print_exported(exported: Sequence[Exported]) -> None:

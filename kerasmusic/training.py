@@ -33,6 +33,8 @@ from kerasmusic.windows import TRANSPOSITION, Windows
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
+# Of the preset's learning rate, for a model that is trained already.
+START_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Settings:
     """How to train. `minutes` or `epochs` bounds the whole run; the rest has the preset's values where it is None.
 
     Args:
-        preset: the architecture.
+        preset: the architecture; that of the model to start from, where there is one.
+        start: the `.keras` file of a trained model to start from; None starts from random weights.
         minutes: of training, compiling and validating included.
         epochs: passes over as many notes as the training split has.
         batch_size: windows in a batch.
-        learning_rate: the highest of the schedule.
+        learning_rate: the highest of the schedule; by default the preset's, or a part of it with a model to start from.
         weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
         transposition: windows are moved by up to this many semitones.
         seed: of the weights and the windows.
@@ -54,6 +57,7 @@ class Settings:
     """
 
     preset: str = "small"
+    start: str | None = None
     minutes: float | None = None
     epochs: float | None = None
     batch_size: int | None = None
@@ -122,9 +126,8 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     else:
         if (run / "checkpoint.keras").exists():
             raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
-        model = NoteModel.from_preset(settings.preset, corpus.codec)
-        rate = settings.learning_rate or model.learning_rate
-        model.compile(model.make_optimizer(rate, settings.weight_decay, settings.clip))
+        model = _starting_model(corpus, settings)
+        model.compile(model.make_optimizer(_highest_rate(model, settings), settings.weight_decay, settings.clip))
     batch_size = settings.batch_size or model.batch_size
     notes_a_step = batch_size * model.labels_a_window
     rows = devices.rows(batch_size)
@@ -138,7 +141,8 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     budget = Budget(
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
-    model.record = {**_training_record(corpus, settings), **model.record}
+    if not resume:
+        model.record = _training_record(corpus, settings, model.record)
     if devices.writes:
         with written_beside(run / "run.json") as temporary:
             started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
@@ -150,7 +154,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         best=math.inf if progress["best"] is None else progress["best"],
     )  # fmt: skip
     stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
-    schedule = Schedule(budget, settings.learning_rate or model.learning_rate)
+    schedule = Schedule(budget, _highest_rate(model, settings))
     callbacks: list[keras.callbacks.Callback] = [stop, schedule, validation]
     if devices.writes:
         callbacks += [
@@ -171,6 +175,19 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     return Trained(run, ended, budget.steps_done, budget.seconds, devices.writes)
 
 
+def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
+    if settings.start is None:
+        return NoteModel.from_preset(settings.preset, corpus.codec)
+    model = load_model(settings.start)
+    if model.codec != corpus.codec:
+        raise ArgumentError(f"{settings.start}: has another codec than the corpus; open the corpus with the model's")
+    return model
+
+
+def _highest_rate(model: NoteModel, settings: Settings) -> float:
+    return settings.learning_rate or model.learning_rate * (1.0 if settings.start is None else START_SHARE)
+
+
 def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
     try:
         progress = json.loads((run / "progress.json").read_text())
@@ -189,14 +206,19 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
     )  # fmt: skip
 
 
-def _training_record(corpus: Corpus, settings: Settings) -> dict[str, Any]:
+def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) -> dict[str, Any]:
+    """What travels with the model; `start` is the record of the model that it started from, or is empty."""
+    licences = [start["licence"]] if "licence" in start else []
+    if corpus.licence not in licences:
+        licences.append(corpus.licence)
     return {
         "backend": keras.backend.backend(),
         "data": corpus.summary(),
-        "licence": corpus.licence,
+        "licence": "; and ".join(licences),
         "source": corpus.root.name,
         "pedal": corpus.pedal,
         "settings": asdict(settings),
+        **({"start": start} if start else {}),
     }
 
 
