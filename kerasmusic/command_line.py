@@ -293,11 +293,11 @@ def _train(options: Any) -> None:
         from kerasmusic.runs import read_start
         from kerasmusic.training import Settings
 
-        start, run = read_start(options.resume), Path(options.resume)
+        began, run = read_start(options.resume), Path(options.resume)
         longer = {name: getattr(options, name) for name in ("minutes", "epochs") if getattr(options, name) is not None}
         bounds = {"minutes": None, "epochs": None, **longer} if longer else {}
-        settings = Settings(**{**start["settings"], **bounds})
-        options.data, options.no_pedal = start["data"], not start["pedal"]
+        settings = Settings(**{**began["settings"], **bounds})
+        options.data, options.no_pedal = began["data"], not began["pedal"]
     else:
         from kerasmusic.training import Settings
 

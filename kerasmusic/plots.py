@@ -80,6 +80,33 @@ def loss_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
+def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """The validation loss of several trainings over their minutes, which are on a logarithmic axis.
+
+    Args:
+        histories: for each training's name, the columns of its `history.csv`.
+    """
+    figure, axes = _figure(8, 4.2)
+    for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+        minutes, loss = np.asarray(history["minutes"]), np.asarray(history["val_loss"])
+        seen = np.isfinite(loss)
+        axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4, label=name)
+        axes.annotate(
+            f"{loss[seen][-1]:.2f}", (minutes[seen][-1], loss[seen][-1]), xytext=(6, 0), textcoords="offset points",
+            color=colour, va="center",
+        )  # fmt: skip
+    axes.set_xscale("log")
+    ticks = [1, 2, 5, 10, 20, 50, 100, 200]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("validation loss [nats a note]")
+    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.margins(x=0.08)
+    axes.legend(loc="upper right", frameon=False)
+    return figure
+
+
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure as the picture that the path's suffix names, such as .png or .svg."""
     with written_beside(path) as temporary:

@@ -1,9 +1,10 @@
 import json
 import sys
 
+import keras
 import numpy as np
 import pytest
-from kerasmusic.bench import draws, matrix_products, tutorial_loop
+from kerasmusic.bench import draws, matrix_products, training, tutorial_loop
 from kerasmusic.export.matrices import matrix_products as alone
 from kerasmusic.export.operators import operators
 
@@ -51,3 +52,19 @@ def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeyp
     found = matrix_products.measure(path)
     assert found["note_us"] > 0
     assert found["invoke_to_matrix_products"] > 0
+
+
+def test_training_is_timed_on_the_backend_at_hand(midi_zip, monkeypatch, capsys):
+    monkeypatch.setattr(training, "BATCHES", 2)
+    monkeypatch.setattr(sys, "argv", ["training", "--data", str(midi_zip), "--one", "tiny", keras.backend.backend()])
+    training.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found["notes_a_second"] > 0
+    assert found["parameters"] <= 300_000
+
+
+def test_an_lstm_of_torch_is_timed_beside_it(midi_zip, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(training, "BATCHES", 2)
+    found = training.measure_torch("tiny", str(midi_zip))
+    assert found["notes_a_second"] > 0

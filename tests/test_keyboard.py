@@ -35,9 +35,9 @@ def played(keyboard, state, notes):
 def test_a_sequence_gives_exactly_the_states_of_the_steps(seed, most):
     random = np.random.default_rng(seed)
     keyboard = Keyboard(CODEC)
-    notes = np.stack(
-        [random.integers(min(size, most), size=(2, LENGTH)) for size in CODEC.sizes], axis=-1
-    ).astype("int32")
+    notes = np.stack([random.integers(min(size, most), size=(2, LENGTH)) for size in CODEC.sizes], axis=-1).astype(
+        "int32"
+    )
     before = KeyboardState(
         random.integers(0, 500, (2, PITCHES)).astype("float32"),
         np.where(random.random((2, HORIZON)) < 0.1, DUE, 0).astype("float32"),

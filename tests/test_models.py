@@ -169,6 +169,11 @@ def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
     assert np.isnan(keras.ops.convert_to_numpy(outputs["log_prob"])).tolist() == [[True, False, True, True]]
 
 
+@pytest.mark.parametrize(("preset", "most"), [("tiny", 300_000), ("small", 2_000_000), ("base", 8_000_000)])
+def test_a_preset_is_no_larger_than_its_name_promises(preset, most):
+    assert most / 2 < NoteModel.from_preset(preset).count_params() <= most
+
+
 def test_an_unknown_preset_is_refused_by_name():
     with pytest.raises(ArgumentError, match=r"enormous: no such preset; there are .*small"):
         NoteModel.from_preset("enormous")

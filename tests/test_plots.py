@@ -35,6 +35,15 @@ def test_a_trainings_loss_is_drawn_by_field(tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_trainings_are_drawn_side_by_side_with_their_last_loss():
+    slow = {"minutes": [1.0, 2.0, 3.0], "val_loss": [12.0, float("nan"), 11.25]}
+    fast = {"minutes": [1.0, 2.0], "val_loss": [11.0, 10.5]}
+    axes = plots.validation_curves({"slow": slow, "fast": fast}).axes[0]
+    assert [line.get_xdata().tolist() for line in axes.get_lines()] == [[1, 3], [1, 2]]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["slow", "fast"]
+    assert [text.get_text() for text in axes.texts] == ["11.25", "10.50"]
+
+
 @pytest.mark.parametrize("pitch", [21, 108])
 def test_the_ends_of_the_keyboard_are_within_the_picture(pitch):
     low, high = plots.piano_roll(Notes([0], [pitch], [1], [64])).axes[0].get_ylim()

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from kerasmusic.callbacks import Budget, rate_at
+from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.evaluation import evaluate
 from kerasmusic.models.loading import load_model
@@ -122,3 +124,31 @@ def test_evaluation_of_the_tutorials_model_has_only_its_pitch(run, corpus):
     assert np.isnan(result.nats)
     assert 2 < result.by_field["pitch"] < 6
     assert result.notes == corpus.summary()["validation"]["notes"]
+
+
+def test_a_run_from_a_trained_model_begins_with_what_it_knows(run, corpus, tmp_path):
+    scorer = open_scorer(run / "model.keras")
+    before = evaluate(scorer, corpus).by_field["pitch"]
+    settings = Settings(preset="tutorial", start=str(run / "model.keras"), epochs=0.02, learning_rate=1e-9)
+    train(corpus, tmp_path, settings)
+    assert evaluate(open_scorer(tmp_path / "model.keras"), corpus).by_field["pitch"] == pytest.approx(before, abs=1e-4)
+    record = load_model(tmp_path).record
+    assert record["start"] == load_model(run).record
+    assert record["settings"]["start"].endswith("model.keras")
+
+
+def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus, tmp_path):
+    licensed = load_model(run)
+    licensed.record = {**licensed.record, "licence": "CC BY 4.0"}
+    licensed.save(tmp_path / "licensed.keras")
+    settings = Settings(preset="tutorial", start=str(tmp_path / "licensed.keras"), epochs=0.02)
+    train(corpus, tmp_path / "run", settings)
+    assert load_model(tmp_path / "run").record["licence"] == f"CC BY 4.0; and {corpus.licence}"
+
+
+def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
+    other = dataclasses.replace(corpus, codec=NoteCodec(velocity_edges=(0, 64, 128)))
+    settings = Settings(preset="tutorial", start=str(run / "model.keras"), epochs=0.02)
+    with pytest.raises(ArgumentError, match="another codec"):
+        train(other, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()

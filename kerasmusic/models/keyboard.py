@@ -1,8 +1,8 @@
 """What the keys are doing: how long each of them will still sound, and at which of the coming ticks notes will end.
 
 It is exact arithmetic on a performance's fields, in ticks. Nothing else that was tried tells a model as much of the
-next note: what sounds says which pitches go with it, and nearly half of all notes end at the very tick at which one that
-sounds before them will end, so that a model which sees these ticks has only to choose among them.
+next note: what sounds says which pitches go with it; and four notes in ten end at the very tick at which one struck
+before them does, so that a model which sees these ticks has only to choose among them.
 
 The state is taken from note to note by `struck` and `later` when playing; `sequence` gives the states after every note
 of a window at once, by the same rules: a struck key sounds for its note's duration, whatever it did before.
