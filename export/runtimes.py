@@ -17,6 +17,7 @@ from kerasmusic.errors import KerasMusicError
 FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
     "ADD": ("1.5", "1.14", "2.4", "2.6", "2.13"),
     "ARG_MAX": ("1.9", "1.14", "2.9"),
+    "ARG_MIN": ("1.9", "1.14", "2.9"),
     "CAST": ("1.5", "2.7", "2.8", "2.9", "2.12", "2.15", "2.17"),
     "CONCATENATION": ("1.5", "1.14", "2.3", "2.14"),
     "CUMSUM": ("2.4",),

@@ -42,25 +42,23 @@ class Keyboard:
     sizes = KeyboardState(PITCHES, HORIZON)
 
     def __init__(self, codec: NoteCodec) -> None:
-        # What each value of each field stands for, the fields laid end to end: one look-up for all of a note.
-        self.meanings = np.concatenate(
-            [codec.step_ticks, np.arange(PITCHES), codec.duration_ticks, codec.velocities]
-        ).astype("float32")
-        self.offsets = np.array(codec.offsets, "int32")
-        self.step_ticks = codec.step_ticks.astype("float32")[:, None]
-        self.pitches = np.arange(PITCHES, dtype="float32")
+        # Tables rather than comparisons with a number, which a device does an element at a time.
+        self.step_ticks, self.duration_ticks = (
+            ticks.astype("float32")[:, None] for ticks in (codec.step_ticks, codec.duration_ticks)
+        )
+        self.key = np.eye(PITCHES, dtype=bool)
         self.coming = np.arange(1, HORIZON + 1)
-        # No duration is of 0 ticks.
-        self.watched = np.append(self.coming[:-1], 0).astype("float32")
+        # For each duration, the tick of the coming ones at which it ends.
+        self.end = (self.duration_ticks == self.coming) & (self.coming < HORIZON)
         # For each step, where each of the coming ticks stood before it.
         self.former = np.minimum(np.arange(HORIZON) + codec.step_ticks[:, None], HORIZON - 1).astype("int32")
 
     def struck(self, state: KeyboardState, note: KerasTensor) -> KeyboardState:
         """The state `[batch, ...]` with a note struck, whose fields are int32 `[batch, 4]`."""
-        _, pitch, duration, _ = ops.split(rows(self.meanings, note + self.offsets), len(FIELDS), axis=-1)
+        _, pitch, duration, _ = ops.unstack(note, len(FIELDS), axis=-1)
         return KeyboardState(
-            ops.where(ops.equal(pitch, self.pitches), duration, state.ticks),
-            ops.where(ops.equal(duration, self.watched), DUE, state.due),
+            ops.where(rows(self.key, pitch), rows(self.duration_ticks, duration), state.ticks),
+            ops.where(rows(self.end, duration), np.full((1, HORIZON), DUE, "float32"), state.due),
         )
 
     def later(self, state: KeyboardState, step: KerasTensor) -> KeyboardState:
@@ -75,7 +73,7 @@ class Keyboard:
 
         `state` is that at the first note's onset, as `later` gives it, before the note is struck.
         """
-        step, _, duration, _ = ops.split(rows(self.meanings, notes + self.offsets), len(FIELDS), axis=-1)
+        step, duration = rows(self.step_ticks, notes[..., 0]), rows(self.duration_ticks, notes[..., 2])
         # Counted from the first onset.
         step = ops.concatenate([ops.zeros_like(step[:, :1]), step[:, 1:]], axis=1)
         onset = ops.cumsum(step, axis=1)

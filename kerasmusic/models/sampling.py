@@ -4,7 +4,7 @@ What a step costs on a small device is mostly the number of its operators, and h
 done for all fields at once is done in `controls_by_field`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,14 @@ LOWEST_LOG_MIN_P = -69.0
 # How much farther down what min_p rules out is moved: even just below the threshold, far enough for the softmax.
 STEEP = 1e9
 # The sums of at most 256 probabilities end within 2**-16 of 1. Random numbers stay below that, so that there is always
-# a sum above them; the last values of a field lose that much of their probability.
+# a sum that reaches them; the last values of a field lose that much of their probability.
 BELOW_ONE = 1.0 - 2.0**-15
+# Random numbers stay above 0, which the sum of what was ruled out reaches too.
+ABOVE_ZERO = 1e-9
+
+# Keras's tells zeros of different sign apart, which costs operators in an exported graph and never matters here. The
+# exporter, in its own process, puts TensorFlow's plain one here.
+argmin: Callable[..., KerasTensor] = ops.argmin
 
 
 class Controls(NamedTuple):
@@ -32,7 +38,7 @@ class Controls(NamedTuple):
 
     #: float32 `[batch, n]`.
     bias: KerasTensor
-    #: float32 `[batch, 1]`, in [0, 1).
+    #: float32 `[batch, 1]`, more than 0 and less than 1.
     uniform: KerasTensor
     #: float32 `[batch, 1]`.
     log_min_p: KerasTensor
@@ -60,11 +66,13 @@ def controls_by_field(
     """
     count = len(sizes)
     field = np.repeat(np.arange(count, dtype="int32"), sizes)
-    value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])
-    steered = ops.where(ops.equal(columns(given, field), value), GIVEN, bias)
+    # With all their sides, since a device spreads out what has fewer an element at a time.
+    value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])[None]
+    certain = np.full(value.shape, GIVEN, "float32")
+    steered = ops.where(ops.equal(columns(given, field), value), certain, bias)
     together = ops.concatenate([steered, uniform * BELOW_ONE, ops.log(min_p), temperature], axis=-1)
-    lowest = np.full(together.shape[-1], LOWEST_BIAS, "float32")
-    lowest[-2 * count :] = np.repeat([LOWEST_LOG_MIN_P, COLDEST], count)
+    lowest = np.full((1, together.shape[-1]), LOWEST_BIAS, "float32")
+    lowest[:, -3 * count :] = np.repeat([ABOVE_ZERO, LOWEST_LOG_MIN_P, COLDEST], count)
     parts = ops.split(ops.maximum(together, lowest), np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
     return [Controls(*parts[index::count]) for index in range(count)]
 
@@ -85,5 +93,5 @@ def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
     above = biased - (ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p)
     kept = ops.leaky_relu(above, STEEP)
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
-    # The first sum above the number: its value was kept, since it raised the sum.
-    return ops.cast(ops.argmax(cumulative > controls.uniform, axis=-1), "int32")
+    # The first sum that reaches the number: its value was kept, since it raised the sum.
+    return ops.cast(argmin(ops.relu(controls.uniform - cumulative), axis=-1), "int32")
