@@ -217,7 +217,8 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
         "licence": "; and ".join(licences),
         "source": corpus.root.name,
         "pedal": corpus.pedal,
-        "settings": asdict(settings),
+        # The file's name alone: where it stood is nobody else's business.
+        "settings": {**asdict(settings), "start": settings.start and Path(settings.start).name},
         **({"start": start} if start else {}),
     }
 

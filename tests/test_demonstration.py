@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from kerasmusic import bundled, command_line, demonstration, maestro, midi
-from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import main
 from kerasmusic.corpus import open_corpus
 from kerasmusic.demonstration import play_demonstration
@@ -63,16 +62,6 @@ def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
 def test_less_than_a_piece_is_refused(model, tmp_path, wrong, value):
     with pytest.raises(ArgumentError, match=f"{value}: a"):
         play_demonstration(model, cache=tmp_path, **wrong)
-
-
-def test_the_model_in_the_box_is_a_file_or_one_line_says_that_it_is_missing(monkeypatch, tmp_path):
-    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
-    with pytest.raises(ModelFileError, match=r"weights.small\.keras: no model came with this installation") as missing:
-        bundled_model(".keras")
-    assert "\n" not in str(missing.value)
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "small.tflite").write_bytes(b"")
-    assert bundled_model() == tmp_path / "weights" / "small.tflite"
 
 
 @pytest.fixture

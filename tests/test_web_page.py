@@ -13,6 +13,7 @@ import pytest
 from kerasmusic.export import web_page
 
 from kerasmusic import midi
+from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.command_line import main
 from kerasmusic.edge.controls import bias_of
@@ -181,6 +182,12 @@ def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(expor
     assert read_record(read_model_bytes(model), "it")["precision"] == "int8"
 
 
+@needs_node
+def test_the_model_in_the_box_is_what_a_page_plays_by_default(tmp_path):
+    assert main(["export", "--web", str(tmp_path / "page")]) == 0
+    assert (tmp_path / "page" / "model.tflite").read_bytes() == bundled_model().read_bytes()
+
+
 def test_without_node_one_line_says_what_to_install(exported, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main(["export", "--web", str(tmp_path / "page"), str(exported["tiny"][1])]) == 2
@@ -193,7 +200,6 @@ def test_without_node_one_line_says_what_to_install(exported, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--web page", "name the model"),
         ("--web page absent.tflite", "absent.tflite"),
         ("--web page text.tflite", "text.tflite"),
         ("--web page empty", "empty"),
