@@ -51,9 +51,14 @@ def flips(step: TFLiteStep, generator: Generator, notes: NDArray[np.int32]) -> i
     """How many of the notes int32 `[n, 4]` a step draws otherwise, hearing those before it as they are."""
     count = 0
     for fields in notes:
+        before, previous = step.state.copy(), step.previous.copy()
         next(generator)
-        count += bool(np.any(step.note[0] != fields))
-        step.previous[:] = fields
+        if np.any(step.note[0] != fields):
+            count += 1
+            # The state is that of the note that was drawn: go back and hear the one that was written.
+            step.state[:], step.previous[:], step.given[:] = before, previous, fields
+            step.run()
+            step.previous[:] = fields
     return count
 
 

@@ -77,7 +77,8 @@ class NoteModel(keras.Model):
         """One note. Pure: the same arguments give the same results.
 
         Args:
-            previous: int32 `[batch, 4]`, the fields of the note before; `codec.start_note` before the first.
+            previous: int32 `[batch, 4]`, the note that the call before returned; `codec.start_note` before the first.
+                To put another note in its place, make that call again with it as `given`.
             given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
             state: float32 `[batch, S]`, what the call before returned; zeros before the first note.
             uniform: float32 `[batch, 4]` in [0, 1), the randomness, one number a field.

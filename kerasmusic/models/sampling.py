@@ -25,7 +25,7 @@ STEEP = 1e9
 # The sums of at most 256 probabilities end within 2**-16 of 1. Random numbers stay below that, so that there is always
 # a sum that reaches them; the last values of a field lose that much of their probability.
 BELOW_ONE = 1.0 - 2.0**-15
-# Random numbers stay above 0, which the sum of what was ruled out reaches too.
+# Random numbers stay above 0, since a sum of 0 would reach that, whose values were all ruled out.
 ABOVE_ZERO = 1e-9
 
 # Keras's tells zeros of different sign apart, which costs operators in an exported graph and never matters here. The
