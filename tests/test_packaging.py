@@ -72,7 +72,7 @@ def test_the_layers_of_the_design_hold():
 def test_the_distribution_has_its_packages_licence_and_command():
     distribution = importlib.metadata.distribution("kerasmusic")
     assert distribution.version == kerasmusic.__version__
-    assert distribution.metadata["License-Expression"] == "Apache-2.0"
+    assert distribution.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
     extras = set(distribution.metadata.get_all("Provides-Extra"))
     assert {"jax", "jax-cuda", "tensorflow", "tensorflow-cuda", "edge", "audio", "plot", "live"} <= extras
     assert "kerasmusic" in {entry.name for entry in distribution.entry_points}

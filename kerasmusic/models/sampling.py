@@ -12,21 +12,19 @@ from keras import KerasTensor, ops
 
 from kerasmusic.models.lookup import columns
 
+# All constants are numbers of float16 too, as which an exported file may hold them.
 # A temperature of 0 divides by this instead: logits that differ at all are then too far apart for the softmax.
-COLDEST = 1e-9
+COLDEST = 2.0**-24
 # The lowest bias; infinities have no place in a device's kernels.
-LOWEST_BIAS = -1e9
-# The bias of a value that is given: beside it nothing else is likely, and in float32 it still can be made steeper.
-GIVEN = 1e12
+LOWEST_BIAS = -6e4
+# The bias of a value that is given; nothing is likely beside it.
+GIVEN = 6e4
 # Stands for the log of a min_p of 0: what is less likely than 1e-30 of the likeliest is never drawn.
 LOWEST_LOG_MIN_P = -69.0
 # How much farther down what min_p rules out is moved: even just below the threshold, far enough for the softmax.
 STEEP = 1e9
-# The sums of at most 256 probabilities end within 2**-16 of 1. Random numbers stay below that, so that there is always
-# a sum that reaches them; the last values of a field lose that much of their probability.
-BELOW_ONE = 1.0 - 2.0**-15
 # Random numbers stay above 0, since a sum of 0 would reach that, whose values were all ruled out.
-ABOVE_ZERO = 1e-9
+ABOVE_ZERO = 2.0**-24
 
 # Keras's tells zeros of different sign apart, which costs operators in an exported graph and never matters here. The
 # exporter, in its own process, puts TensorFlow's plain one here.
@@ -61,7 +59,7 @@ def controls_by_field(
         uniform: float32 `[batch, fields]` in [0, 1).
         temperature: float32 `[batch, fields]`, >= 0; 0 takes the likeliest value.
         min_p: float32 `[batch, fields]` in [0, 1].
-        bias: float32 `[batch, V]`, the fields laid end to end.
+        bias: float32 `[batch, V]`, the fields laid end to end, each at most 1e4; below -6e4 counts as that.
         sizes: how many values each field has; V in all.
     """
     count = len(sizes)
@@ -70,7 +68,7 @@ def controls_by_field(
     value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])[None]
     certain = np.full(value.shape, GIVEN, "float32")
     steered = ops.where(ops.equal(columns(given, field), value), certain, bias)
-    together = ops.concatenate([steered, uniform * BELOW_ONE, ops.log(min_p), temperature], axis=-1)
+    together = ops.concatenate([steered, uniform, ops.log(min_p), temperature], axis=-1)
     lowest = np.full((1, together.shape[-1]), LOWEST_BIAS, "float32")
     lowest[:, -3 * count :] = np.repeat([ABOVE_ZERO, LOWEST_LOG_MIN_P, COLDEST], count)
     parts = ops.split(ops.maximum(together, lowest), np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
@@ -93,5 +91,6 @@ def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
     above = biased - (ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p)
     kept = ops.leaky_relu(above, STEEP)
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
-    # The first sum that reaches the number: its value was kept, since it raised the sum.
+    # The first sum that reaches the number: its value was kept, since it raised the sum. Where rounding keeps even the
+    # last sum below the number, the first that comes nearest.
     return ops.cast(argmin(ops.relu(controls.uniform - cumulative), axis=-1), "int32")
