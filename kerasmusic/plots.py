@@ -92,7 +92,7 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
         seen = np.isfinite(loss)
         axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4, label=name)
         axes.annotate(
-            f"{loss[seen][-1]:.2f}", (minutes[seen][-1], loss[seen][-1]), xytext=(6, 0), textcoords="offset points",
+            f"{loss[seen][-1]:.2f}", (minutes[seen][-1], loss[seen][-1]), xytext=(4, -9), textcoords="offset points",
             color=colour, va="center",
         )  # fmt: skip
     axes.set_xscale("log")
