@@ -86,9 +86,9 @@ def measure_torch(preset: str, data: str) -> dict[str, float]:
             notes = torch.from_numpy(windows[index][0]).long().clamp(min=0)
             hidden, _ = lstm(embedding(notes[:, :-1] + offsets).sum(dim=2))
             parts = zip(heads(hidden).split(list(sizes), dim=-1), notes[:, 1:].unbind(-1), strict=True)
-            loss = sum(torch.nn.functional.cross_entropy(part.flatten(0, 1), label.flatten()) for part, label in parts)
+            losses = [torch.nn.functional.cross_entropy(part.flatten(0, 1), label.flatten()) for part, label in parts]
             optimizer.zero_grad()
-            loss.backward()
+            torch.stack(losses).sum().backward()
             optimizer.step()
 
     return {"notes_a_second": _notes_a_second(train, model), "parameters": sum(p.numel() for p in parameters)}
