@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.command_line import main
 from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.golden import TOLERANCES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.notes import Notes
@@ -180,6 +182,12 @@ def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(expor
     assert "any static host serves it" in capsys.readouterr().out
     model = tmp_path / "page" / "model.tflite"
     assert read_record(read_model_bytes(model), "it")["precision"] == "int8"
+
+
+def test_the_page_allows_what_the_library_allows():
+    (table,) = re.findall(r"TOLERANCES = {(.*?)};", (Path(web_page.__file__).parent / "web" / "golden.js").read_text())
+    pairs = re.findall(r'"?([\w-]+)"?: ([\d.e-]+)', table)
+    assert {name: float(number) for name, number in pairs} == TOLERANCES
 
 
 @needs_node
