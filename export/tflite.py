@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
 from kerasmusic.export.measurement import measure
-from kerasmusic.export.operators import Operator, check_graph, matrix_operators, operator_codes, operators, packed
+from kerasmusic.export.operators import Operator, check_graph, operators
 from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
+from kerasmusic.export.rewriting import with_joined_lookups, without_other_ranges
+from kerasmusic.export.rounding import with_rounded_weights
 from kerasmusic.export.runtimes import oldest_runtime
-from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.python.convert import mlir_quantize
 
 import kerasmusic
@@ -109,71 +110,29 @@ def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | 
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if precision != CALIBRATED:
-        return with_joined_lookups(converter.convert())
-    assert excerpts is not None
+    if precision in ("float32", "float16"):
+        return converter.convert()
     float32 = convert(folder, "float32", model)
+    quantized = converter.convert() if precision != CALIBRATED else calibrated(converter, float32, model, excerpts)
+    rounded = with_rounded_weights(quantized, float32, record_of(model, [], "float32"), INTERPRETER)
+    return with_joined_lookups(rounded)
+
+
+def calibrated(converter: Any, float32: bytes, model: NoteModel, excerpts: Excerpts | None) -> bytes:
+    """The graph with activations in int8 too where they enter matrices, by their ranges on real music."""
+    assert excerpts is not None
     converter.representative_dataset = functools.partial(played_inputs, float32, model, excerpts)
     converter._experimental_calibrate_only = True
     # Matrices alone: a probability or a time in 256 steps would be worth nothing.
     others = {operator.name for operator in operators(float32)} - {"FULLY_CONNECTED"}
-    return with_joined_lookups(
-        mlir_quantize(
-            without_other_ranges(converter.convert()),
-            disable_per_channel_for_dense_layers=True,
-            input_data_type=tf.float32,
-            output_data_type=tf.float32,
-            denylisted_ops=sorted(others),
-        )
+    quantized: bytes = mlir_quantize(
+        without_other_ranges(converter.convert()),
+        disable_per_channel_for_dense_layers=True,
+        input_data_type=tf.float32,
+        output_data_type=tf.float32,
+        denylisted_ops=sorted(others),
     )
-
-
-def without_other_ranges(calibrated: bytes) -> bytes:
-    """A calibrated graph with the ranges of what matrices read and write, and no others.
-
-    The quantiser gives all that is concatenated one range: the recurrences' states, of about 1, would have that of the
-    keys beside them in the step's state, which is of thousands.
-    """
-    model = schema.ModelT.InitFromPackedBuf(calibrated, 0)
-    (graph,) = model.subgraphs
-    kept = {index for operator in matrix_operators(model) for index in (*operator.inputs, *operator.outputs)}
-    for index, tensor in enumerate(graph.tensors):
-        if index not in kept:
-            tensor.quantization = None
-    return packed(model)
-
-
-def with_joined_lookups(flatbuffer: bytes) -> bytes:
-    """A graph in which one operator looks up a row of a table in int8 and makes floats of it, instead of two.
-
-    EMBEDDING_LOOKUP does both, but the converter never makes one. It takes a list of rows, so that a look-up of a
-    matrix of rows stays as it is.
-    """
-    model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
-    (graph,) = model.subgraphs
-    code_of = operator_codes(model)
-    dequantized = {
-        operator.inputs[0]: operator
-        for operator in graph.operators
-        if code_of[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
-    }
-    joined = schema.OperatorCodeT()
-    joined.builtinCode = joined.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
-    joined.version = 2
-    for operator in list(graph.operators):
-        if code_of[operator.opcodeIndex] != schema.BuiltinOperator.GATHER:
-            continue
-        table, index = operator.inputs
-        if operator.outputs[0] not in dequantized or len(graph.tensors[index].shape) > 1:
-            continue
-        if joined not in model.operatorCodes:
-            model.operatorCodes.append(joined)
-        floats = dequantized[operator.outputs[0]]
-        graph.operators.remove(floats)
-        operator.opcodeIndex = model.operatorCodes.index(joined)
-        operator.inputs, operator.outputs = [index, table], floats.outputs
-        operator.builtinOptions, operator.builtinOptionsType = None, schema.BuiltinOptions.NONE
-    return packed(model) if joined in model.operatorCodes else flatbuffer
+    return quantized
 
 
 def played_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -131,9 +131,9 @@ class NoteCodec:
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
         fields = np.empty((len(notes), len(FIELDS)), np.int32)
-        fields[:, 0] = _bin(self.step_edges, np.diff(tick, prepend=0))
+        fields[:, 0] = self.step_of(np.diff(tick, prepend=0))
         fields[:, 1] = notes.pitch[order]
-        fields[:, 2] = _bin(self.duration_edges, end - tick)
+        fields[:, 2] = self.duration_of(end - tick)
         fields[:, 3] = _bin(self.velocity_edges, notes.velocity[order])
         return fields
 
@@ -149,6 +149,14 @@ class NoteCodec:
             self.duration_ticks[duration] / TICKS_A_SECOND,
             self.velocities[velocity],
         )
+
+    def step_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The step value, int64 `[...]`, of times between onsets in ticks, `[...]`; the last value is of all beyond."""
+        return _bin(self.step_edges, ticks)
+
+    def duration_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The same for durations; what is shorter than a tick is one tick long."""
+        return _bin(self.duration_edges, ticks)
 
     def to_json(self) -> dict[str, Any]:
         """The tables as plain JSON values."""

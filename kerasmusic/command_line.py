@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument(
         "--from", dest="start", metavar="MODEL",
         help="start from a trained model, a .keras file or a run's folder; 'pretrained' is the one that came with the "
-        "package",
+        "package; with a wider --preset, as what it has learnt in that one",
     )  # fmt: skip
     added.add_argument("--minutes", type=float, help="how long to train (default: 10)")
     added.add_argument("--epochs", type=float, help="how long to train, in passes over the data instead")
@@ -328,7 +328,7 @@ def _train(options: Any) -> None:
 
 
 def _start_and_preset(options: Any) -> tuple[str | None, str]:
-    """The `.keras` file that --from names, and the preset that is trained: that file's, where there is one."""
+    """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
     from kerasmusic.bundled import bundled_model
     from kerasmusic.models.presets import check_preset
     from kerasmusic.runs import read_keras_config
@@ -340,10 +340,7 @@ def _start_and_preset(options: Any) -> tuple[str | None, str]:
     path = bundled_model(".keras") if options.start == "pretrained" else _model_path(options.start)
     if path.suffix != ".keras":
         raise ArgumentError(f"{path}: is for playing; training starts from a .keras file")
-    preset = read_keras_config(path)[1]["preset"]
-    if options.preset not in (None, preset):
-        raise ArgumentError(f"--preset {options.preset}: {path} is of the preset {preset}; leave out --preset")
-    return str(path.resolve()), preset
+    return str(path.resolve()), options.preset or read_keras_config(path)[1]["preset"]
 
 
 def _codec_of(model: str | Path | None) -> NoteCodec | None:

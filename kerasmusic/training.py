@@ -26,9 +26,10 @@ from kerasmusic.corpus import Corpus
 from kerasmusic.devices import Devices, open_devices, undistributed
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.files import written_beside
+from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.note_model import NoteModel
-from kerasmusic.windows import TRANSPOSITION, Windows
+from kerasmusic.windows import STRETCH, TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
@@ -42,14 +43,14 @@ class Settings:
     """How to train. `minutes` or `epochs` bounds the whole run; the rest has the preset's values where it is None.
 
     Args:
-        preset: the architecture; that of the model to start from, where there is one.
+        preset: the architecture; with a model to start from, that of the model or a wider one (see `grown`).
         start: the `.keras` file of a trained model to start from; None starts from random weights.
         minutes: of training, compiling and validating included.
         epochs: passes over as many notes as the training split has.
         batch_size: windows in a batch.
         learning_rate: the highest of the schedule; by default the preset's, or a part of it with a model to start from.
         weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
-        transposition: windows are moved by up to this many semitones.
+        transposition, stretch: how far windows are moved in pitch and tempo; see `Windows`.
         seed: of the weights and the windows.
         validations: how often the validation split is looked at in a run.
         patience: validations without a better one before the run ends early.
@@ -65,6 +66,7 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     transposition: int = TRANSPOSITION
+    stretch: float = STRETCH
     seed: int = 0
     validations: int = 10
     patience: int = 5
@@ -133,7 +135,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     rows = devices.rows(batch_size)
     windows = Windows(
         corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
-        first_batch=progress["steps"], transposition=settings.transposition, rows=rows,
+        first_batch=progress["steps"], transposition=settings.transposition, stretch=settings.stretch, rows=rows,
     )  # fmt: skip
     total_steps = None
     if settings.epochs is not None:
@@ -181,7 +183,7 @@ def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
     model = load_model(settings.start)
     if model.codec != corpus.codec:
         raise ArgumentError(f"{settings.start}: has another codec than the corpus; open the corpus with the model's")
-    return model
+    return model if settings.preset == model.preset else grown(model, settings.preset)
 
 
 def _highest_rate(model: NoteModel, settings: Settings) -> float:
@@ -202,7 +204,7 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
     batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
     return Windows(
         corpus, "validation", length=model.window, batch_size=batch_size, batches=batches, seed=VALIDATION_SEED,
-        transposition=0, advance=False, rows=rows,
+        transposition=0, stretch=0.0, advance=False, rows=rows,
     )  # fmt: skip
 
 

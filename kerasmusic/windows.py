@@ -6,10 +6,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasmusic.codec import NoteCodec
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import CorpusError
 
 TRANSPOSITION = 5
+# A performance a twentieth slower or faster is as good as any (Oore et al., 2018).
+STRETCH = 0.05
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 
@@ -29,6 +32,7 @@ class Windows(keras.utils.PyDataset):
         seed: names the random choices.
         first_batch: which batch to begin with, to carry on a former run.
         transposition: windows are moved by up to this many semitones, where the piano's keys allow.
+        stretch: all times of a window are multiplied by the same number, up to this far from 1.
         advance: whether the next pass has the batches after these, or the same again.
         rows: which windows of each batch to give, where other processes take the others; all by default.
     """
@@ -44,6 +48,7 @@ class Windows(keras.utils.PyDataset):
         seed: int = 0,
         first_batch: int = 0,
         transposition: int = TRANSPOSITION,
+        stretch: float = STRETCH,
         advance: bool = True,
         rows: slice | None = None,
     ) -> None:
@@ -52,9 +57,10 @@ class Windows(keras.utils.PyDataset):
         if not len(pieces):
             raise CorpusError(f"{split}: no performances in this split; the corpus has {corpus.summary()}")
         self.fields = corpus.fields
-        self.start_note = corpus.codec.start_note
+        self.codec = corpus.codec
         self.length, self.batch_size, self.batches = length, batch_size, batches
-        self.seed, self.first_batch, self.transposition, self.advance = seed, first_batch, transposition, advance
+        self.seed, self.first_batch, self.advance = seed, first_batch, advance
+        self.transposition, self.stretch = transposition, stretch
         self.rows = rows or slice(None)
         self.within_pass = False
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
@@ -93,8 +99,12 @@ class Windows(keras.utils.PyDataset):
         window = self.fields[np.minimum(index, len(self.fields) - 1)].astype(np.int32)
         within = (index >= self.starts[piece, None]) & (index < self.ends[piece, None])
         window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
+        if self.stretch:
+            # A filler long after the last note is not sorted among the notes.
+            window[..., 0][~within] = self.codec.sizes.step - 1
+            window = _stretched(self.codec, window, random.uniform(1 - self.stretch, 1 + self.stretch, len(window)))
         window[~within] = -1
-        window[:, 0][begin == self.starts[piece]] = self.start_note
+        window[:, 0][begin == self.starts[piece]] = self.codec.start_note
         return window
 
     def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -102,3 +112,25 @@ class Windows(keras.utils.PyDataset):
         lowest = np.where(within, pitch, HIGHEST_KEY).min(axis=1)
         highest = np.where(within, pitch, LOWEST_KEY).max(axis=1)
         return np.clip(shift, np.minimum(LOWEST_KEY - lowest, 0), np.maximum(HIGHEST_KEY - highest, 0)).astype(np.int32)
+
+
+def _stretched(codec: NoteCodec, window: NDArray[np.int32], factor: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Windows int32 `[batch, n, 4]` with their times multiplied by `factor`, `[batch]`.
+
+    As in `codec.encode`, onsets and ends are rounded, so that notes struck or released together stay together, and
+    notes that meet in one tick are sorted by pitch, after the window's first, which is not among those to be learned.
+    """
+    ticks = np.cumsum(codec.step_ticks[window[..., 0]], axis=1)
+    onset = _multiplied(ticks, factor)
+    end = _multiplied(ticks + codec.duration_ticks[window[..., 2]], factor)
+    order = np.zeros_like(onset)
+    order[:, 1:] = 1 + np.lexsort((window[:, 1:, 1], onset[:, 1:]), axis=-1)
+    onset, end = np.take_along_axis(onset, order, axis=1), np.take_along_axis(end, order, axis=1)
+    stretched = np.take_along_axis(window, order[..., None], axis=1)
+    stretched[..., 0] = codec.step_of(np.diff(onset, axis=1, prepend=0))
+    stretched[..., 2] = codec.duration_of(end - onset)
+    return stretched
+
+
+def _multiplied(ticks: NDArray[np.integer], factor: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.rint(ticks * factor[:, None]).astype(np.int64)

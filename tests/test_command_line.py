@@ -140,7 +140,6 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("train --data empty --from absent", "absent"),
         ("train --data empty --from MODEL", "model.tflite: is for playing"),
         ("train --data empty --from text.keras", "text.keras"),
-        ("train --data empty --from pretrained --preset tiny", "--preset tiny"),
         ("generate absent.tflite", "absent.tflite"),
         ("generate text.zip", "text.zip"),
         ("generate text.tflite", "text.tflite"),

@@ -152,3 +152,10 @@ def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
     with pytest.raises(ArgumentError, match="another codec"):
         train(other, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run, corpus, tmp_path):
+    settings = Settings(preset="small", start=str(run / "model.keras"), epochs=0.02)
+    with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
+        train(corpus, tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
 
 
 def windows(corpus, **options):
-    return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, **options})
+    return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, "stretch": 0.0, **options})
 
 
 def end_pass(data):
@@ -39,6 +39,49 @@ def test_transposition_moves_a_window_as_a_whole_and_within_the_keys(corpus):
     assert transposed[:, 1:, 1].max() <= HIGHEST_KEY
     assert transposed[..., 1].min() >= 0
     np.testing.assert_array_equal(original[..., [0, 2, 3]], transposed[..., [0, 2, 3]])
+
+
+def times(codec, window):
+    """Onsets and ends in ticks, from the first onset on."""
+    onset = np.cumsum(codec.step_ticks[window[1:, 0]])
+    onset -= onset[0]
+    return onset, onset + codec.duration_ticks[window[1:, 2]]
+
+
+def test_a_stretched_window_is_the_same_music_a_little_slower_or_faster(corpus):
+    plain, stretched = (windows(corpus, transposition=0, stretch=stretch)[0][0] for stretch in (0.0, 0.05))
+    factors = []
+    for before, after in zip(plain, stretched, strict=True):
+        before, after = before[before[:, 0] >= 0], after[after[:, 0] >= 0]
+        (onset, end), (later_onset, later_end) = times(corpus.codec, before), times(corpus.codec, after)
+        factor = np.ptp(later_onset) / np.ptp(onset)
+        factors.append(factor)
+        # Of bins that are a tick wide; a pause in a wide bin moves what is after it.
+        if corpus.codec.step_ticks[before[1:, 0]].max() < 90 and np.array_equal(before[:, 1], after[:, 1]):
+            np.testing.assert_allclose(later_onset, onset * factor, atol=1.6)
+            short = end - onset < 150
+            np.testing.assert_allclose(later_end[short], end[short] * factor, atol=2.6)
+        assert sorted(before[:, [1, 3]].tolist()) == sorted(after[:, [1, 3]].tolist())
+    assert 0.93 < min(factors) < 0.98 < 1.02 < max(factors) < 1.07
+
+
+def test_notes_struck_together_stay_together_and_sorted_when_stretched(corpus):
+    plain, stretched = (windows(corpus, transposition=0, stretch=stretch)[0][0] for stretch in (0.0, 0.05))
+    together = (plain[:, 2:, 0] == 0).sum()
+    assert together > 20
+    assert (stretched[:, 2:, 0] == 0).sum() >= together
+    sorted_by_pitch = np.diff(stretched[:, 1:, 1], axis=1)[stretched[:, 2:, 0] == 0]
+    assert sorted_by_pitch.min() >= 0
+
+
+def test_stretching_leaves_fillers_and_the_start_note_alone(corpus):
+    longest = int(np.diff(corpus.pieces("train")).max())
+    plain, stretched = (
+        windows(corpus, length=longest + 10, batch_size=8, transposition=0, stretch=stretch)[0][0]
+        for stretch in (0.0, 0.05)
+    )
+    np.testing.assert_array_equal(plain < 0, stretched < 0)
+    np.testing.assert_array_equal(stretched[:, 0], np.tile(corpus.codec.start_note, (8, 1)))
 
 
 def test_batches_depend_on_seed_and_number_alone(corpus):

@@ -82,11 +82,9 @@ class TFLiteStep:
         #: Runs the graph on the arrays as they are, and leaves the state where it was.
         self.invoke: Callable[[], object] = self._interpreter._interpreter.Invoke
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
-            self._interpreter.tensor(inputs[name]["index"])() for name in INPUTS
+            self.tensor(inputs[name]["index"]) for name in INPUTS
         )
-        self.note, self.log_prob, self._next_state = (
-            self._interpreter.tensor(outputs[name]["index"])() for name in OUTPUTS
-        )
+        self.note, self.log_prob, self._next_state = (self.tensor(outputs[name]["index"]) for name in OUTPUTS)
         for array in (self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias):
             array[:] = 0
 
@@ -94,6 +92,11 @@ class TFLiteStep:
         """Makes one note from the inputs, and moves the state on."""
         self.invoke()
         self.state[:] = self._next_state
+
+    def tensor(self, index: int) -> NDArray[Any]:
+        """The array of a tensor of the graph, by its index there, for who looks into a step at work."""
+        array: NDArray[Any] = self._interpreter.tensor(index)()
+        return array
 
     def _check_signature(self, inputs: dict[str, Any], outputs: dict[str, Any], path: str) -> None:
         if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
