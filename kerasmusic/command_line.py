@@ -199,6 +199,11 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--density", type=float,
+        help="more or fewer notes a second: 0 leaves the model's own, which hurries; 1 makes a step twice as long half "
+        "as likely (default: -0.2)",
+    )  # fmt: skip
     parser.add_argument("--temperature", help="one number, or by field: pitch=1.1,step=0.9 (default: 1)")
     parser.add_argument(
         "--min-p", metavar="SHARE",
@@ -445,7 +450,9 @@ def _evaluate(options: Any) -> None:
         raise ArgumentError(f"{options.pieces}: --pieces must be 1 or more")
     sampling = _sampling(options)
     if not options.music and (sampling or options.seed is not None):
-        raise ArgumentError("--seed, --temperature and --min-p are for the music that --music plays; add --music")
+        raise ArgumentError(
+            "--seed, --temperature, --min-p and --density are for the music that --music plays; add --music"
+        )
     path = _model_path(options.model)
     _choose_backend_for(path, options)
     from kerasmusic import musicality
@@ -502,9 +509,10 @@ def _generate(options: Any) -> None:
 
 
 def _sampling(options: Any) -> dict[str, float | dict[str, float]]:
-    """What was asked of temperature and min_p; the generator has its own defaults."""
+    """What was asked of temperature, min_p and density; the generator has its own defaults."""
     asked = {"temperature": options.temperature, "min_p": options.min_p}
-    return {name: _by_field(name.replace("_", "-"), text) for name, text in asked.items() if text is not None}
+    sampling = {name: _by_field(name.replace("_", "-"), text) for name, text in asked.items() if text is not None}
+    return sampling if options.density is None else {**sampling, "density": options.density}
 
 
 def _by_field(name: str, text: str) -> float | dict[str, float]:

@@ -30,6 +30,23 @@ def test_key_and_range_rule_out_every_other_pitch_and_no_other_field():
     assert not bias[codec.offsets.duration :].any()
 
 
+def test_density_leans_on_the_steps_alone_by_their_length():
+    codec = NoteCodec()
+    bias = bias_of(codec, density=1.0)
+    ticks = codec.step_ticks
+    assert bias[20] == 0
+    assert bias[40] == pytest.approx(-np.log(2))
+    assert bias[0] == bias[6] == pytest.approx(np.log(20 / 6))
+    assert np.all(np.diff(bias[: len(ticks)]) <= 0)
+    assert not bias[len(ticks) :].any()
+    np.testing.assert_array_equal(bias_of(codec, density=-0.5), bias * np.float32(-0.5))
+
+
+def test_a_density_that_is_no_number_is_refused():
+    with pytest.raises(ArgumentError, match="nan: a density"):
+        bias_of(NoteCodec(), density=float("nan"))
+
+
 @pytest.mark.parametrize(
     ("parse", "wrong"),
     [

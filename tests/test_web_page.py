@@ -63,7 +63,8 @@ def test_the_pages_keys_are_the_ones_of_python():
     codec = NoteCodec()
     keys = ask("keys")
     for key in (keys[0], keys[7], keys[-1]):
-        assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
+        asked = ask("bias", tables=codec.to_json(), key=key, density=-0.3)
+        assert asked == bias_of(codec, key=key, density=-0.3).tolist()
     assert all(bias_of(codec, key=key).any() for key in keys)
 
 

@@ -24,6 +24,10 @@ BLOCK = 1024
 # times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
 # durations soon stops being music.
 MIN_P = {"pitch": 0.02}
+# Who hears only himself hurries, a model too: dense passages are many notes to learn from and lead on to dense ones. At
+# 0, 5,000 notes of the bundled model end at twice the notes a second of performances, at -0.2 at as many; see
+# docs/training.md.
+DENSITY = -0.2
 # The log of about the least probability that is a float32; what is less counts as that.
 LEAST_LOG_PROB = np.float32(-87.0)
 # Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
@@ -43,6 +47,7 @@ class Generator:
             likeliest value, 1 draws from the model's own probabilities.
         min_p: likewise; a value less likely than this share of the likeliest is never drawn. Best for pitch alone;
             see `MIN_P`, the default.
+        density: more or fewer notes a second; 0 leaves the model's own, see `controls.bias_of`.
         key: a key to stay in, such as "C major".
         pitch_range: pitches to stay in, such as "C2-C6".
         threads: threads the interpreter may use.
@@ -64,6 +69,7 @@ class Generator:
         seed: int | None = None,
         temperature: float | Mapping[str, float] = 1.0,
         min_p: float | Mapping[str, float] = MIN_P,
+        density: float = DENSITY,
         key: str | None = None,
         pitch_range: str | None = None,
         threads: int = 1,
@@ -77,7 +83,7 @@ class Generator:
         self.codec = self._step.codec
         self._step.temperature[:] = temperatures
         self._step.min_p[:] = min_ps
-        self._step.bias[:] = bias_of(self.codec, key=key, pitch_range=pitch_range)
+        self._step.bias[:] = bias_of(self.codec, key=key, pitch_range=pitch_range, density=density)
         self._step_ticks = self.codec.step_ticks.tolist()
         self._durations = (self.codec.duration_ticks / TICKS_A_SECOND).tolist()
         self._velocities = self.codec.velocities.tolist()

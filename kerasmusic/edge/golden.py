@@ -19,7 +19,13 @@ from kerasmusic.errors import ModelFileError
 from kerasmusic.notes import Notes
 
 NOTES = 1_000
-SETTINGS: dict[str, Any] = {"seed": 2026, "temperature": {"pitch": 0.95, "step": 1.05}, "key": "C minor"}
+SETTINGS: dict[str, Any] = {
+    "seed": 2026,
+    "temperature": {"pitch": 0.95, "step": 1.05},
+    "min_p": {"pitch": 0.02},
+    "density": 0.0,
+    "key": "C minor",
+}
 # I - IV - V - I, as chords of half a second.
 CHORDS = ((48, 64, 67, 72), (53, 65, 69, 72), (55, 62, 67, 71), (48, 64, 67, 72))
 # The largest difference of a log probability that rounding explains, by precision: about three times what was measured

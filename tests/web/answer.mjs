@@ -18,7 +18,7 @@ const answers = {
     return fields.map((row) => codec.noteAt((tick += codec.stepTicks[row[0]]), row));
   },
   keys: () => KEYS,
-  bias: ({ tables, key }) => [...biasOf(new Codec(tables), { key })],
+  bias: ({ tables, key, density }) => [...biasOf(new Codec(tables), { key, density })],
   write: ({ notes }) => [...writeMidi(notes)],
   read: ({ paths }) =>
     paths.map((path) => {
