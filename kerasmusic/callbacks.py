@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,12 +13,12 @@ from types import FrameType
 from typing import Any
 
 import keras
-from tqdm import tqdm
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.devices import Devices, undistributed
 from kerasmusic.files import written_beside
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.progress import progress, report
 from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
@@ -205,7 +204,10 @@ class History(keras.callbacks.Callback):
 
 
 class Bar(keras.callbacks.Callback):
-    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second."""
+    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second.
+
+    In a log, a line for each validation.
+    """
 
     def __init__(self, budget: Budget, notes_a_step: int) -> None:
         super().__init__()
@@ -214,14 +216,11 @@ class Bar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.began, self.first_step = self.budget.seconds, self.budget.steps_done
-        self.bar = tqdm(
-            total=1.0,
-            initial=self.budget.share,
-            bar_format="training {percentage:3.0f}% |{bar:30}| {desc}",
-            # Where no one looks on, a line now and then will do.
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
-        )
-        self.bar.set_description_str("compiling the step")
+        self.said = "compiling the step"
+        self.bar = progress(
+            self.said, "budget", 1.0, initial=self.budget.share, leave=True, mininterval=0.2,
+            bar_format="training {percentage:3.0f}% |{bar:30}| {desc}, {remaining} left",
+        )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if batch % STEPS_A_RATE:
@@ -230,14 +229,14 @@ class Bar(keras.callbacks.Callback):
         speed = (self.budget.steps_done - self.first_step) * self.notes_a_step / (self.budget.seconds - self.began)
         minutes = self.budget.seconds / 60
         loss = float((logs or {}).get("loss", math.nan))
-        self.bar.set_description_str(
-            f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}{self.validated}", refresh=False
-        )
+        self.said = f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}"
+        self.bar.set_description_str(self.said + self.validated, refresh=False)
         self.bar.update(0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs and not math.isnan(logs.get("val_loss", math.nan)):
             self.validated = f", validation {logs['val_loss']:.3f}"
+            report(f"training {self.budget.share:.0%}: {self.said}{self.validated}")
 
     def on_train_end(self, logs: Any = None) -> None:
         self.bar.n = self.budget.share

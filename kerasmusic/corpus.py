@@ -180,11 +180,11 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
 
 def _encode_all(root: Path, names: Sequence[str], codec: NoteCodec, pedal: bool) -> Iterator[tuple[str, Any]]:
     """Encodes files in as many processes as there are processors, in order; shows a bar on a terminal."""
-    from tqdm import tqdm
+    from kerasmusic.progress import progress
 
     tasks = [list(names[i : i + FILES_A_TASK]) for i in range(0, len(names), FILES_A_TASK)]
     workers = min(os.cpu_count() or 1, len(tasks))
-    with tqdm(total=len(names), desc="reading MIDI", unit="file", leave=False, disable=None) as bar:
+    with progress("reading MIDI", "file", len(names)) as bar:
         if workers == 1:
             for task in tasks:
                 yield from _encode_files(root, task, codec, pedal)

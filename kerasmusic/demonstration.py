@@ -81,11 +81,11 @@ def play_demonstration(
 
 def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
     """Plays in as many processes as there are processors; shows a bar on a terminal."""
-    from tqdm import tqdm
+    from kerasmusic.progress import progress
 
     tasks = [seeds[first : first + PIECES_A_TASK] for first in range(0, len(seeds), PIECES_A_TASK)]
     workers = min(os.cpu_count() or 1, len(tasks))
-    with tqdm(total=len(seeds), desc="playing", unit="piece", leave=False, disable=None) as bar:
+    with progress("playing", "piece", len(seeds)) as bar:
         if workers == 1:
             for task in tasks:
                 _play(model, task, notes, folder)

@@ -4,6 +4,8 @@ Every error that a user can cause derives from `KerasMusicError`. Its message is
 value, and what to do. The command line prints it and exits with 2.
 """
 
+from collections.abc import Iterable
+
 
 class KerasMusicError(Exception):
     """Something a user can put right."""
@@ -31,3 +33,16 @@ class MissingPackageError(KerasMusicError):
 
 class ArgumentError(KerasMusicError, ValueError):
     """An argument out of its range, or a name that is not known."""
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """What to say of a name that is not known: the one that may have been meant, or all that there are.
+
+    >>> closest("smal", ["tiny", "small"]), closest("enormous", ["tiny", "small"])
+    ('did you mean small?', 'there are tiny, small')
+    """
+    import difflib
+
+    names = list(names)
+    likely = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {likely[0]}?" if likely else f"there are {', '.join(names)}"

@@ -32,6 +32,30 @@ def describe(path: Path) -> Iterator[str]:
     raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
 
 
+def summary(path: Path) -> dict[str, Any]:
+    """The same as JSON values: a model file's record, or what a MIDI file's notes come to.
+
+    Raises:
+        KerasMusicError: as `describe`.
+    """
+    next(describe(path))
+    found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
+    if path.suffix == ".tflite":
+        record = read_record(read_model_bytes(path), str(path))
+        return {**found, **{name: value for name, value in record.items() if name != "golden"}}
+    if path.suffix == ".keras":
+        name, config = read_keras_config(path)
+        return {**found, "class": name, **config}
+    notes = midi.read(path)
+    return {
+        **found,
+        "notes": len(notes),
+        "seconds": notes.seconds,
+        "pitch": [int(notes.pitch.min()), int(notes.pitch.max())],
+        "velocity": [int(notes.velocity.min()), int(notes.velocity.max())],
+    }
+
+
 def _describe_tflite(path: Path) -> Iterator[str]:
     data = read_model_bytes(path)
     record = read_record(data, str(path))

@@ -5,10 +5,11 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 import kerasmusic
-from kerasmusic.command_line import _parser
+from kerasmusic.command_line import kerasmusic as command_line
 
 NAMES = [
     module.name
@@ -30,8 +31,16 @@ def test_there_are_examples_to_run():
     assert count > 20
 
 
+def parse(command, arguments):
+    """Fails where a command, or a command of a group of commands, does not take the arguments."""
+    context = command.make_context(command.name, arguments, resilient_parsing=False)
+    if isinstance(command, click.Group):
+        _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        parse(chosen, rest)
+
+
 def test_the_readmes_commands_are_ones_the_command_line_takes():
     commands = re.findall(r"^kerasmusic (.+)$", README.read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        _parser().parse_args(shlex.split(command))
+        parse(command_line, shlex.split(command))
