@@ -130,6 +130,13 @@ def tests_pi(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The pages and the API from the docstrings, into .nox/docs/html; a warning is an error."""
+    session.install(".[jax,edge,plot]", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", ".nox/docs/html", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, types and the layers of the design."""
     session.install("numpy", *LINT_PACKAGES)
