@@ -146,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--primer", metavar="FILE", help="a MIDI file to carry on from; the music begins with it")
     added.add_argument("--key", help="stay in a key, such as 'C major' or 'F# minor'")
     added.add_argument("--range", metavar="LOW-HIGH", help="stay within two pitches, such as C2-C6 or 36-84")
+    added.add_argument(
+        "--density", type=float, default=0.0,
+        help="more than 0 makes notes come closer together, less further apart (default: 0, the model's own)",
+    )  # fmt: skip
     added.add_argument("-o", "--output", metavar="FILE", default="music.mid", help="MIDI file (default: music.mid)")
     added.add_argument("--wav", action="store_true", help="also write the sound, beside the MIDI file")
     added.add_argument("--png", action="store_true", help="also draw the piano roll, beside the MIDI file")
@@ -486,7 +490,8 @@ def _generate(options: Any) -> None:
     path = _model_path(options.model)
     primer = midi.read(options.primer).from_first() if options.primer else Notes.empty()
     _choose_backend_for(path, options)
-    generator = _open_generator(path, seed=options.seed, key=options.key, pitch_range=options.range, **sampling)
+    wishes = {"key": options.key, "pitch_range": options.range, "density": options.density}
+    generator = _open_generator(path, seed=options.seed, **wishes, **sampling)
     generator.prime(primer)
     count = 300 if options.notes is None and options.seconds is None else options.notes
     notes = Notes.from_iterable([*primer, *generator.take(count, seconds=options.seconds)])

@@ -68,6 +68,14 @@ def test_the_pages_keys_are_the_ones_of_python():
 
 
 @needs_node
+@pytest.mark.parametrize("density", [-1.5, 0.0, 0.3, 2.0])
+def test_the_pages_density_is_the_one_of_python(density):
+    codec = NoteCodec()
+    page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
+    np.testing.assert_allclose(page, bias_of(codec, key="G major", density=density), rtol=1e-6)
+
+
+@needs_node
 def test_the_page_reads_midi_files_as_python_does(performances, tmp_path):
     paths = []
     for index, (_, data) in enumerate(performances):
