@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import wave
+from importlib import resources
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import MissingPackageError
+from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.files import written_beside
 from kerasmusic.notes import Notes
 
@@ -21,6 +23,35 @@ INSTALL = (
 )
 
 
+def synthesizer_module() -> ModuleType:
+    """The module `fluidsynth` of pyfluidsynth.
+
+    Raises:
+        MissingPackageError: it or FluidSynth's library is not installed.
+    """
+    try:
+        import fluidsynth
+    except ImportError as error:
+        missing = "FluidSynth's library is" if "library" in str(error).lower() else "pyfluidsynth is"
+        raise MissingPackageError(
+            f"{missing} not installed; run: pip install 'kerasmusic[audio]', and {INSTALL}"
+        ) from None
+    return fluidsynth
+
+
+def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
+    """The path of a SoundFont, by default of the small one that pretty_midi brings.
+
+    Raises:
+        ArgumentError: there is no such file.
+    """
+    if soundfont is None:
+        return str(resources.files("pretty_midi").joinpath("TimGM6mb.sf2"))
+    if not os.path.isfile(soundfont):
+        raise ArgumentError(f"{os.fspath(soundfont)}: no such SoundFont; name an .sf2 file")
+    return os.fspath(soundfont)
+
+
 def synthesize(notes: Notes, *, soundfont: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
     """The sound of notes, mono float32 `[samples]` at 44.1 kHz, at most `PEAK` loud, faded out at the end.
 
@@ -30,16 +61,11 @@ def synthesize(notes: Notes, *, soundfont: str | os.PathLike[str] | None = None)
 
     Raises:
         MissingPackageError: pyfluidsynth or FluidSynth's library is not installed.
+        ArgumentError: there is no such SoundFont.
     """
-    try:
-        import fluidsynth  # noqa: F401  pretty_midi reports its absence in a longer way
-    except ImportError as error:
-        missing = "FluidSynth's library is" if "library" in str(error).lower() else "pyfluidsynth is"
-        raise MissingPackageError(
-            f"{missing} not installed; run: pip install 'kerasmusic[audio]', and {INSTALL}"
-        ) from None
+    synthesizer_module()  # pretty_midi reports its absence in a longer way
     midi = notes.restruck().to_pretty_midi()
-    sound = np.asarray(midi.fluidsynth(fs=SAMPLE_RATE, sf2_path=soundfont and os.fspath(soundfont)), np.float32)
+    sound = np.asarray(midi.fluidsynth(fs=SAMPLE_RATE, sf2_path=soundfont_path(soundfont)), np.float32)
     loudest = float(np.abs(sound).max(initial=0.0))
     if loudest:
         sound *= PEAK / loudest

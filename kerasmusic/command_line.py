@@ -156,6 +156,47 @@ def _parser() -> argparse.ArgumentParser:
     _add_backend(added)
 
     added = command(
+        commands, "play", _play, "play without end or together with you, on the machine's own sound or a MIDI port",
+        "kerasmusic play\n"
+        "  kerasmusic play --midi-out 'Digital Piano' --temperature 0.95 --key 'D minor'\n"
+        "  kerasmusic play --midi-in 'Digital Piano' --midi-out 'Digital Piano'\n"
+        "  kerasmusic play --midi-in nanoKEY --duet time\n"
+        "  kerasmusic play --ports",
+    )  # fmt: skip
+    added.add_argument(
+        "model", metavar="MODEL", nargs="?",
+        help="a .keras or .tflite file, or a run's folder (default: the model that came with the package)",
+    )  # fmt: skip
+    added.add_argument("--midi-out", metavar="PORT", help="play on a MIDI port: its name, or a part of it")
+    added.add_argument(
+        "--midi-in", metavar="PORT", help="listen to a MIDI keyboard, and answer each phrase in its vein"
+    )
+    added.add_argument(
+        "--duet", metavar="pitch|time",
+        help="with --midi-in: your keys give each note's pitch, or its time, and the model the rest of it",
+    )  # fmt: skip
+    added.add_argument(
+        "--pause", type=float, default=0.8, metavar="SECONDS",
+        help="with --midi-in: how long a silence ends a phrase (default: 0.8)",
+    )  # fmt: skip
+    added.add_argument("--seconds", type=float, help="end after so long (default: play until Ctrl-C)")
+    added.add_argument("--seed", type=int, help="names the piece: one seed, the same notes (default: a new one)")
+    _add_sampling(added)
+    added.add_argument(
+        "--density", type=float, default=0.0,
+        help="more than 0 makes notes come closer together, less further apart (default: 0, the model's own)",
+    )  # fmt: skip
+    added.add_argument("--key", help="stay in a key, such as 'C major' or 'F# minor'")
+    added.add_argument("--range", metavar="LOW-HIGH", help="stay within two pitches, such as C2-C6 or 36-84")
+    added.add_argument("--soundfont", metavar="FILE", help="an .sf2 file for FluidSynth (default: a small one)")
+    added.add_argument(
+        "--driver", help="what FluidSynth plays on, such as alsa, pulseaudio or coreaudio (default: its own choice)"
+    )
+    added.add_argument("--plain", action="store_true", help="show no moving picture")
+    added.add_argument("--ports", action="store_true", help="list the MIDI ports and end")
+    _add_backend(added)
+
+    added = command(
         commands, "export", _export, "export a trained model for other devices, or as a web page that plays it",
         "kerasmusic export --tflite runs/mine --precision int8 -o model.tflite\n"
         "  kerasmusic export --web page/ runs/mine/model.tflite --serve",
@@ -504,6 +545,34 @@ def _generate(options: Any) -> None:
         written.append(output.with_suffix(".png"))
         _draw(notes, written[-1])
     print(f"{', '.join(map(str, written))}: {len(notes):,} notes, {notes.seconds:.1f} s, seed {generator.seed}")
+
+
+def _play(options: Any) -> None:
+    from kerasmusic.live.controls import Controls
+    from kerasmusic.live.performance import Wishes, play
+
+    if options.ports:
+        from kerasmusic.live.ports import load_backend, port_names
+
+        for kind in ("output", "input"):
+            print(f"{kind}s: {', '.join(port_names(kind, load_backend())) or 'none'}")
+        return
+    wishes = Wishes(
+        midi_out=options.midi_out,
+        midi_in=options.midi_in,
+        duet=options.duet,
+        pause=options.pause,
+        soundfont=options.soundfont,
+        driver=options.driver,
+        seconds=float("inf") if options.seconds is None else options.seconds,
+    )
+    sampling = _sampling(options)
+    controls = Controls(sampling.pop("temperature", 1.0), options.density, options.key, options.range)
+    path = _model_path(options.model)
+    _choose_backend_for(path, options)
+    generator = _open_generator(path, seed=options.seed, **sampling)
+    lateness = play(generator, wishes, controls, plain=options.plain)
+    print(f"{lateness}; seed {generator.seed}")
 
 
 def _sampling(options: Any) -> dict[str, float | dict[str, float]]:

@@ -123,6 +123,11 @@ class Generator:
         self._step.bias[:] = bias_of(self.codec, key=key, pitch_range=pitch_range, density=density)
         self._step.temperature[:] = temperatures
 
+    @property
+    def seconds(self) -> float:
+        """When the last note that it played or heard began, in seconds of the piece."""
+        return self._tick / TICKS_A_SECOND
+
     def place(self) -> Place:
         """Where it is, to go back to."""
         return Place(self._step.state.copy(), self._step.previous.copy(), self._tick, self._drawn)
@@ -154,7 +159,7 @@ class Generator:
         inputs.previous[:] = inputs.note
         gap, pitch, duration, velocity = inputs.note[0].tolist()
         self._tick += self._step_ticks[gap]
-        return Note(self._tick / TICKS_A_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+        return Note(self.seconds, pitch, self._durations[duration], self._velocities[velocity])
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
         """float32 `[4]`: the random numbers of a note, by how many were drawn before it."""
@@ -180,7 +185,7 @@ class Generator:
         if seconds is None:
             return Notes.from_iterable(itertools.islice(self, notes))
         most = math.ceil(DENSEST * seconds)
-        until = self._tick / TICKS_A_SECOND + seconds
+        until = self.seconds + seconds
         coming = itertools.islice(self, most if notes is None else min(notes, most))
         return Notes.from_iterable(itertools.takewhile(lambda note: note.start < until, coming))
 
