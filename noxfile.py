@@ -58,8 +58,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player", "answers",
-        "duet", "performance", "view",
+        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
+        "answers", "duet", "performance", "view",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 

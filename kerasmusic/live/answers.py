@@ -61,8 +61,6 @@ class Answers:
         self._heard = np.empty((0, 4), np.int32)
         self._heard_place: Any = None
         self.asks_again = math.inf
-        #: Answers that were begun.
-        self.count = 0
 
     def hear(self, event: Event) -> bool:
         """Takes what a person plays; returns whether an answer is void by it."""
@@ -93,7 +91,6 @@ class Answers:
             note = self._generator.complete(step=answer.begins - self._phrase.last)
             answer.origin = answer.begins - note.start
             answer.ends = answer.begins + min(max(phrase.seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
-            self.count += 1
         else:
             note = next(self._generator)
         start = answer.origin + note.start
