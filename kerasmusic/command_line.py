@@ -571,7 +571,9 @@ def _play(options: Any) -> None:
     path = _model_path(options.model)
     _choose_backend_for(path, options)
     generator = _open_generator(path, seed=options.seed, **sampling)
-    lateness = play(generator, wishes, controls, plain=options.plain)
+    lateness = play(
+        generator, wishes, controls, title=path.parent.name if path.stem == "model" else path.stem, plain=options.plain
+    )
     print(f"{lateness}; seed {generator.seed}")
 
 

@@ -68,10 +68,11 @@ def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
 
 def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
     with playing(tmp_path, "--midi-out", "Piano", VANISH="30") as command:
-        out, err = command.communicate(timeout=60)
+        _, err = command.communicate(timeout=60)
     assert command.returncode == 2
-    assert err == "kerasmusic: Piano: the MIDI port takes no more notes (no such device)\n"
-    assert not out
+    # It is either a note that cannot be sent or the look every two seconds that finds it out.
+    assert err.startswith("kerasmusic: Piano: the MIDI port ")
+    assert err.count("\n") == 1
 
 
 def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path):
@@ -80,7 +81,9 @@ def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path):
     assert (command.returncode, err) == (0, "")
     assert "seed 7" in out
     struck = sum(line.startswith("note_on") for line in sent_by(tmp_path))
-    assert out.startswith(f"{struck} notes, half of them within ")
+    first, last = out.splitlines()
+    assert first == "small plays on Piano; Ctrl-C ends it"
+    assert last.startswith(f"{struck} notes, half of them within ")
     assert not hanging(sent_by(tmp_path))
 
 
@@ -128,7 +131,7 @@ def test_without_mido_one_line_says_how_to_install_it(monkeypatch, capsys):
 def test_fluidsynth_plays_what_the_model_makes(tmp_path):
     pytest.importorskip("fluidsynth", exc_type=ImportError)
     # FluidSynth's driver that writes a file, as fast as a device would take the sound.
-    with playing(tmp_path, "--driver", "file", "--seconds", "4") as command:
+    with playing(tmp_path, "--driver", "file", "--seconds", "4", "--seed", "7") as command:
         _, err = command.communicate(timeout=60)
     assert command.returncode == 0, err
     samples = np.frombuffer((tmp_path / "fluidsynth.wav").read_bytes()[44:], "<i2") / 32768

@@ -22,6 +22,7 @@ from kerasmusic.live.inputs import MidiInput
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
 from kerasmusic.live.player import Player, Source
+from kerasmusic.live.view import terminal_view
 
 # How often the end is looked for, and whether the ports are still there.
 TURN_SECONDS = 0.05
@@ -151,14 +152,17 @@ class Wishes:
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
-def play(generator: Generator, wishes: Wishes, controls: Controls, *, plain: bool = False) -> Lateness:
+def play(
+    generator: Generator, wishes: Wishes, controls: Controls, *, title: str = "kerasmusic", plain: bool = False
+) -> Lateness:
     """Plays until Ctrl-C, SIGTERM, a key that says so or the end of the time, and lets no note hang.
 
     Args:
         generator: makes the notes.
         wishes: what and on what.
         controls: what it plays by, from the first note on.
-        plain: whether to show nothing but two lines, as where the output is no terminal.
+        title: what the terminal's view calls the music.
+        plain: whether to show one line instead of the view, as where there is no terminal.
 
     Returns:
         how late the notes were.
@@ -180,5 +184,8 @@ def play(generator: Generator, wishes: Wishes, controls: Controls, *, plain: boo
             keyboard = MidiInput(wishes.midi_in, player.hear, player.clock)
             stack.enter_context(closing(keyboard))
             ports.append(keyboard)
-        perform(player, signals, ports=ports, seconds=wishes.seconds)
+        view = None if plain else stack.enter_context(terminal_view(player, generator, controls, title))
+        if view is None:
+            print(f"{title} plays{f' on {wishes.midi_out}' if wishes.midi_out else ''}; Ctrl-C ends it", flush=True)
+        perform(player, signals, ports=ports, seconds=wishes.seconds, turn=view.turn if view else None)
     return player.lateness
