@@ -74,11 +74,12 @@ def synthesize(notes: Notes, *, soundfont: str | os.PathLike[str] | None = None)
     return sound
 
 
-def write_wav(notes: Notes, path: str | os.PathLike[str], *, soundfont: str | os.PathLike[str] | None = None) -> None:
-    """Writes the sound of notes as a 16-bit WAV file; see `synthesize`."""
+def write_wav(notes: Notes, path: str | os.PathLike[str], *, soundfont: str | os.PathLike[str] | None = None) -> float:
+    """Writes the sound of notes as a 16-bit WAV file, and returns how many seconds it lasts; see `synthesize`."""
     samples = np.rint(synthesize(notes, soundfont=soundfont) * 32767).astype("<i2")
     with written_beside(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(samples.tobytes())
+    return len(samples) / SAMPLE_RATE

@@ -232,7 +232,37 @@ def _parser() -> argparse.ArgumentParser:
         "kerasmusic inspect runs/mine/model.tflite",
     )  # fmt: skip
     added.add_argument("file", metavar="FILE", help="a .tflite, .keras or MIDI file, or a run's folder")
+    _add_see_and_hear(command, commands)
     return parser
+
+
+def _add_see_and_hear(command: Callable[..., argparse.ArgumentParser], commands: Any) -> None:
+    added = command(
+        commands, "plot", _plot, "draw a piano roll, how notes are distributed, or how a training went",
+        "kerasmusic plot music.mid --first 100\n"
+        "  kerasmusic plot music.mid --distributions -o shares.svg\n"
+        "  kerasmusic plot real.mid generated.mid -o compared.png\n"
+        "  kerasmusic plot runs/mine -o loss.png",
+    )  # fmt: skip
+    added.add_argument(
+        "files", metavar="FILE", nargs="+",
+        help="a MIDI file; several, to compare, real music first; or the folder of a run, or of several",
+    )  # fmt: skip
+    added.add_argument("--first", type=int, metavar="N", help="only the first N notes (default: all)")
+    added.add_argument(
+        "--distributions", action="store_true", help="of one file too: pitch, step, duration and velocity"
+    )
+    added.add_argument(
+        "-o", "--output", metavar="FILE", help="a .png or .svg file (default: beside the first file, .png)"
+    )
+
+    added = command(
+        commands, "render", _render, "write the sound of a MIDI file",
+        "kerasmusic render music.mid -o music.wav",
+    )  # fmt: skip
+    added.add_argument("file", metavar="FILE", help="a MIDI file")
+    added.add_argument("-o", "--output", metavar="FILE", help="a .wav file (default: beside the MIDI file)")
+    added.add_argument("--soundfont", metavar="FILE", help="an .sf2 file (default: a small one)")
 
 
 def _add_pedal(parser: argparse.ArgumentParser) -> None:
@@ -575,6 +605,27 @@ def _play(options: Any) -> None:
         generator, wishes, controls, title=path.parent.name if path.stem == "model" else path.stem, plain=options.plain
     )
     print(f"{lateness}; seed {generator.seed}")
+
+
+def _plot(options: Any) -> None:
+    from kerasmusic import plots
+
+    first = Path(options.files[0])
+    output = Path(options.output or (first / "loss.png" if first.is_dir() else first.with_suffix(".png")))
+    plots.check_suffix(output)
+    plots.save(plots.figure_of(options.files, first=options.first, shares=options.distributions), output)
+    print(output)
+
+
+def _render(options: Any) -> None:
+    from kerasmusic import midi
+    from kerasmusic.audio import write_wav
+
+    output = Path(options.output) if options.output else Path(options.file).with_suffix(".wav")
+    if output.suffix.lower() != ".wav":
+        raise ArgumentError(f"{output}: the output is a WAV file; name it .wav")
+    seconds = write_wav(midi.read(options.file), output, soundfont=options.soundfont)
+    print(f"{output}: {seconds:.1f} s")
 
 
 def _sampling(options: Any) -> dict[str, float | dict[str, float]]:

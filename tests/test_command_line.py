@@ -27,7 +27,10 @@ def model(exported):
     return exported["small"][1]
 
 
-@pytest.mark.parametrize("command", ["data build", "data info", "train", "evaluate", "generate", "export", "inspect"])
+@pytest.mark.parametrize(
+    "command",
+    ["data build", "data info", "train", "evaluate", "generate", "play", "plot", "render", "export", "inspect"],
+)
 def test_every_command_has_help_with_an_example(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")
     assert code == 0

@@ -72,9 +72,11 @@ def draw(
         width: of the terminal, in characters.
         height: likewise.
 
-    >>> frame = draw([], [Note(1.0, 60, 0.5, 100)], 0.0, ["now", "then"], 88, 16)
-    >>> [line.strip() for line in frame.lines()[7:]]
-    ['█', '▀', '', '', '', '▕▕▕▕', 'now', 'then']
+    >>> lines = draw([], [Note(1.0, 60, 0.5, 100)], 0.0, ["this", "and that"], 88, 16).lines()
+    >>> [line.strip() for line in lines[5:9]], lines[7].index("█") == 60 - 21
+    (['', '█', '█', ''], True)
+    >>> [line.strip() for line in lines[-2:]]
+    ['this', 'and that']
     """
     frame = Frame.blank(width, height)
     rows = height - ROWS_BELOW
@@ -117,10 +119,9 @@ def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -
             frame.characters[row][column] = "▼"
             frame.loudness[row][column] = 1 + velocity * len(COLOURS) // 128
     for pitch in range(24, HIGHEST + 1, 12):
-        left, _ = _columns(pitch, width)
-        for offset, character in enumerate(f"C{pitch // 12 - 1}"):
-            if left + offset < width:
-                frame.characters[row + 1][left + offset] = character
+        name = f"C{pitch // 12 - 1}"
+        left = min(_columns(pitch, width)[0], width - len(name))
+        frame.characters[row + 1][left : left + len(name)] = name
 
 
 def _columns(pitch: int, width: int) -> tuple[int, int]:
