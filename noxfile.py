@@ -34,7 +34,7 @@ def train_tensorflow(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, from an installed wheel, on JAX and then on TensorFlow."""
-    session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
+    session.install(".[jax,tensorflow,edge,audio,plot,live]", *TEST_PACKAGES)
     for backend in ("jax", "tensorflow"):
         session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
 
@@ -57,21 +57,24 @@ def build_models(session: nox.Session) -> Path:
 def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    names = ("bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes")
+    names = (
+        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
+        "answers", "duet", "performance", "view",
+    )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
 
 @nox.session(name="tests-edge-litert")
 def tests_edge_litert(session: nox.Session) -> None:
     """What a device runs, on ai-edge-litert alone."""
-    session.install(".[edge]", *TEST_PACKAGES)
+    session.install(".[edge,live]", *TEST_PACKAGES)
     run_edge_tests(session)
 
 
 @nox.session(name="tests-edge-tflite-runtime", python="3.11")
 def tests_edge_tflite_runtime(session: nox.Session) -> None:
     """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
-    session.install(".", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
+    session.install(".[live]", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
 
 

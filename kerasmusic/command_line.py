@@ -12,7 +12,9 @@ import click
 from kerasmusic.errors import KerasMusicError, closest
 
 # In the order of their use; each is a module of kerasmusic.commands.
-COMMANDS = ("generate", "data", "train", "evaluate", "export", "verify", "inspect", "completion")
+COMMANDS = (
+    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "completion",
+)  # fmt: skip
 
 
 class _Commands(click.Group):

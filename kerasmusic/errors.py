@@ -31,6 +31,10 @@ class MissingPackageError(KerasMusicError):
     """A package or a system library that an optional feature needs is not installed."""
 
 
+class PortError(KerasMusicError):
+    """A MIDI port or a sound device that is not there, or went away."""
+
+
 class ArgumentError(KerasMusicError, ValueError):
     """An argument out of its range, or a name that is not known."""
 

@@ -46,14 +46,26 @@ def read(
     >>> read(path).pitch.tolist()
     [60]
     """
+    return read_bytes(_bytes_of(path), str(path), instrument=instrument, pedal=pedal, reader=reader)
+
+
+def read_instruments(path: str | os.PathLike[str], *, reader: str | None = None) -> list[Instrument]:
+    """The instruments of a MIDI file as they are in it, drums too, in the order in which `read` counts them.
+
+    Raises:
+        MidiError: the file cannot be read.
+    """
+    return _parse(_bytes_of(path), str(path), reader)
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except OSError as error:
         raise MidiError(f"{path}: cannot be read ({error.strerror})") from None
-    return read_bytes(data, str(path), instrument=instrument, pedal=pedal, reader=reader)
 
 
 def read_bytes(
@@ -65,17 +77,7 @@ def read_bytes(
     reader: str | None = None,
 ) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    reader = reader or default_reader()
-    if reader not in READERS:
-        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
-    parse = READERS[reader]
-    try:
-        instruments = parse(data)
-    except ImportError:
-        raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
-    except Exception as error:  # each library raises seven types and more, and the next version may raise others
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
+    instruments = _parse(data, name, reader)
     if instrument is not None:
         if not 0 <= instrument < len(instruments):
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
@@ -89,6 +91,20 @@ def read_bytes(
     if notes.seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {notes.seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     return notes
+
+
+def _parse(data: bytes, name: str, reader: str | None) -> list[Instrument]:
+    reader = reader or default_reader()
+    if reader not in READERS:
+        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
+    parse = READERS[reader]
+    try:
+        return parse(data)
+    except ImportError:
+        raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
+    except Exception as error:  # each library raises seven types and more, and the next version may raise others
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
 
 
 def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:

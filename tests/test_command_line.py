@@ -32,7 +32,20 @@ def model(exported):
 
 @pytest.mark.parametrize(
     "command",
-    ["data build", "data info", "train", "evaluate", "generate", "export", "verify", "inspect", "completion"],
+    [
+        "data build",
+        "data info",
+        "train",
+        "evaluate",
+        "generate",
+        "play",
+        "plot",
+        "render",
+        "export",
+        "verify",
+        "inspect",
+        "completion",
+    ],
 )
 def test_every_command_has_help_with_an_example(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")
@@ -73,7 +86,7 @@ def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path,
     midi.write(notes[:30], tmp_path / "primer.mid")
     code, out, err = run(
         capsys, "generate", model, "--notes", 50, "--seed", 7, "--temperature", "pitch=1.1,step=0.9", "--min-p", 0.05,
-        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "-o", "x.mid", "--png",
+        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "--density", -0.5, "-o", "x.mid", "--png",
     )  # fmt: skip
     assert code == 0, err
     assert "80 notes" in out
@@ -158,6 +171,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("generate MODEL --min-p 2", "2"),
         ("generate MODEL --key H", "H"),
         ("generate MODEL --range 90", "90"),
+        ("generate MODEL --density nan", "nan"),
         ("generate MODEL --notes 0", "0"),
         ("generate MODEL --seconds nan", "nan"),
         ("generate MODEL --seed -3", "-3"),

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
@@ -70,6 +71,60 @@ def test_it_stays_in_key_and_range(small):
     assert notes.pitch.min() >= 48
     assert notes.pitch.max() <= 72
     assert len(set(notes.pitch.tolist())) > 5
+
+
+def test_a_seeds_random_numbers_are_one_sequence_of_philoxs(small):
+    generator = Generator(small, seed=7)
+    expected = np.random.Generator(np.random.Philox(key=7)).random((3_000, 4), dtype=np.float32)
+    for number in (0, 1, 1_023, 1_024, 2_999, 5):
+        np.testing.assert_array_equal(generator._uniform(number), expected[number])
+
+
+def test_it_goes_back_to_where_it_was(small):
+    generator = Generator(small, seed=7)
+    generator.take(1_020)
+    place = generator.place()
+    first = generator.take(40)
+    generator.go_to(place)
+    assert generator.take(40) == first
+
+
+def test_settings_change_from_the_next_note_on(small):
+    generator = Generator(small, seed=7)
+    before = generator.take(50)
+    generator.change(key="D minor", density=2.0)
+    after = generator.take(200)
+    assert before == Generator(small, seed=7).take(50)
+    assert set(after.pitch % 12) <= parse_key("D minor")
+    generator.change()
+    assert not set(generator.take(200).pitch % 12) <= parse_key("D minor")
+
+
+def test_density_makes_notes_come_closer_or_further_apart():
+    sparse, own, dense = (
+        Generator(bundled_model(), seed=3, density=density).take(400).seconds for density in (-1, 0, 1)
+    )
+    assert sparse > 1.3 * own > 1.3 * 1.3 * dense
+
+
+def test_forgetting_goes_on_with_other_random_numbers(small):
+    generator = Generator(small, seed=7)
+    first = generator.take(50)
+    generator.forget()
+    again = generator.take(50)
+    assert again != first
+    assert again.start[0] < first.start[-1]
+
+
+def test_a_player_gives_the_pitch_or_the_time_and_the_model_the_rest(small):
+    generator = Generator(small, seed=7)
+    notes = [generator.complete(pitch=60 + index % 3) for index in range(30)]
+    assert [note.pitch for note in notes] == [60, 61, 62] * 10
+    assert len({note.start - before.start for before, note in itertools.pairwise(notes)}) > 5
+    last = notes[-1].start
+    timed = [generator.complete(step=0.25) for _ in range(30)]
+    np.testing.assert_allclose([note.start for note in timed], last + 0.25 * np.arange(1, 31))
+    assert len({note.pitch for note in timed}) > 5
 
 
 def test_a_temperature_of_zero_needs_no_seed(small):

@@ -63,9 +63,16 @@ def test_the_pages_keys_are_the_ones_of_python():
     codec = NoteCodec()
     keys = ask("keys")
     for key in (keys[0], keys[7], keys[-1]):
-        asked = ask("bias", tables=codec.to_json(), key=key, density=-0.3)
-        assert asked == bias_of(codec, key=key, density=-0.3).tolist()
+        assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
     assert all(bias_of(codec, key=key).any() for key in keys)
+
+
+@needs_node
+@pytest.mark.parametrize("density", [-1.5, 0.0, 0.3, 2.0])
+def test_the_pages_density_is_the_one_of_python(density):
+    codec = NoteCodec()
+    page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
+    np.testing.assert_allclose(page, bias_of(codec, key="G major", density=density), rtol=1e-6)
 
 
 @needs_node

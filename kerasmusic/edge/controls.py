@@ -12,6 +12,10 @@ from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
 # Finite, and far below any logit: such a pitch is not drawn.
 RULED_OUT = -1e4
+# Steps up to here are chords and ornaments: density changes how often they come, not what they are. The page in
+# `export/web` has the same.
+SHORTEST_TICKS = 6
+MIDDLE_TICKS = 20
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     # The natural minor with the raised seventh beside the natural one.
@@ -55,21 +59,23 @@ def parse_key(text: str) -> frozenset[int]:
 def bias_of(
     codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None, density: float = 0.0
 ) -> NDArray[np.float32]:
-    """The step's `bias`, float32 `[V]`.
+    """The step's `bias`, float32 `[V]`, that keeps the pitch within a key and a range and makes the music denser.
 
     Args:
         codec: the model's.
-        key: rules out pitches beside it.
-        pitch_range: rules out pitches beyond it.
+        key: such as "C major"; see `parse_key`.
+        pitch_range: such as "C2-C6"; see `parse_range`.
         density: 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely.
 
     Raises:
-        ArgumentError: one of them is none, or they leave no pitch.
+        ArgumentError: no such key or range, none of its pitches in the key, or a density that is no number.
 
     >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
     >>> int((bias[128:256] == 0).sum())
     7
     """
+    if not math.isfinite(density):
+        raise ArgumentError(f"{density:g}: a density is a number, such as 0.5, or -0.5 for fewer notes")
     pitch = np.arange(codec.sizes.pitch)
     allowed = np.ones(len(pitch), bool)
     if key is not None:
