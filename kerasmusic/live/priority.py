@@ -22,7 +22,7 @@ def run_at_once() -> None:
 
 
 def run_soon() -> None:
-    """Gives this thread more of the processor than others get, where the system allows that. It may be busy for long."""
+    """Gives this thread more of the processor than others get, where the system allows that; it may be busy long."""
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
         # On Linux alone, 0 is this thread; elsewhere it is the whole process.
         with suppress(OSError):
