@@ -102,7 +102,7 @@ def tests_web(session: nox.Session) -> None:
 
 @nox.session(name="tests-pi")
 def tests_pi(session: nox.Session) -> None:
-    """Verify exported files on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
+    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
     scripts = Path("../shared/pi").resolve()
     if not scripts.is_dir():
         session.skip("the scripts that emulate a Pi are not here")
@@ -118,17 +118,28 @@ def tests_pi(session: nox.Session) -> None:
             "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
             "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
             *(argument for platform in platforms for argument in ("--platform", platform)),
-            runtime, numpy, "platformdirs", "tqdm", "mido", "six",
+            runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
         )  # fmt: skip
         # What has no binary wheel is pure Python, whatever the platform.
         session.run(
             "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
             "--no-deps", "pretty_midi", ".",
         )  # fmt: skip
-        for model in ("tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite"):
+        music = str(folder / "music.mid")
+        command = ("-m", "kerasmusic.command_line")
+        for arguments in (
+            *((*command, "verify", str(models / model)) for model in (
+                "tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite",
+            )),
+            (*command, "generate", "--notes", "100", "--seed", "7", "-o", music),
+            (*command, "inspect", music),
+            (*command, "play", "--help"),
+            # Without a port or a device: the threads, the clock and the model, into memory.
+            ("-m", "kerasmusic.bench.live", "--seconds", "10"),
+        ):  # fmt: skip
             session.run(
                 "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
-                "-P", "-m", "kerasmusic.command_line", "verify", str(models / model), external=True,
+                "-P", *arguments, external=True,
             )  # fmt: skip
 
 

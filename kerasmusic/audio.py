@@ -44,8 +44,10 @@ def synthesizer_module() -> ModuleType:
     """
     try:
         import fluidsynth
-    except ImportError as error:
-        missing = "FluidSynth's library is" if "library" in str(error).lower() else "pyfluidsynth is"
+    except (ImportError, OSError) as error:
+        # A library that is listed but not there fails as it is opened.
+        is_library = isinstance(error, OSError) or "library" in str(error).lower()
+        missing = "FluidSynth's library is" if is_library else "pyfluidsynth is"
         raise MissingPackageError(
             f"{missing} not installed; run: pip install 'kerasmusic[audio]', and {INSTALL}"
         ) from None

@@ -105,6 +105,7 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
             axes.set_xticks(octaves, [name_of_pitch(int(pitch)) for pitch in octaves])
         if place % 2 == 0:
             axes.set_ylabel("share of the notes [%]")
+    figure.align_ylabels()
     if len(pieces) > 1:
         handles, names = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=len(pieces), frameon=False)

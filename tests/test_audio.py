@@ -119,22 +119,23 @@ def test_without_ipython_one_line_says_how_to_install_it(notes, monkeypatch):
         notes[:5].audio()
 
 
-@pytest.mark.parametrize("absent", ["the library", "the package"])
+@pytest.mark.parametrize("absent", ["the library", "the library's file", "the package"])
 def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
     notes, tmp_path, monkeypatch, capsys, absent
 ):
     if absent == "the package":
         monkeypatch.setitem(sys.modules, "fluidsynth", None)
     else:
-        # What pyfluidsynth says where it cannot find the library.
-        (tmp_path / "fluidsynth.py").write_text('raise ImportError("Couldn\'t find the FluidSynth library.")')
+        # What pyfluidsynth says where it cannot find the library, and where the system cannot open it.
+        errors = {"the library": "ImportError('no FluidSynth library')", "the library's file": "OSError('cannot open')"}
+        (tmp_path / "fluidsynth.py").write_text(f"raise {errors[absent]}")
         monkeypatch.delitem(sys.modules, "fluidsynth", raising=False)
         monkeypatch.syspath_prepend(tmp_path)
     midi.write(notes[:5], tmp_path / "x.mid")
     for command in (["render", str(tmp_path / "x.mid")], ["play"]):
         assert main(command) == 2
         said = capsys.readouterr().err
-        assert ("FluidSynth's library" if absent == "the library" else "pyfluidsynth") + " is not installed" in said
+        assert ("pyfluidsynth" if absent == "the package" else "FluidSynth's library") + " is not installed" in said
         for words in ("apt install libfluidsynth3", "brew install fluid-synth", "choco install fluidsynth"):
             assert words in said
         assert said.count("\n") == 1

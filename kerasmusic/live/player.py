@@ -19,6 +19,7 @@ from kerasmusic.live.clock import Clock, SystemClock
 from kerasmusic.live.inputs import Event, Pedal, Release, Strike
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import Output, Voices
+from kerasmusic.live.priority import run_at_once, run_soon
 from kerasmusic.notes import Note
 
 # Notes are made until so far ahead, but this many at least and this many at most.
@@ -99,8 +100,11 @@ class Player:
         self._stopping = False
         self._error: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._run, args=(turn, woken), name=name, daemon=True)
-            for name, turn, woken in (("maker", self.make, self._to_make), ("sender", self.send, self._to_send))
+            threading.Thread(target=self._run, args=(turn, woken, hurry), name=name, daemon=True)
+            for name, turn, woken, hurry in (
+                ("maker", self.make, self._to_make, run_soon),
+                ("sender", self.send, self._to_send, run_at_once),
+            )
         ]
 
     def make(self) -> float:
@@ -229,8 +233,9 @@ class Player:
                     self._queue.pop()
         apply()
 
-    def _run(self, turn: Callable[[], float], woken: threading.Event) -> None:
+    def _run(self, turn: Callable[[], float], woken: threading.Event, hurry: Callable[[], None]) -> None:
         try:
+            hurry()
             while not self._stopping:
                 woken.clear()
                 until = turn()

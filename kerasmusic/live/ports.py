@@ -23,9 +23,11 @@ def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
 
         backend = backend or mido.Backend()
         backend.load()
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"MIDI ports need {error.name}; run: pip install 'kerasmusic[live]'") from None
     except ImportError as error:
         raise MissingPackageError(
-            f"MIDI ports need {error.name or 'mido'}; run: pip install 'kerasmusic[live]'"
+            f"MIDI ports cannot be used ({error}); on Debian, run: apt install libasound2, or libasound2t64 on Trixie"
         ) from None
     return backend
 
