@@ -29,7 +29,7 @@ from kerasmusic.files import written_beside
 from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.note_model import NoteModel
-from kerasmusic.windows import STRETCH, TRANSPOSITION, Windows
+from kerasmusic.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
@@ -66,7 +66,7 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     transposition: int = TRANSPOSITION
-    stretch: float = STRETCH
+    stretch: float = 0.0
     seed: int = 0
     validations: int = 10
     patience: int = 5
@@ -75,6 +75,10 @@ class Settings:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.epochs is None):
             raise ArgumentError("say how long to train, in minutes or in epochs, not both")
+        if not 0 <= self.stretch < 1:
+            raise ArgumentError(f"{self.stretch}: a stretch is from 0 to below 1, such as 0.05 for up to 5 %")
+        if self.transposition < 0:
+            raise ArgumentError(f"{self.transposition}: a transposition is by 0 semitones or more")
         for name in ("minutes", "epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

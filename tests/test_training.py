@@ -9,12 +9,14 @@ import pytest
 
 from kerasmusic.callbacks import Budget, rate_at
 from kerasmusic.codec import NoteCodec
+from kerasmusic.commands import train as train_command
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.evaluation import evaluate
 from kerasmusic.models.loading import load_model
 from kerasmusic.runs import read_history, read_start
 from kerasmusic.scoring import open_scorer
 from kerasmusic.training import Settings, train
+from kerasmusic.windows import TRANSPOSITION
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +161,7 @@ def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
         train(corpus, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_lines_transposition_is_that_of_the_windows():
+    assert train_command.TRANSPOSITION == TRANSPOSITION == Settings(minutes=1).transposition

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SAMPLE_SECONDS = 60.0
 MINUTES = 10.0
+# As `kerasmusic.windows` has it, which would load Keras.
+TRANSPOSITION = 5
 
 
 @command(
@@ -54,6 +56,22 @@ MINUTES = 10.0
 @click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, with its own data and settings.")
 @click.option("--batch-size", type=int, help="Windows in a batch (default: the preset's).")
 @click.option("--learning-rate", type=float, help="The highest learning rate (default: the preset's).")
+@click.option(
+    "--transposition",
+    type=int,
+    default=TRANSPOSITION,
+    show_default=True,
+    metavar="SEMITONES",
+    help="Play the music up to so many semitones higher or lower; 0 keeps its keys.",
+)
+@click.option(
+    "--stretch",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Play it up to this much slower or faster, such as 0.05; for performances, not for music on a grid.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and the windows.")
 @click.option(
     "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
@@ -114,6 +132,8 @@ def _new_settings(options: dict[str, Any]) -> Settings:
         epochs=options["epochs"],
         batch_size=options["batch_size"],
         learning_rate=options["learning_rate"],
+        transposition=options["transposition"],
+        stretch=options["stretch"],
         seed=options["seed"],
     )
 
