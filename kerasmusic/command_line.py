@@ -599,6 +599,9 @@ def _play(options: Any) -> None:
     sampling = _sampling(options)
     controls = Controls(sampling.pop("temperature", 1.0), options.density, options.key, options.range)
     path = _model_path(options.model)
+    # Of a run, what was made for playing.
+    if path.suffix == ".keras" and Path(options.model).is_dir() and path.with_suffix(".tflite").exists():
+        path = path.with_suffix(".tflite")
     _choose_backend_for(path, options)
     generator = _open_generator(path, seed=options.seed, **sampling)
     lateness = play(

@@ -4,18 +4,21 @@ import mido
 import numpy as np
 import pytest
 import scripted_midi
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator
+from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.errors import ArgumentError
-from kerasmusic.live import Answers, Player, SystemClock
+from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
 from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
 from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
 from kerasmusic.live.phrase import LONGEST_NOTES, Phrase
 from kerasmusic.notes import Notes
 
+SHARED_STEP = TFLiteStep(bundled_model())
 MELODY = (60, 62, 64, 67, 69, 67, 64, 62)
 
 
@@ -180,6 +183,42 @@ def test_the_sustain_pedal_lengthens_a_phrases_notes():
         phrase.hear(event)
     assert not phrase.is_held
     assert phrase.notes(until=9).duration.tolist() == [1, 1]
+
+
+KEY_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["strike", "release", "pedal down", "pedal up"]),
+        st.integers(58, 62),
+        st.floats(0.0, 3.0),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(KEY_EVENTS, st.sampled_from(["answers", "pitch", "time"]))
+def test_whatever_a_person_plays_nothing_hangs_and_all_is_in_time(steps, kind):
+    events, time = [], 0.0
+    for what, pitch, gap in steps:
+        time += gap
+        match what:
+            case "strike":
+                events.append(Strike(time, pitch, 64))
+            case "release":
+                events.append(Release(time, pitch))
+            case _:
+                events.append(Pedal(time, what == "pedal down"))
+    clock = SteppedClock()
+    output = MemoryOutput(clock)
+    generator = Generator(SHARED_STEP, seed=7)
+    source = Answers(generator) if kind == "answers" else Duet(generator, kind)
+    player = Player(source, output, clock, sounds_keys=True)
+    # The output itself asserts that no key that sounds is struck again.
+    simulate(player, time + 8, events)
+    assert player.lateness.largest <= 0.050
+    player.stop()
+    assert not output.sounding
+    assert len(output.strikes) == len(output.releases)
 
 
 def test_a_phrase_without_end_is_its_last_notes():
