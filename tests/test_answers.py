@@ -1,3 +1,6 @@
+import os
+import shutil
+import subprocess
 import time
 
 import mido
@@ -260,8 +263,23 @@ def test_a_scripted_player_is_answered_over_a_backend_of_our_own():
     assert sum(message.type == "note_on" for message in sent) == sum(message.type == "note_off" for message in sent)
 
 
-def test_a_scripted_player_is_answered_over_the_systems_virtual_ports():
-    rtmidi = mido.Backend("mido.backends.rtmidi")
+@pytest.fixture
+def jack_server(monkeypatch):
+    """A JACK server of the test's own without a device, where JACK is installed: it has virtual ports anywhere."""
+    if not shutil.which("jackd"):
+        yield
+        return
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
+    command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "256"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
+        yield
+        server.terminate()
+
+
+@pytest.mark.parametrize("api", ["", "/UNIX_JACK"])
+def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_server):
+    rtmidi = mido.Backend(f"mido.backends.rtmidi{api}")
     try:
         keyboard = rtmidi.open_output("kerasmusic test keyboard", virtual=True)
         synthesizer = rtmidi.open_input("kerasmusic test synthesizer", virtual=True)
@@ -277,6 +295,8 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports():
         midi_in.close()
     time.sleep(0.2)
     arrived = list(synthesizer.iter_pending())
+    for port in (output, keyboard, synthesizer):
+        port.close()
     assert sum(message.type == "note_on" for message in arrived) >= 4
     assert sum(message.type == "note_on" for message in arrived) == sum(
         message.type == "note_off" for message in arrived
