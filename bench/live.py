@@ -90,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("model", nargs="?", default=bundled_model(), help="a .tflite file (default: the bundled one)")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each of the three (default: 60)")
     options = parser.parse_args(arguments)
+    if options.seconds < 10:
+        parser.error(f"{options.seconds:g}: there is no phrase in less than 10 seconds")
     print(f"{platform.machine()}, Python {platform.python_version()}, {options.seconds:g} s each")
 
     player, output = measure(Endless(Generator(options.model, seed=7)), [], options.seconds)

@@ -1,21 +1,27 @@
+import os
+import shutil
+import subprocess
 import time
 
 import mido
 import numpy as np
 import pytest
 import scripted_midi
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator
+from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.errors import ArgumentError
-from kerasmusic.live import Answers, Player, SystemClock
+from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
 from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
 from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
 from kerasmusic.live.phrase import LONGEST_NOTES, Phrase
 from kerasmusic.notes import Notes
 
+SHARED_STEP = TFLiteStep(bundled_model())
 MELODY = (60, 62, 64, 67, 69, 67, 64, 62)
 
 
@@ -182,6 +188,42 @@ def test_the_sustain_pedal_lengthens_a_phrases_notes():
     assert phrase.notes(until=9).duration.tolist() == [1, 1]
 
 
+KEY_EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["strike", "release", "pedal down", "pedal up"]),
+        st.integers(58, 62),
+        st.floats(0.0, 3.0),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(KEY_EVENTS, st.sampled_from(["answers", "pitch", "time"]))
+def test_whatever_a_person_plays_nothing_hangs_and_all_is_in_time(steps, kind):
+    events, time = [], 0.0
+    for what, pitch, gap in steps:
+        time += gap
+        match what:
+            case "strike":
+                events.append(Strike(time, pitch, 64))
+            case "release":
+                events.append(Release(time, pitch))
+            case _:
+                events.append(Pedal(time, what == "pedal down"))
+    clock = SteppedClock()
+    output = MemoryOutput(clock)
+    generator = Generator(SHARED_STEP, seed=7)
+    source = Answers(generator) if kind == "answers" else Duet(generator, kind)
+    player = Player(source, output, clock, sounds_keys=True)
+    # The output itself asserts that no key that sounds is struck again.
+    simulate(player, time + 8, events)
+    assert player.lateness.largest <= 0.050
+    player.stop()
+    assert not output.sounding
+    assert len(output.strikes) == len(output.releases)
+
+
 def test_a_phrase_without_end_is_its_last_notes():
     phrase = Phrase()
     for index in range(LONGEST_NOTES + 50):
@@ -221,8 +263,23 @@ def test_a_scripted_player_is_answered_over_a_backend_of_our_own():
     assert sum(message.type == "note_on" for message in sent) == sum(message.type == "note_off" for message in sent)
 
 
-def test_a_scripted_player_is_answered_over_the_systems_virtual_ports():
-    rtmidi = mido.Backend("mido.backends.rtmidi")
+@pytest.fixture
+def jack_server(monkeypatch):
+    """A JACK server of the test's own without a device, where JACK is installed: it has virtual ports anywhere."""
+    if not shutil.which("jackd"):
+        yield
+        return
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
+    command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "256"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
+        yield
+        server.terminate()
+
+
+@pytest.mark.parametrize("api", ["", "/UNIX_JACK"])
+def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_server):
+    rtmidi = mido.Backend(f"mido.backends.rtmidi{api}")
     try:
         keyboard = rtmidi.open_output("kerasmusic test keyboard", virtual=True)
         synthesizer = rtmidi.open_input("kerasmusic test synthesizer", virtual=True)
@@ -238,6 +295,8 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports():
         midi_in.close()
     time.sleep(0.2)
     arrived = list(synthesizer.iter_pending())
+    for port in (output, keyboard, synthesizer):
+        port.close()
     assert sum(message.type == "note_on" for message in arrived) >= 4
     assert sum(message.type == "note_on" for message in arrived) == sum(
         message.type == "note_off" for message in arrived

@@ -1,14 +1,20 @@
 import json
 import sys
+import time
 
 import keras
 import numpy as np
 import pytest
-from kerasmusic.bench import draws, matrix_products, training, tutorial_loop
+from kerasmusic.bench import draws, live, matrix_products, training, tutorial_loop
 from kerasmusic.export.matrices import matrix_products as alone
 from kerasmusic.export.operators import operators
 
+from kerasmusic.bundled import bundled_model
+from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
+from kerasmusic.live import Duet
+from kerasmusic.live.answers import PAUSE_SECONDS
+from kerasmusic.live.inputs import Release, Strike
 
 
 def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
@@ -68,3 +74,29 @@ def test_an_lstm_of_torch_is_timed_beside_it(midi_zip, monkeypatch):
     monkeypatch.setattr(training, "BATCHES", 2)
     found = training.measure_torch("tiny", str(midi_zip))
     assert found["notes_a_second"] > 0
+
+
+def test_a_scripted_hand_is_heard_and_nothing_hangs():
+    began = time.perf_counter()
+    taps = [Strike(began + 0.2 + 0.05 * index, 60, 80) for index in range(12)]
+    player, output = live.measure(Duet(Generator(bundled_model(), seed=7), "time"), taps, seconds=1.5)
+    assert len(output.strikes) == player.lateness.notes == 12
+    assert output.hanging == 0
+    # No note comes before its key.
+    assert all(struck >= tap.time for struck, tap in zip(output.strikes, taps, strict=True))
+
+
+def test_scripted_phrases_end_with_their_last_release_and_a_pause():
+    events, ends = live.phrases(100.0, 60.0)
+    assert len(ends) >= 5
+    for end in ends:
+        before = [event for event in events if event.time < end]
+        assert end - before[-1].time == pytest.approx(PAUSE_SECONDS)
+        assert isinstance(before[-1], Release)
+    assert events[-1].time < 160
+
+
+def test_too_short_a_measurement_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        live.main(["--seconds", "5"])
+    assert "5: there is no phrase" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from kerasmusic.commands import arguments
@@ -76,6 +78,9 @@ def run(
     sampling = arguments.asked_sampling(temperature, min_p, density)
     controls = Controls(sampling.pop("temperature", 1.0), sampling.pop("density", DENSITY), key, pitch_range)
     path = arguments.model_path(model)
+    # Of a run, what was made for playing.
+    if model and Path(model).is_dir() and path.with_suffix(".tflite").exists():
+        path = path.with_suffix(".tflite")
     generator = arguments.open_generator(path, backend, seed=seed, **sampling)
     title = path.parent.name if path.stem == "model" else path.stem
     say(f"{play(generator, wishes, controls, title=title, plain=plain)}; seed {generator.seed}")

@@ -32,6 +32,7 @@ KEPT_SECONDS = 0.1
 TOO_LATE_SECONDS = 0.5
 # No key is released sooner than this after it was struck, however late that was.
 SHORTEST_SECONDS = 0.01
+LONGEST_JOIN_SECONDS = 5.0
 
 
 class Source(Protocol):
@@ -191,7 +192,8 @@ class Player:
         self._end()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                # A driver that does not return must not keep the rest from being silenced.
+                thread.join(LONGEST_JOIN_SECONDS)
         with suppress(PortError):
             self._cut()
             if self._keys is not None:
