@@ -75,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         added = command(data_commands, name, run, help, f"kerasmusic data {name} maestro-v2.0.0-midi.zip")
         added.add_argument("data", metavar="PATH", help="a folder or a zip of MIDI files")
         _add_pedal(added)
+        if name == "build":
+            _add_strict(added)
 
     added = command(
         commands, "train", _train, "train a model, export it and let it play",
@@ -109,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--devices", default="one", help="one, or all: each takes its share of every batch, on JAX (default: one)"
     )
     _add_pedal(added)
+    _add_strict(added)
     _add_backend(added)
 
     added = command(
@@ -194,6 +197,12 @@ def _add_pedal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-pedal", action="store_true", help="end notes with their keys, not with the sustain pedal")
 
 
+def _add_strict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strict", action="store_true", help="fail where a file cannot be read (default: report it and use the others)"
+    )
+
+
 def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", help="jax, tensorflow or torch (default: KERAS_BACKEND, else what is installed)")
 
@@ -209,7 +218,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 def _data_build(options: Any) -> None:
     from kerasmusic.corpus import open_corpus
 
-    _print_corpus(open_corpus(options.data, pedal=not options.no_pedal, rebuild=True))
+    _print_corpus(open_corpus(options.data, pedal=not options.no_pedal, rebuild=True, strict=options.strict))
 
 
 def _data_info(options: Any) -> None:
@@ -224,8 +233,8 @@ def _print_corpus(corpus: Corpus) -> None:
             f"{split:<11} {counts['performances']:>6,} performances {counts['notes']:>10,} notes "
             f"{counts['hours']:>7.1f} hours"
         )
-    for name, reason in corpus.skipped.items():
-        print(f"skipped: {reason if reason.startswith(name) else f'{name}: {reason}'}")
+    for reason in corpus.skipped.values():
+        print(f"skipped: {reason}")
     if corpus.skipped:
         print(f"{len(corpus.skipped)} files could not be read")
     if corpus.absent:
@@ -255,7 +264,7 @@ def _open_training_data(options: Any, codec: NoteCodec | None) -> Corpus:
             options.data = download_maestro()
         except NoNetworkError as error:
             return _open_demonstration(options, error, codec)
-    return _open_data(options, codec=codec)
+    return _open_data(options, codec=codec, strict=options.strict)
 
 
 def _open_demonstration(options: Any, error: NoNetworkError, codec: NoteCodec | None) -> Corpus:

@@ -2,6 +2,10 @@
 
 Reading merges all instruments that are not drums into one performance, or takes one of them. The sustain pedal is heard
 by default: while it is down, a released note sounds on until the pedal lifts or its key is struck again.
+
+What is not read, since no performance is like that and each has been used to wear a program out: a file of more than
+ten million events, one that lasts more than a day, one without notes other than drums', and one whose time is counted
+in SMPTE frames instead of quarter notes.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from kerasmusic.notes import Notes
 
 SUFFIXES = (".mid", ".midi")
 LONGEST_SECONDS = 24 * 3600.0
+# No event is shorter than two bytes, so that no file of more than ten million events is read.
+LARGEST_BYTES = 20_000_000
 
 
 def read(
@@ -48,7 +54,8 @@ def read(
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except OSError as error:
@@ -69,6 +76,10 @@ def read_bytes(
     if reader not in READERS:
         raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
     parse = READERS[reader]
+    if len(data) > LARGEST_BYTES:
+        raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
+    if data[:4] == b"MThd" and data[12:13] >= b"\x80":
+        raise MidiError(f"{name}: counts its time in SMPTE frames; only files that count in quarter notes are read")
     try:
         instruments = parse(data)
     except ImportError:
@@ -85,7 +96,8 @@ def read_bytes(
     except ArgumentError as error:
         raise MidiError(f"{name}: holds impossible notes ({error})") from None
     if not len(notes):
-        raise MidiError(f"{name}: has no notes")
+        drums = sum(len(each.start) for each in instruments if each.is_drum)
+        raise MidiError(f"{name}: has no notes" + (f" but {drums} of drums" if drums else ""))
     if notes.seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {notes.seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     return notes
