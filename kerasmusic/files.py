@@ -42,8 +42,8 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 def folder_written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """The same for a folder of files: yields a temporary one, which takes the place of `path` and of what is there.
 
-    A file that someone reads in the former folder is read on to its end. Where two write the same folder at once, one of
-    both is kept.
+    A file that someone reads in the former folder is read on to its end. Where two write the same folder at once, one
+    of both is kept.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp()) / "answers"

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, PITCHES, TICKS_A_SECOND
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.step import Step, TFLiteStep
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
 DRAWN = -1
@@ -26,6 +26,8 @@ BLOCK = 1024
 MIN_P = {"pitch": 0.02}
 # The log of about the least probability that is a float32; what is less counts as that.
 LEAST_LOG_PROB = np.float32(-87.0)
+# What the step's inputs can hold.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 # Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
@@ -48,7 +50,7 @@ class Generator:
         threads: threads the interpreter may use.
 
     Raises:
-        ModelFileError: the file is not a kerasmusic model.
+        ModelFileError: the file is not a kerasmusic model, or plays what its codec does not have.
         ArgumentError: an argument out of its range.
 
     Example, with a model that was exported before::
@@ -103,8 +105,22 @@ class Generator:
         step.run()
         step.previous[:] = step.note
         gap, pitch, duration, velocity = step.note[0].tolist()
+        try:
+            if gap < 0 or duration < 0 or velocity < 0 or not 0 <= pitch < PITCHES:
+                raise IndexError
+            note = Note(
+                (self._tick + self._step_ticks[gap]) / TICKS_A_SECOND,
+                pitch,
+                self._durations[duration],
+                self._velocities[velocity],
+            )
+        except IndexError:
+            raise ModelFileError(
+                f"the model played the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
+                "file is damaged, or was not made by kerasmusic"
+            ) from None
         self._tick += self._step_ticks[gap]
-        return Note(self._tick / TICKS_A_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+        return note
 
     def take(self, notes: int | None = None, *, seconds: float | None = None) -> Notes:
         """The next notes: a number of them, or as many as begin within so many seconds, or what ends first.
@@ -112,12 +128,14 @@ class Generator:
         A model whose time stands still, all notes at once, is stopped after `DENSEST` notes for each second.
 
         Raises:
-            ArgumentError: neither is given, or one is negative.
+            ArgumentError: neither is given, or one is negative or without end.
         """
         if notes is None and seconds is None:
             raise ArgumentError("say how many notes, or how many seconds")
         if min(notes or 0, seconds or 0) < 0:
             raise ArgumentError(f"{notes if seconds is None else seconds}: cannot make less than nothing")
+        if seconds is not None and not math.isfinite(seconds):
+            raise ArgumentError(f"{seconds}: that many seconds have no end; iterate over the generator instead")
         if seconds is None:
             return Notes.from_iterable(itertools.islice(self, notes))
         most = math.ceil(DENSEST * seconds)
@@ -175,7 +193,7 @@ def by_field(name: str, value: float | Mapping[str, float], *, default: float, h
     for field, number in values.items():
         if field not in FIELDS:
             raise ArgumentError(f"{field}: no such field for {name}; there are {', '.join(FIELDS)}")
-        if not 0 <= number <= highest or math.isinf(number):
-            limit = "0 or more" if math.isinf(highest) else f"from 0 to {highest:g}"
+        if not 0 <= number <= min(highest, LARGEST_NUMBER):
+            limit = f"0 or more, up to {LARGEST_NUMBER:.2g}" if math.isinf(highest) else f"from 0 to {highest:g}"
             raise ArgumentError(f"{number:g}: a {name} is {limit}")
     return [float(values.get(field, default)) for field in FIELDS]
