@@ -8,6 +8,7 @@ hold an odd number of ticks, so that every bin stands for a whole tick, its midd
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from kerasmusic.notes import Notes
 FIELDS = ("step", "pitch", "duration", "velocity")
 TICKS_A_SECOND = 100
 PITCHES = 128
+LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
 
 
 class Fields(NamedTuple):
@@ -180,9 +182,11 @@ class NoteCodec:
             right = tables["ticks_a_second"] == TICKS_A_SECOND
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the model's codec cannot be read ({error})") from None
-        ascending = all(len(table) > 1 and np.all(np.diff(table) > 0) for table in edges.values())
+        ascending = all(len(table) > 1 and all(a < b for a, b in pairwise(table)) for table in edges.values())
         lowest = [edges[name][0] for name in ("step_edges", "duration_edges", "velocity_edges")]
-        if not right or not ascending or min(lowest) < 0 or lowest[1] < 1 or edges["velocity_edges"][-1] > 128:
+        highest = max(edges["step_edges"][-1], edges["duration_edges"][-1])
+        fits = highest <= LONGEST_TICKS and edges["velocity_edges"][-1] <= 128
+        if not right or not ascending or min(lowest) < 0 or lowest[1] < 1 or not fits:
             raise ModelFileError("the model's codec has tables that do not ascend or are out of range")
         return cls(**edges)
 

@@ -21,6 +21,10 @@ class ModelFileError(KerasMusicError):
     """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
 
 
+class TrainingError(KerasMusicError):
+    """A training that cannot go on, since its loss or its weights are no numbers any more."""
+
+
 class NoNetworkError(KerasMusicError):
     """Something that must be downloaded, where no server can be reached."""
 
@@ -31,3 +35,12 @@ class MissingPackageError(KerasMusicError):
 
 class ArgumentError(KerasMusicError, ValueError):
     """An argument out of its range, or a name that is not known."""
+
+
+def printable(text: str) -> str:
+    r"""A text with a question mark for what a terminal would obey or cannot show: files and names may hold anything.
+
+    >>> printable("\x1b[2Jétude.mid")
+    '?[2Jétude.mid'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -30,7 +30,7 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        with _named(path):
+        with naming(path):
             yield temporary
             _flush(temporary)
             os.replace(temporary, path)
@@ -58,7 +58,7 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary, former = (path.with_name(f".{path.name}-{secrets.token_hex(4)}") for _ in range(2))
     temporary.mkdir()
     try:
-        with _named(path):
+        with naming(path):
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
@@ -97,11 +97,11 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Has errors of the disk name the file that was to be written, which is what its user knows of."""
+def naming(path: Path) -> Iterator[None]:
+    """Has errors of the disk, such as a full one, name the file that was to be written: its user knows of no other."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            error.filename = str(path)
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
         raise

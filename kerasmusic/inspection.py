@@ -9,13 +9,13 @@ from typing import Any
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, ModelFileError, printable
 from kerasmusic.runs import read_keras_config
 
 FIRST_NOTES = 10
 
 
-def describe(path: Path) -> Iterator[str]:
+def describe(path: Path) -> list[str]:
     """Lines that say what a `.tflite`, a `.keras` or a MIDI file is.
 
     Raises:
@@ -24,12 +24,17 @@ def describe(path: Path) -> Iterator[str]:
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
     if path.suffix == ".tflite":
-        return _describe_tflite(path)
-    if path.suffix == ".keras":
-        return _describe_keras(path)
-    if path.suffix.lower() in midi.SUFFIXES:
-        return _describe_midi(path)
-    raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+        lines = _describe_tflite(path)
+    elif path.suffix == ".keras":
+        lines = _describe_keras(path)
+    elif path.suffix.lower() in midi.SUFFIXES:
+        lines = _describe_midi(path)
+    else:
+        raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+    try:
+        return [printable(line) for line in lines]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ModelFileError(f"{path}: its record is not one that kerasmusic wrote; export or train it again") from None
 
 
 def _describe_tflite(path: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
+from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError, printable
 from kerasmusic.files import written_beside
 from kerasmusic.midi_readers import READERS, Instrument, default_reader
 from kerasmusic.notes import Notes
@@ -85,7 +85,7 @@ def read_bytes(
     except ImportError:
         raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
     except Exception as error:  # each library raises seven types and more, and the next version may raise others
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
         raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
     if instrument is not None:
         if not 0 <= instrument < len(instruments):

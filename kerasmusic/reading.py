@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.errors import CorpusError, MidiError
-from kerasmusic.sources import printable, read_members
+from kerasmusic.errors import CorpusError, MidiError, printable
+from kerasmusic.sources import read_members
 
 #: Seconds that one file may take; the longest of MAESTRO takes a few thousandths of one.
 LONGEST_READING = 60.0

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from kerasmusic.errors import CorpusError
+from kerasmusic.errors import CorpusError, printable
 from kerasmusic.midi import LARGEST_BYTES, SUFFIXES
 
 SPLITS = ("train", "validation", "test")
@@ -92,15 +92,6 @@ def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes 
             except Exception as error:  # zipfile and what it unpacks with raise many types
                 reason = printable(" ".join(str(error).split())) or type(error).__name__
                 yield name, f"{printable(name)}: cannot be read ({reason})"
-
-
-def printable(text: str) -> str:
-    """A text with a question mark for what a terminal would obey or cannot show: a file's name may be anything.
-
-    >>> printable("\x1b[2Jétude.mid")
-    '?[2Jétude.mid'
-    """
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _file(path: Path) -> bytes:

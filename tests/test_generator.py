@@ -1,4 +1,6 @@
 import itertools
+import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from long_run import play
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
-from kerasmusic.edge.model_file import FORMAT, read_model_bytes, read_record, with_record
+from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
@@ -152,12 +154,17 @@ def test_whatever_the_bias_it_plays_notes(exported, kind, bias):
     assert set(generator.take(50).pitch.tolist()) == {60}
 
 
+MANY = np.arange(100_000)
+
+
 @pytest.mark.parametrize(
     "primer",
     {
         "empty": Notes.empty(),
         "one note": Notes([3.0], [60], [0.5], [64]),
-        "100,000 notes": Notes(np.arange(100_000) / 20, np.arange(100_000) % 128, np.full(100_000, 0.3), [64] * 100_000),
+        "100,000 notes": Notes(
+            np.arange(100_000) / 20, np.arange(100_000) % 128, np.full(100_000, 0.3), [64] * 100_000
+        ),
         "all one pitch": Notes(np.arange(3_000) / 50, [60] * 3_000, [9.0] * 3_000, [127] * 3_000),
         "all at once": Notes([0.0] * 2_000, np.arange(2_000) % 128, [0.0] * 2_000, [1] * 2_000),
         "a day apart": Notes([0.0, 86_400.0], [0, 127], [86_400.0, 1e9], [1, 127]),
@@ -213,15 +220,36 @@ def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
     record = read_record(data, "small")
     (tmp_path / "newer.tflite").write_bytes(with_record(flatbuffer, {**record, "format": FORMAT + 1}))
     (tmp_path / "other.tflite").write_bytes(with_record(flatbuffer, {**record, "state_size": 7}))
+    codec = {**record["codec"], "step_edges": record["codec"]["step_edges"][:-1]}
+    (tmp_path / "codec.tflite").write_bytes(with_record(flatbuffer, {**record, "codec": codec}))
+    flipped = bytearray(data)
+    flipped[len(flatbuffer) // 2] ^= 1
+    (tmp_path / "flipped.tflite").write_bytes(flipped)
+    with zipfile.ZipFile(tmp_path / "bomb.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("kerasmusic.json", b"[" * 50_000_000)
+    (tmp_path / "bomb.tflite").write_bytes(flatbuffer + (tmp_path / "bomb.tflite").read_bytes())
     for name, message in [
         ("absent.tflite", "no such file"),
         ("text.tflite", "not a TFLite file"),
         ("bare.tflite", "without kerasmusic.json"),
         ("cut.tflite", "cut short"),
         ("newer.tflite", "upgrade"),
+        ("flipped.tflite", "is damaged, its graph is not the one that was exported"),
+        ("bomb.tflite", "without kerasmusic.json"),
+        ("codec.tflite", r"its bias is \[1, 544\], but its record says \[1, 543\]"),
         ("other.tflite", rf"its state is \[1, {record['state_size']}\], but its record says \[1, 7\]"),
     ]:
         with pytest.raises(ModelFileError, match=message) as caught:
             TFLiteStep(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_checksum_as_of_before_still_plays(small, tmp_path):
+    data = read_model_bytes(small)
+    record = read_record(data, "small")
+    assert record.pop(CHECKSUM)
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr("kerasmusic.json", json.dumps(record))
+    (tmp_path / "old.tflite").write_bytes(data[: data.index(b"PK\x03\x04")] + (tmp_path / "old.zip").read_bytes())
+    assert Generator(tmp_path / "old.tflite", seed=1).take(20) == Generator(small, seed=1).take(20)
