@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kerasmusic.archives import read_member
 from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import KerasMusicError, ModelFileError, printable
 
@@ -54,9 +55,7 @@ def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]
     try:
         with zipfile.ZipFile(path) as archive:
             members = set(archive.namelist())
-            if archive.getinfo("config.json").file_size > LARGEST_CONFIG:
-                raise ValueError
-            config = json.loads(archive.read("config.json"))
+            config = json.loads(read_member(archive, "config.json", LARGEST_CONFIG))
         name, inner = config["class_name"], config["config"]
         foreign = sorted(printable(found) for found in _classes(config) if not _OWN_CLASS.fullmatch(found))
         codec, _ = inner["codec"], (inner["preset"], inner["record"].items())

@@ -11,8 +11,9 @@ import zipfile
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from kerasmusic.archives import read_member
 from kerasmusic.errors import CorpusError, printable
 from kerasmusic.midi import LARGEST_BYTES, SUFFIXES
 
@@ -105,15 +106,13 @@ def _file(path: Path) -> bytes:
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    # A path of Windows knows both kinds of slash, and drives.
+    path = PureWindowsPath(name)
+    if path.anchor or ".." in path.parts:
         raise ValueError("its name leads outside the zip")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError("it is a link")
-    if member.file_size > LARGEST_BYTES:
-        raise ValueError(f"it would unpack to {member.file_size:,} bytes, more than {LARGEST_BYTES:,}")
-    # zipfile stops where the member should end, wherever its data does.
-    return archive.read(member)
+    return read_member(archive, name, LARGEST_BYTES)
 
 
 def _files_of_folder(root: Path) -> dict[str, str]:

@@ -98,6 +98,7 @@ def kill_and_resume(data: Path, cache: Path, run: Path, steps: int, kills: int, 
         process.communicate()
         killed += 1
         saving += is_saving(run)
+        print(f"kill {killed}: {count_rows(run)} rows of history", file=sys.stderr, flush=True)
     finish(start(data, cache, run, steps))
     return killed, saving
 

@@ -1,5 +1,7 @@
 import os
 import re
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -179,3 +181,43 @@ def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
     assert corpus.names == [os.fsdecode(b"caf\xe9.mid"), "plain.mid"]
     (reason,) = corpus.skipped.values()
     assert reason.startswith("?[2J.mid: not a MIDI file")
+
+
+BUILD_OFTEN = """
+import sys
+import numpy as np
+from kerasmusic.corpus import open_corpus
+
+if __name__ == "__main__":
+    source, cache, times = sys.argv[1:]
+    for _ in range(int(times)):
+        corpus = open_corpus(source, cache=cache, rebuild=True)
+        print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
+"""
+
+
+def test_two_processes_that_build_one_corpus_at_once_do_not_harm_each_other_or_a_reader(midi_zip, tmp_path):
+    expected = open_corpus(midi_zip, cache=tmp_path / "elsewhere")
+    line = f"{len(expected.names)} {len(expected.fields)} {int(np.array(expected.fields).sum())}"
+    (tmp_path / "build.py").write_text(BUILD_OFTEN)
+    command = [sys.executable, str(tmp_path / "build.py"), str(midi_zip), str(tmp_path / "cache"), "4"]
+    builders = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    while any(builder.poll() is None for builder in builders):
+        reader = open_corpus(midi_zip, cache=tmp_path / "cache")
+        np.testing.assert_array_equal(reader.fields, expected.fields)
+    for builder in builders:
+        output, errors = builder.communicate()
+        assert builder.returncode == 0, errors
+        assert output.splitlines() == [line] * 4
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [expected.path.name]
+
+
+def test_a_builder_that_is_killed_harms_nobody(midi_zip, tmp_path):
+    (tmp_path / "build.py").write_text(BUILD_OFTEN)
+    command = [sys.executable, str(tmp_path / "build.py"), str(midi_zip), str(tmp_path / "cache"), "1000"]
+    builder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first = builder.stdout.readline()
+    builder.kill()
+    builder.communicate()
+    corpus = open_corpus(midi_zip, cache=tmp_path / "cache")
+    assert first == f"{len(corpus.names)} {len(corpus.fields)} {int(np.array(corpus.fields).sum())}\n"

@@ -61,7 +61,7 @@ def test_the_layers_of_the_design_hold():
         assert not tops & {"jax", "jaxlib"}, path
         assert bench in path.parents or "torch" not in tops, path
         device = path.parent.name == "edge" or path.stem in (
-            "notes", "midi", "midi_readers", "codec", "files", "bundled", "demonstration",
+            "notes", "midi", "midi_readers", "codec", "files", "archives", "errors", "bundled", "demonstration",
         )  # fmt: skip
         if device:
             assert not tops & HEAVY - {"pandas"}, path

@@ -84,6 +84,14 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     assert after[-1] == resumed.steps == pytest.approx(stopped.steps + 10, abs=1)
 
 
+def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corpus, tmp_path, monkeypatch):
+    renamed = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (replace(source, target), renamed.append(str(target))))
+    train(corpus, tmp_path, Settings(preset="tutorial", epochs=0.05, batch_size=16))
+    assert {str(path) for path in tmp_path.iterdir()} - {str(tmp_path / "history.csv")} <= set(renamed)
+
+
 def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
     data, cache = tmp_path / "music", tmp_path / "cache"
     make_music(data)

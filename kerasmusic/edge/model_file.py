@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from kerasmusic.archives import read_member
 from kerasmusic.errors import ModelFileError, printable
 
 #: The version of the record and of the step's signature. A reader refuses newer ones.
@@ -70,10 +71,7 @@ def read_record(data: bytes, name: str) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            member = archive.getinfo(RECORD_NAME)
-            if member.file_size > LARGEST_RECORD:
-                raise ValueError
-            record = json.loads(archive.read(member))
+            record = json.loads(read_member(archive, RECORD_NAME, LARGEST_RECORD))
             flatbuffer = memoryview(data)[: archive.infolist()[0].header_offset]
         version = record["format"]
     except Exception:  # zipfile, what it unpacks with and json raise many types
