@@ -204,6 +204,16 @@ def test_a_model_that_plays_what_its_codec_does_not_have_is_found_out(exported):
             next(generator)
 
 
+def test_fields_that_the_codec_does_not_have_end_in_an_error(exported):
+    step = TFLiteStep(exported["tiny"][1])
+    generator = Generator(step, seed=0)
+    with pytest.raises(ArgumentError, match="note 1 has 128 for its pitch, not within 0 to 127"):
+        list(generator.score_fields([np.array([[0, 60, 0, 0], [0, 128, 0, 0]])]))
+    step.previous[:] = 10_000
+    with pytest.raises(ModelFileError, match=r"the model's step failed \(.*; its file is damaged, or it was given"):
+        step.run()
+
+
 def test_a_long_piece_keeps_its_time_its_range_and_its_memory(exported):
     seen = play(exported["tiny"][1], 30_000, seed=1, look_every=10_000)
     assert seen.faults == []

@@ -166,7 +166,7 @@ class Generator:
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
         """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
         step = self._step
-        for fields in pieces:
+        for fields in map(self.codec.checked, pieces):
             kept = step.state.copy(), step.previous.copy()
             step.state[:] = 0
             step.previous[:] = self.codec.start_note

@@ -90,8 +90,18 @@ class TFLiteStep:
             array[:] = 0
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on."""
-        self.invoke()
+        """Makes one note from the inputs, and moves the state on.
+
+        Raises:
+            ModelFileError: the interpreter cannot run the graph on what it was given.
+        """
+        try:
+            self.invoke()
+        except RuntimeError as error:
+            raise ModelFileError(
+                f"the model's step failed ({printable(str(error).strip().splitlines()[0])}); its file is damaged, or it "
+                "was given fields that its codec does not have"
+            ) from None
         self.state[:] = self._next_state
 
     def tensor(self, index: int) -> NDArray[Any]:
