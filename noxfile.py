@@ -59,7 +59,7 @@ def run_edge_tests(session: nox.Session) -> None:
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
         "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
-        "answers", "duet", "performance", "view",
+        "answers", "duet", "performance", "view", "fuzz",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -76,6 +76,28 @@ def tests_edge_tflite_runtime(session: nox.Session) -> None:
     """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
     session.install(".[live]", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
+    session.install(".[edge]", "symusic>=0.5")
+    environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
+    session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
+
+
+@nox.session(name="killed-training")
+def killed_training(session: nox.Session) -> None:
+    """Kill a training at 20 random moments, carry it on, and compare it bit for bit with one left alone."""
+    session.install(".[jax]")
+    session.run("python", "-P", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
+
+
+@nox.session(name="long-run")
+def long_run(session: nox.Session) -> None:
+    """Ten million notes from one generator, its fields, clock and memory watched."""
+    session.install(".[edge]")
+    session.run("python", "-P", "tests/long_run.py", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +16,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.edge.step import TFLiteStep
 from kerasmusic.errors import ArgumentError
+from kerasmusic.files import folder_written_beside
 
 PIECES = 200
 NOTES = 500
@@ -65,17 +64,8 @@ def play_demonstration(
     place = Path(cache) / f"demonstration-{digest}-{pieces}-pieces-of-{notes}-from-{seed}"
     if place.exists():
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".playing-", dir=place.parent))
-    try:
+    with folder_written_beside(place) as beside:
         _play_all(Path(model), range(seed, seed + pieces), notes, beside)
-        os.replace(beside, place)
-    except OSError:
-        # Another process may have played the same meanwhile; then its music serves as well.
-        if not place.exists():
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return place
 
 

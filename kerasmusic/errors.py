@@ -23,6 +23,10 @@ class ModelFileError(KerasMusicError):
     """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
 
 
+class TrainingError(KerasMusicError):
+    """A training that cannot go on, since its loss or its weights are no numbers any more."""
+
+
 class NoNetworkError(KerasMusicError):
     """Something that must be downloaded, where no server can be reached."""
 
@@ -50,3 +54,12 @@ def closest(name: str, names: Iterable[str]) -> str:
     names = list(names)
     likely = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {likely[0]}?" if likely else f"there are {', '.join(names)}"
+
+
+def printable(text: str) -> str:
+    r"""A text with a question mark for what a terminal would obey or cannot show: files and names may hold anything.
+
+    >>> printable("\x1b[2Jétude.mid")
+    '?[2Jétude.mid'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)

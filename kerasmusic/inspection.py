@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, ModelFileError, printable
 from kerasmusic.midi_readers import Instrument
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import NAMES, name_of_pitch
@@ -21,7 +21,7 @@ from kerasmusic.runs import read_keras_config
 FIRST_NOTES = 10
 
 
-def describe(path: Path) -> Iterator[str]:
+def describe(path: Path) -> list[str]:
     """Lines that say what a `.tflite`, a `.keras` or a MIDI file is.
 
     Raises:
@@ -30,12 +30,17 @@ def describe(path: Path) -> Iterator[str]:
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
     if path.suffix == ".tflite":
-        return _describe_tflite(path)
-    if path.suffix == ".keras":
-        return _describe_keras(path)
-    if path.suffix.lower() in midi.SUFFIXES:
-        return _describe_midi(path)
-    raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+        lines = _describe_tflite(path)
+    elif path.suffix == ".keras":
+        lines = _describe_keras(path)
+    elif path.suffix.lower() in midi.SUFFIXES:
+        lines = _describe_midi(path)
+    else:
+        raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+    try:
+        return [printable(line) for line in lines]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ModelFileError(f"{path}: its record is not one that kerasmusic wrote; export or train it again") from None
 
 
 def summary(path: Path) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def summary(path: Path) -> dict[str, Any]:
     Raises:
         KerasMusicError: as `describe`.
     """
-    next(describe(path))
+    describe(path)
     found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
     if path.suffix == ".tflite":
         record = read_record(read_model_bytes(path), str(path))

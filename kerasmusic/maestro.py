@@ -65,7 +65,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         while block := file.read(BLOCK):
             digest.update(block)
     if digest.hexdigest() != sha256:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
         raise KerasMusicError(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}; deleted, run again to retry")
     os.replace(partial, target)
     return target

@@ -157,8 +157,8 @@ class Notes:
             same_key = pitch[1:] == pitch[:-1]
             next_start[:-1] = np.where(same_key, start[1:], np.inf)
             # Of several notes at one onset, all but the last would see that onset as the next strike.
-            for index in np.flatnonzero(next_start[:-1] == start[:-1])[::-1]:
-                next_start[index] = next_start[index + 1]
+            last = np.where(next_start > start, np.arange(len(self)), len(self) - 1)
+            next_start = next_start[np.minimum.accumulate(last[::-1])[::-1]]
         duration = np.empty(len(self))
         duration[by_key] = np.minimum(self.duration[by_key], next_start - start)
         return Notes(self.start, self.pitch, duration, self.velocity)

@@ -62,7 +62,8 @@ def test_the_layers_of_the_design_hold():
         assert not tops & {"jax", "jaxlib"}, path
         assert bench in path.parents or "torch" not in tops, path
         device = path.parent.name in ("edge", "live") or path.stem in (
-            "notes", "midi", "midi_readers", "codec", "files", "bundled", "demonstration", "audio", "quiet",
+            "notes", "midi", "midi_readers", "codec", "files", "archives", "errors", "bundled", "demonstration",
+            "audio", "quiet", "progress",
         )  # fmt: skip
         if device:
             assert not tops & HEAVY - {"pandas"}, path

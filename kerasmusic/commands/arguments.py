@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MODEL_HELP = "a .keras or .tflite file, or a run's folder"
 
 pedal = click.option("--no-pedal", is_flag=True, help="End notes with their keys, not with the sustain pedal.")
+strict = click.option(
+    "--strict", is_flag=True, help="Fail where a file cannot be read; by default the others are used, and it is named."
+)
 backend = click.option("--backend", help="jax, tensorflow or torch (default: KERAS_BACKEND, else what is installed).")
 
 

@@ -21,12 +21,13 @@ def run() -> None:
 @command("build", "kerasmusic data build maestro-v2.0.0-midi.zip")
 @click.argument("data", metavar="PATH")
 @arguments.pedal
+@arguments.strict
 @as_json
-def build(data: str, no_pedal: bool, as_json: bool) -> None:
+def build(data: str, no_pedal: bool, strict: bool, as_json: bool) -> None:
     """Build the corpus of PATH, a folder or a zip of MIDI files, anew."""
     from kerasmusic.corpus import open_corpus
 
-    _show(open_corpus(data, pedal=not no_pedal, rebuild=True), as_json)
+    _show(open_corpus(data, pedal=not no_pedal, rebuild=True, strict=strict), as_json)
 
 
 @command("info", "kerasmusic data info maestro-v2.0.0-midi.zip")
@@ -45,20 +46,16 @@ run.add_command(info)
 
 
 def _show(corpus: Corpus, as_json: bool) -> None:
-    reasons = {
-        name: reason.removeprefix(f"{name}: ") if reason.startswith(name) else reason
-        for name, reason in corpus.skipped.items()
-    }
     if as_json:
-        answer({"splits": corpus.summary(), "skipped": reasons, "absent": corpus.absent, "kept_in": corpus.path})
+        answer({"splits": corpus.summary(), "skipped": corpus.skipped, "absent": corpus.absent, "kept_in": corpus.path})
         return
     for split, counts in corpus.summary().items():
         click.echo(
             f"{split:<11} {counts['performances']:>6,} performances {counts['notes']:>10,} notes "
             f"{counts['hours']:>7.1f} hours"
         )
-    for name, reason in reasons.items():
-        click.echo(f"skipped: {name}: {reason}")
+    for reason in corpus.skipped.values():
+        click.echo(f"skipped: {reason}")
     if corpus.skipped:
         click.echo(f"{len(corpus.skipped)} files could not be read")
     if corpus.absent:

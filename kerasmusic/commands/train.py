@@ -77,6 +77,7 @@ TRANSPOSITION = 5
     "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
 )
 @arguments.pedal
+@arguments.strict
 @arguments.backend
 def run(folder: str | None, resume: str | None, backend: str | None, **options: Any) -> None:
     """Train a model, export it and let it play."""
@@ -93,7 +94,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         settings = _new_settings(options)
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
     codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
-    corpus = _open_training_data(options["data"], options["no_pedal"], codec)
+    corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
 
     from kerasmusic.training import train
 
@@ -154,12 +155,12 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
     return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
 
 
-def _open_training_data(data: str | None, no_pedal: bool, codec: NoteCodec | None) -> Corpus:
+def _open_training_data(data: str | None, no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
     """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
     from kerasmusic.maestro import download_maestro
 
     try:
-        return arguments.open_data(data or str(download_maestro()), no_pedal, codec=codec)
+        return arguments.open_data(data or str(download_maestro()), no_pedal, codec=codec, strict=strict)
     except NoNetworkError as error:
         return _open_demonstration(error, no_pedal, codec)
 

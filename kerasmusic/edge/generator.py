@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, PITCHES, TICKS_A_SECOND
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.step import Step, TFLiteStep
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
 DRAWN = -1
@@ -33,6 +33,8 @@ MIN_P = {"pitch": 0.02}
 DENSITY = -0.2
 # The log of about the least probability that is a float32; what is less counts as that.
 LEAST_LOG_PROB = np.float32(-87.0)
+# What the step's inputs can hold.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 # Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
@@ -65,7 +67,7 @@ class Generator:
         threads: threads the interpreter may use.
 
     Raises:
-        ModelFileError: the file is not a kerasmusic model.
+        ModelFileError: the file is not a kerasmusic model, or plays what its codec does not have.
         ArgumentError: an argument out of its range.
 
     Example, with a model that was exported before::
@@ -162,8 +164,18 @@ class Generator:
         self._drawn += 1
         inputs.previous[:] = inputs.note
         gap, pitch, duration, velocity = inputs.note[0].tolist()
-        self._tick += self._step_ticks[gap]
-        return Note(self.seconds, pitch, self._durations[duration], self._velocities[velocity])
+        try:
+            if gap < 0 or duration < 0 or velocity < 0 or not 0 <= pitch < PITCHES:
+                raise IndexError
+            tick = self._tick + self._step_ticks[gap]
+            note = Note(tick / TICKS_A_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+        except IndexError:
+            raise ModelFileError(
+                f"the model played the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
+                "file is damaged, or was not made by kerasmusic"
+            ) from None
+        self._tick = tick
+        return note
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
         """float32 `[4]`: the random numbers of a note, by how many were drawn before it."""
@@ -180,12 +192,14 @@ class Generator:
         A model whose time stands still, all notes at once, is stopped after `DENSEST` notes for each second.
 
         Raises:
-            ArgumentError: neither is given, or one is negative.
+            ArgumentError: neither is given, or one is negative or without end.
         """
         if notes is None and seconds is None:
             raise ArgumentError("say how many notes, or how many seconds")
         if min(notes or 0, seconds or 0) < 0:
             raise ArgumentError(f"{notes if seconds is None else seconds}: cannot make less than nothing")
+        if seconds is not None and not math.isfinite(seconds):
+            raise ArgumentError(f"{seconds}: that many seconds have no end; iterate over the generator instead")
         if seconds is None:
             return Notes.from_iterable(itertools.islice(self, notes))
         most = math.ceil(DENSEST * seconds)
@@ -220,7 +234,7 @@ class Generator:
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
         """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
         step = self._step
-        for fields in pieces:
+        for fields in map(self.codec.checked, pieces):
             kept = step.state.copy(), step.previous.copy()
             step.state[:] = 0
             step.previous[:] = self.codec.start_note
@@ -247,7 +261,7 @@ def by_field(name: str, value: float | Mapping[str, float], *, default: float, h
     for field, number in values.items():
         if field not in FIELDS:
             raise ArgumentError(f"{field}: no such field for {name}; there are {', '.join(FIELDS)}")
-        if not 0 <= number <= highest or math.isinf(number):
-            limit = "0 or more" if math.isinf(highest) else f"from 0 to {highest:g}"
+        if not 0 <= number <= min(highest, LARGEST_NUMBER):
+            limit = f"0 or more, up to {LARGEST_NUMBER:.2g}" if math.isinf(highest) else f"from 0 to {highest:g}"
             raise ArgumentError(f"{number:g}: a {name} is {limit}")
     return [float(values.get(field, default)) for field in FIELDS]

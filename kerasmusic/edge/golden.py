@@ -91,7 +91,7 @@ def verify(step: TFLiteStep) -> Verdict:
         expected = np.array(golden["log_prob"], np.float64).reshape(-1, len(FIELDS))
         precision = step.record["precision"]
         tolerance = TOLERANCES[precision]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelFileError("the file holds no golden passage to verify it by; export it again") from None
     if (
         not len(fields)
