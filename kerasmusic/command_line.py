@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import kerasmusic
+from kerasmusic.bench.command_line import add_bench
 from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError, ModelFileError, NoNetworkError
 
 if TYPE_CHECKING:
@@ -187,6 +188,8 @@ def _parser() -> argparse.ArgumentParser:
         "kerasmusic inspect runs/mine/model.tflite",
     )  # fmt: skip
     added.add_argument("file", metavar="FILE", help="a .tflite, .keras or MIDI file, or a run's folder")
+
+    add_bench(commands, command)
     return parser
 
 
