@@ -58,7 +58,7 @@ def build_models(session: nox.Session) -> Path:
 def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    names = ("bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes")
+    names = ("bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "latency")
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
 

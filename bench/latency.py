@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kerasmusic.bench import machine, pace, records
@@ -79,7 +80,7 @@ def measure(
     Raises:
         ModelFileError: a file is not a model that the interpreter reads.
     """
-    record = records.new_record("latency", asdict(settings))
+    record = records.new_record("latency", {**asdict(settings), "data": data and Path(data).name})
     paths = [str(path) for path in models]
     record["models"] = describe_models(paths)
     record["machine"] = machine.describe_machine()
