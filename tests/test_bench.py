@@ -84,9 +84,9 @@ def test_a_preset_that_is_not_there_is_refused():
 
 
 def test_the_tutorials_network_is_trained_with_a_label_at_every_note(midi_zip, monkeypatch):
-    monkeypatch.setattr(tutorial, "WINDOW", 40)
+    monkeypatch.setattr(tutorial, "WINDOW", 12)
     train, labels = tutorial.lstm_training(str(midi_zip))
-    assert labels == 10 * 64 * 40
+    assert labels == 10 * 64 * 12
     (before,) = train().history["loss"]
     for _ in range(3):
         (after,) = train().history["loss"]

@@ -127,6 +127,15 @@ def test_the_command_measures_keeps_and_prints(exported, tmp_path, capsys):
     assert "notes/s" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["latency", "report", "tutorial", "train", "ingest", "instructions", "pace"])
+def test_every_benchmark_has_help_with_an_example(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["bench", name, "--help"])
+    out = capsys.readouterr().out
+    assert "example" in out
+    assert f"kerasmusic bench {name}" in out
+
+
 @pytest.mark.parametrize(
     "arguments", [["--threads", "0"], ["--rounds", "0"], ["--sustained", "ten"], ["nothing.tflite"], ["--core", "-1"]]
 )
