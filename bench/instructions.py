@@ -1,8 +1,9 @@
 """Executed instructions a note on emulated cores of Raspberry Pis: `kerasmusic bench instructions --help`.
 
-A count is exact, and the same from run to run; it is not a time, since it knows nothing of caches and memory. It is
-taken from the difference of two numbers of notes, so that what comes before the first note drops out. The emulation is
-QEMU's, with a plugin that counts, by scripts that are not part of this repository (see `measure`).
+A count is exact, and the same from run to run but for less than a ten-thousandth, which is Python's and the loader's
+doing; it is not a time, since it knows nothing of caches and memory. It is taken from the difference of two numbers of
+notes, so that what comes before the first note drops out. The emulation is QEMU's, with a plugin that counts, by
+scripts that are not part of this repository (see `measure`).
 """
 
 from __future__ import annotations
