@@ -12,6 +12,7 @@ nox.options.sessions = ["lint", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
+LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
@@ -59,7 +60,7 @@ def run_edge_tests(session: nox.Session) -> None:
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
         "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
-        "answers", "duet", "performance", "view", "fuzz",
+        "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -122,31 +123,41 @@ def tests_web(session: nox.Session) -> None:
     session.run("pytest", "tests/test_web_page.py", "tests/web/test_page.py", *session.posargs, env=environment)
 
 
-@nox.session(name="tests-pi")
-def tests_pi(session: nox.Session) -> None:
-    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
-    scripts = Path("../shared/pi").resolve()
+def emulated_pi(session: nox.Session) -> tuple[Path, Path]:
+    """The scripts that emulate a Pi, and a folder with an arm64 Python in `root` and QEMU in `qemu`; needs apt-get."""
+    scripts, folder = Path("../shared/pi").resolve(), Path(".nox/pi").resolve()
     if not scripts.is_dir():
         session.skip("the scripts that emulate a Pi are not here")
-    models = build_models(session)
-    folder = models / "pi"
     if not (folder / "root").exists():
         session.run("bash", str(scripts / "arm64_root.sh"), str(folder / "root"), external=True)
         session.run("bash", str(scripts / "qemu_user.sh"), str(folder / "qemu"), external=True)
+    return scripts, folder
+
+
+def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -> None:
+    """Installs kerasmusic and an interpreter for arm64 into a folder."""
     platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (34, 28, 27, 17)] + ["manylinux2014_aarch64"]
-    for runtime, numpy in (("ai-edge-litert==2.3.0", "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
+        "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
+        *(argument for platform in platforms for argument in ("--platform", platform)),
+        runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
+    )  # fmt: skip
+    # What has no binary wheel is pure Python, whatever the platform.
+    session.run(
+        "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
+        "--no-deps", "pretty_midi", ".",
+    )  # fmt: skip
+
+
+@nox.session(name="tests-pi")
+def tests_pi(session: nox.Session) -> None:
+    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
+    scripts, folder = emulated_pi(session)
+    models = build_models(session)
+    for runtime, numpy in ((LITERT, "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
         site = folder / runtime.split("=")[0]
-        session.run(
-            "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
-            "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
-            *(argument for platform in platforms for argument in ("--platform", platform)),
-            runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
-        )  # fmt: skip
-        # What has no binary wheel is pure Python, whatever the platform.
-        session.run(
-            "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
-            "--no-deps", "pretty_midi", ".",
-        )  # fmt: skip
+        install_for_pi(session, site, runtime, numpy)
         music = str(folder / "music.mid")
         command = ("-m", "kerasmusic.command_line")
         for arguments in (
@@ -163,6 +174,31 @@ def tests_pi(session: nox.Session) -> None:
                 "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
                 "-P", *arguments, external=True,
             )  # fmt: skip
+
+
+@nox.session(name="bench-pi")
+def bench_pi(session: nox.Session) -> None:
+    """Count a note's instructions on emulated cores of Pis; fail where `small` takes 10 % more than on record."""
+    scripts, folder = emulated_pi(session)
+    site = folder / LITERT.split("=")[0]
+    install_for_pi(session, site, LITERT, "numpy")
+    session.install(".[plot]")
+    session.run(
+        "kerasmusic", "bench", "instructions", "--pi", str(scripts), "--folder", str(folder), "--site", str(site),
+        "--against", "bench/records/pi-instructions.json", "-o", ".nox/pi-instructions.json", *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every benchmark in a short form, to see that it runs; on MAESTRO in ../shared/data, or what --data names."""
+    session.install(".[jax,tensorflow,edge,plot]")
+    data = session.posargs or ["--data", "../shared/data/maestro-v2.0.0-trainval.zip"]
+    kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
+    for record in kept:
+        kind = record.removesuffix(".json").rpartition("-")[2]
+        session.run("kerasmusic", "bench", kind, "--short", *data, "-o", record)
+    session.run("kerasmusic", "bench", "report", *kept, "--picture", ".nox/latency.png")
 
 
 @nox.session

@@ -1,116 +1,161 @@
-"""Notes a second in training: every preset on every backend, beside `torch.nn.LSTM` of the same shape, in one run.
+"""How fast models train: by preset and backend, and how the cost grows with size: `kerasmusic bench train --help`.
 
-    python -m kerasmusic.bench.training --data ZIP
-
-Each combination is measured in a process of its own, since Keras fixes its backend when it is imported. A step is
-compiled before it is timed, and the data's part is in the time, as in a real training.
+Each preset is measured on every backend, beside `torch.nn.LSTM` of the same width and depth, each in a process of its
+own, since Keras fixes its backend when it is imported. A step is compiled before it is timed, and the cutting of
+windows is in the time, as in a real training.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from kerasmusic.bench import machine, records
+from kerasmusic.bench.processes import in_fresh_process
+from kerasmusic.bench.timing import growth, seconds
+
+from kerasmusic.errors import ArgumentError, MissingPackageError
 
 BACKENDS = ("jax", "tensorflow")
 TORCH = "torch.nn.LSTM"
-PRESETS = ("tiny", "small", "base")
+PRESETS = ("tutorial", "tiny", "small", "base")
 BATCHES, ROUNDS = 20, 3
+SHORT_BATCHES = 2
+# The gated model whose cost is followed, and the sizes of each kind that it is given in turn.
+MODEL = {"width": 256, "depth": 2, "length": 256}
+SIZES = {"width": (64, 128, 256, 512, 1024), "depth": (1, 2, 4, 8), "length": (64, 128, 256, 512, 1024)}
+SHORT_SIZES = {"width": (32, 64), "depth": (1, 2), "length": (32, 64)}
+NAMES = {"width": "hidden size", "depth": "layers", "length": "sequence length"}
+GROWTH_BATCHES, GROWTH_WINDOWS = 3, 4
 
 
-def main() -> None:
-    """Measures and prints one JSON object: by preset and backend, and for LSTMs of the presets' width and depth."""
-    parser = argparse.ArgumentParser(description="Notes a second in training, by preset and backend.")
-    parser.add_argument("--data", required=True, help="a folder or zip of MIDI files")
-    parser.add_argument("--presets", nargs="+", default=PRESETS, help="which (default: tiny small base)")
-    parser.add_argument("--one", nargs=2, metavar=("PRESET", "ON"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        preset, on = options.one
-        measure = measure_torch if on == TORCH else measure_keras
-        print(json.dumps(measure(preset, options.data)))
-        return
-    ways = [name for name in (*BACKENDS, "torch") if importlib.util.find_spec(name)]
-    result: dict[str, dict[str, Any]] = {}
-    for preset in options.presets:
-        result[preset] = {}
-        for on in (TORCH if way == "torch" else way for way in ways):
-            command = [sys.executable, "-P", "-m", "kerasmusic.bench.training", "--data", options.data, "--one"]
-            environment = {**os.environ, "KERAS_BACKEND": on if on in BACKENDS else "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
-            done = subprocess.run(
-                [*command, preset, on], env=environment, stdout=subprocess.PIPE, text=True, check=True
-            )
-            result[preset][on] = json.loads(done.stdout.splitlines()[-1])
-    print(json.dumps(result, indent=1))
+def measure(data: str, presets: Sequence[str] = PRESETS, short: bool = False) -> dict[str, Any]:
+    """The record of training.
+
+    Args:
+        data: a folder or zip of MIDI files.
+        presets: which are measured.
+        short: few batches and small sizes, to see that it runs.
+
+    Raises:
+        ArgumentError: there is no such preset.
+        MissingPackageError: no backend is installed.
+    """
+    if unknown := [preset for preset in presets if preset not in PRESETS]:
+        raise ArgumentError(f"{unknown[0]}: no such preset; there are {', '.join(PRESETS)}")
+    backends = [name for name in BACKENDS if importlib.util.find_spec(name) and importlib.util.find_spec("keras")]
+    if not backends:
+        raise MissingPackageError("this needs Keras; run: pip install 'kerasmusic[jax,tensorflow]'")
+    batches = SHORT_BATCHES if short else BATCHES
+    settings = {"data": Path(data).name, "batches": batches, "rounds": ROUNDS, "growth": {**MODEL, "on": backends[0]}}
+    record = records.new_record("train", settings)
+    record["machine"], record["before"] = machine.describe_machine(), machine.read_sensors()
+    record["results"], record["targets"] = [], []
+    for preset in presets:
+        found = {
+            backend: _fresh("measure_keras", backend, preset=preset, data=data, batches=batches) for backend in backends
+        }
+        if importlib.util.find_spec("torch"):
+            found[TORCH] = _fresh("measure_torch", backends[0], preset=preset, data=data, batches=batches)
+            times = found[backends[0]]["notes_a_second"] / found[TORCH]["notes_a_second"]
+            what = f"{preset} on {backends[0]} against torch.nn.LSTM of its shape, times as fast"
+            record["targets"].append(records.target(what, times, at_least=1.5))
+        record["results"] += [{"preset": preset, "on": on, **result} for on, result in found.items()]
+    record["growth"] = [
+        _growth(name, sizes, backends[0], data) for name, sizes in (SHORT_SIZES if short else SIZES).items()
+    ]
+    record["after"] = machine.read_sensors()
+    return record
 
 
-def measure_keras(preset: str, data: str) -> dict[str, float]:
-    """Notes a second of `fit` on the backend at hand, and the model's parameters."""
+def _fresh(function: str, backend: str, **arguments: Any) -> Any:
+    return in_fresh_process(__name__, function, {"KERAS_BACKEND": backend}, **arguments)
+
+
+def _growth(name: str, sizes: Sequence[int], backend: str, data: str) -> dict[str, Any]:
+    """Microseconds a note at each size, and the exponent of their growth; by length, of a window instead."""
+    found = [_fresh("measure_gated", backend, data=data, **{**MODEL, name: size}) for size in sizes]
+    costs = [1e6 / each["notes_a_second"] for each in found]
+    whole = [cost * size for cost, size in zip(costs, sizes, strict=True)] if name == "length" else costs
+    return {"by": NAMES[name], "sizes": list(sizes), "microseconds_a_note": costs, "exponent": growth(sizes, whole)}
+
+
+def measure_keras(preset: str, data: str, batches: int) -> dict[str, Any]:
+    """A preset on the backend at hand."""
     from kerasmusic.models import NoteModel
 
     model = NoteModel.from_preset(preset)
+    return _measure_fit(model, data, model.window, model.batch_size, model.labels_a_window, batches)
+
+
+def measure_gated(width: int, depth: int, length: int, data: str) -> dict[str, Any]:
+    """A gated model of some size, of a preset's proportions."""
+    from kerasmusic.models.gated_model import GatedNoteModel
+
+    model = GatedNoteModel(width=width, hidden=width * 5 // 2, depth=depth)
+    return _measure_fit(model, data, length, GROWTH_WINDOWS, length, GROWTH_BATCHES)
+
+
+def _measure_fit(model: Any, data: str, length: int, batch_size: int, labels: int, batches: int) -> dict[str, Any]:
     model.compile(model.make_optimizer(model.learning_rate, weight_decay=0.01, clip=1.0))
-    windows = _windows(model, data)
-    speed = _notes_a_second(lambda: model.fit(windows, verbose=0), model)
-    return {"notes_a_second": speed, "parameters": model.count_params()}
+    windows = _windows(data, length, batch_size, batches)
+    found = _timed(lambda: model.fit(windows, verbose=0), windows, labels)
+    return {**found, "parameters": model.count_params()}
 
 
-def measure_torch(preset: str, data: str) -> dict[str, float]:
-    """The same for `torch.nn.LSTM` of the preset's width and depth, with embedded fields and four heads around it.
+def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
+    """`torch.nn.LSTM` of the preset's width and depth, with embedded fields and four heads around it.
 
     The heads read the LSTM alone, which is less than the preset's do.
     """
     import torch
 
     from kerasmusic.models import NoteModel
+    from kerasmusic.models.tutorial_model import UNITS
 
-    model = NoteModel.from_preset(preset)
-    width, depth, sizes = model.width, model.depth, model.codec.sizes
+    model: Any = NoteModel.from_preset(preset)
+    width, depth = (UNITS, 1) if preset == "tutorial" else (model.width, model.depth)
     embedding = torch.nn.Embedding(model.codec.size, width)
     lstm = torch.nn.LSTM(width, width, depth, batch_first=True)
     heads = torch.nn.Linear(width, model.codec.size)
     parameters = [parameter for layer in (embedding, lstm, heads) for parameter in layer.parameters()]
     optimizer = torch.optim.AdamW(parameters, 3e-3)
-    offsets = torch.tensor(model.codec.offsets)
-    windows = _windows(model, data)
+    offsets, last = torch.tensor(model.codec.offsets), model.labels_a_window
+    windows = _windows(data, model.window, model.batch_size, batches)
 
     def train() -> None:
-        for index in range(BATCHES):
+        for index in range(batches):
             notes = torch.from_numpy(windows[index][0]).long().clamp(min=0)
             hidden, _ = lstm(embedding(notes[:, :-1] + offsets).sum(dim=2))
-            parts = zip(heads(hidden).split(list(sizes), dim=-1), notes[:, 1:].unbind(-1), strict=True)
-            losses = [torch.nn.functional.cross_entropy(part.flatten(0, 1), label.flatten()) for part, label in parts]
+            logits = heads(hidden[:, -last:]).split(list(model.codec.sizes), dim=-1)
+            labels = notes[:, -last:].unbind(-1)
+            losses = [
+                torch.nn.functional.cross_entropy(part.flatten(0, 1), label.flatten())
+                for part, label in zip(logits, labels, strict=True)
+            ]
             optimizer.zero_grad()
             torch.stack(losses).sum().backward()
             optimizer.step()
 
-    return {"notes_a_second": _notes_a_second(train, model), "parameters": sum(p.numel() for p in parameters)}
+    return {**_timed(train, windows, last), "parameters": sum(parameter.numel() for parameter in parameters)}
 
 
-def _windows(model: Any, data: str) -> Any:
+def _windows(data: str, length: int, batch_size: int, batches: int) -> Any:
     from kerasmusic.corpus import open_corpus
     from kerasmusic.windows import Windows
 
-    return Windows(open_corpus(data), "train", length=model.window, batch_size=model.batch_size, batches=BATCHES)
+    return Windows(open_corpus(data), "train", length=length, batch_size=batch_size, batches=batches)
 
 
-def _notes_a_second(train: Callable[[], Any], model: Any) -> float:
-    """The median of several rounds, after one that is not counted."""
-    train()
-    speeds = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        train()
-        speeds.append(BATCHES * model.batch_size * model.labels_a_window / (time.perf_counter() - began))
-    return statistics.median(speeds)
-
-
-if __name__ == "__main__":
-    main()
+def _timed(train: Callable[[], Any], windows: Any, labels: int) -> dict[str, Any]:
+    """Labels a second, the median of several rounds; and where the seconds of a round go, with compiling apart."""
+    first = seconds(train)
+    rounds = statistics.median(seconds(train) for _ in range(ROUNDS))
+    cutting = statistics.median(seconds(lambda: list(map(windows.batch, range(len(windows))))) for _ in range(ROUNDS))
+    return {
+        "notes_a_second": len(windows) * windows.batch_size * labels / rounds,
+        "seconds": {"data": cutting, "compile": max(0.0, first - rounds), "steps": max(0.0, rounds - cutting)},
+    }

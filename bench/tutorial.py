@@ -1,108 +1,181 @@
-"""kerasmusic beside the tutorial, in one run on one machine: `python -m kerasmusic.bench.tutorial --help`."""
+"""kerasmusic beside the tutorial it starts from, in one run on one machine: `kerasmusic bench tutorial --help`."""
 
 from __future__ import annotations
 
-import argparse
+import importlib.util
 import itertools
-import json
 import statistics
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-ROUNDS = 5
+from kerasmusic.bench import ingest, machine, records
+from kerasmusic.bench.models import describe_models
+from kerasmusic.bench.processes import in_fresh_process, peak_memory
+from kerasmusic.bench.timing import seconds
+
+from kerasmusic.errors import MissingPackageError
+
+BACKENDS = ("tensorflow", "jax")
+# How many times faster a note must be than by the tutorial's loop.
+TIMES_FASTER = {"tensorflow": 1_000, "jax": 15}
+FILES = 100
+WINDOW = 256
 
 
-def main() -> None:
-    """Measures and prints one JSON object."""
-    parser = argparse.ArgumentParser(description="Times kerasmusic beside TensorFlow's tutorial.")
-    parser.add_argument("model", help="a .tflite file made by kerasmusic")
-    parser.add_argument("--data", required=True, help="a folder or zip of MIDI files")
-    parser.add_argument("--backend", help="jax or tensorflow")
-    options = parser.parse_args()
+def measure(model: str, data: str, short: bool = False) -> dict[str, Any]:
+    """The record of the tutorial beside kerasmusic, on every backend that is installed.
 
-    from kerasmusic.backend import choose_backend
+    Args:
+        model: a `.tflite` file, `small` in int8 for the targets to make sense.
+        data: a folder or zip of MIDI files.
+        short: fewer rounds, to see that it runs.
+    """
+    backends = [name for name in BACKENDS if importlib.util.find_spec(name) and importlib.util.find_spec("keras")]
+    if not backends:
+        raise MissingPackageError("this needs Keras; run: pip install 'kerasmusic[jax,tensorflow]'")
+    rounds, files = (1, 10) if short else (5, FILES)
+    record = records.new_record("tutorial", {"data": Path(data).name, "rounds": rounds, "files": files})
+    record["models"] = describe_models([model])
+    record["machine"], record["before"] = machine.describe_machine(), machine.read_sensors()
+    record["results"] = [_on(backend, model, data, rounds) for backend in backends]
+    record["reading"] = ingest.read_both_ways(data, files)
+    record["after"] = machine.read_sensors()
+    record["targets"] = []
+    for result in record["results"]:
+        on = f"on {result['backend']}, times as fast"
+        faster, trains = result["playing"]["times_faster"], result["training"]["lstm_times_faster"]
+        record["targets"] += [
+            records.target(
+                f"a note against the tutorial's loop {on}", faster, at_least=TIMES_FASTER[result["backend"]]
+            ),
+            records.target(f"labels a second of LSTM(128) against the tutorial's {on}", trains, at_least=10),
+        ]
+    return record
 
-    result: dict[str, Any] = {"backend": choose_backend(options.backend)}
-    from kerasmusic.corpus import open_corpus
 
-    began = time.perf_counter()
-    corpus = open_corpus(options.data, rebuild=True)
-    result["corpus_build_s"] = time.perf_counter() - began
-    began = time.perf_counter()
-    corpus = open_corpus(options.data)
-    result["corpus_reopen_ms"] = 1e3 * (time.perf_counter() - began)
-    result.update(measure_playing(options.model, corpus))
-    result.update(measure_training(corpus))
-    print(json.dumps(result, indent=1))
+def _on(backend: str, model: str, data: str, rounds: int) -> dict[str, Any]:
+    def fresh(function: str, **arguments: Any) -> Any:
+        return in_fresh_process(__name__, function, {"KERAS_BACKEND": backend}, data=data, **arguments)
+
+    return {
+        "backend": backend,
+        "playing": fresh("measure_playing", model=model, rounds=rounds),
+        "training": fresh("measure_training", rounds=rounds),
+        # What a process takes that does nothing else.
+        "memory_bytes": {
+            "tutorial_playing": fresh("memory_of_the_loop"),
+            "playing": in_fresh_process(__name__, "memory_of_playing", model=model),
+            "tutorial_training": fresh("memory_of_training", lstm=False),
+            "training": fresh("memory_of_training", lstm=True),
+        },
+    }
 
 
-def measure_playing(model_path: str, corpus: Any) -> dict[str, float]:
-    """Milliseconds a note: the tutorial's loop and `Generator`, in turn."""
+def measure_playing(data: str, model: str, rounds: int) -> dict[str, float]:
+    """Milliseconds a note: the tutorial's loop, `Generator` and `invoke` alone, in turn."""
     from kerasmusic.bench import tutorial_loop
 
     from kerasmusic.edge import Generator, TFLiteStep
 
-    notes = corpus.codec.decode(next(corpus.performances("train"))[:100])
+    notes = _notes(data)
     theirs = tutorial_loop.build_model()
-    step = TFLiteStep(model_path)
+    step = TFLiteStep(model)
     ours = Generator(step, seed=0)
     tutorial_loop.generate(theirs, notes, 5)
-    ours.take(100)
+    ours.take(1_000)
     loop, whole, invoke = [], [], []
-    for _ in range(ROUNDS):
-        loop.append(_milliseconds(lambda: tutorial_loop.generate(theirs, notes, 40), 40))
-        whole.append(_milliseconds(lambda: [next(ours) for _ in range(1000)], 1000))
-        invoke.append(_milliseconds(lambda: [step.invoke() for _ in range(1000)], 1000))
+    for _ in range(rounds):
+        loop.append(1e3 * seconds(lambda: tutorial_loop.generate(theirs, notes, 40)) / 40)
+        whole.append(seconds(lambda: [next(ours) for _ in range(1_000)]))
+        invoke.append(seconds(lambda: [step.invoke() for _ in range(1_000)]))
     return {
-        "tutorial_loop_ms_a_note": statistics.median(loop),
-        "generator_ms_a_note": statistics.median(whole),
+        "tutorial_ms": statistics.median(loop),
+        "note_ms": statistics.median(whole),
         "invoke_ms": statistics.median(invoke),
         "times_faster": statistics.median(a / b for a, b in zip(loop, whole, strict=True)),
     }
 
 
-def measure_training(corpus: Any) -> dict[str, float]:
-    """Labels a second in training: the tutorial's windows, and the notes of `small`, compiled before they are timed."""
+def measure_training(data: str, rounds: int) -> dict[str, float]:
+    """Labels a second in training: the tutorial's way, its network trained our way, and `small`, in turn.
+
+    Compiled before it is timed; the cutting of windows is in the time.
+    """
+    from kerasmusic.models import NoteModel
+
+    actions = {"tutorial": tutorial_training(data), "lstm": lstm_training(data)}
+    small = NoteModel.from_preset("small")
+    actions["small"] = windows_training(small, data, small.window, small.batch_size)
+    for train, _ in actions.values():
+        train()
+    speeds: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, (train, labels) in actions.items():
+            speeds[name].append(labels / seconds(train))
+    found = {f"{name}_labels_a_second": statistics.median(speed) for name, speed in speeds.items()}
+    faster = statistics.median(a / b for a, b in zip(speeds["lstm"], speeds["tutorial"], strict=True))
+    return {**found, "lstm_times_faster": faster}
+
+
+def tutorial_training(data: str) -> tuple[Callable[[], Any], int]:
+    """The tutorial's `fit` over one performance's windows of 25 notes, and how many labels that has."""
     from kerasmusic.bench import tutorial_loop
 
-    from kerasmusic.models import NoteModel
+    windows, labels = tutorial_loop.windows_of(_notes(data))
+    count = len(windows) // tutorial_loop.BATCH_SIZE * tutorial_loop.BATCH_SIZE
+    model = tutorial_loop.build_model()
+    labels = {name: label[:count] for name, label in labels.items()}
+    return lambda: model.fit(windows[:count], labels, batch_size=tutorial_loop.BATCH_SIZE, verbose=0), count
+
+
+def lstm_training(data: str) -> tuple[Callable[[], Any], int]:
+    """The same network and losses, trained the way kerasmusic trains: a label at each of a window's 256 notes."""
+    from kerasmusic.models.tutorial_model import TutorialModel
+
+    class LabelledEverywhere(TutorialModel):
+        labels_a_window = WINDOW
+
+    return windows_training(LabelledEverywhere(), data, WINDOW, 64)
+
+
+def windows_training(model: Any, data: str, length: int, batch_size: int) -> tuple[Callable[[], Any], int]:
+    """`fit` of a model of notes over some batches of windows, and how many labels they have."""
+    from kerasmusic.corpus import open_corpus
     from kerasmusic.windows import Windows
 
-    performances = [corpus.codec.decode(fields) for fields in itertools.islice(corpus.performances("train"), 5)]
-    windows, labels = tutorial_loop.windows_of(max(performances, key=len))
-    batches = len(windows) // tutorial_loop.BATCH_SIZE
-    count = batches * tutorial_loop.BATCH_SIZE
-    labels = {name: label[:count] for name, label in labels.items()}
-    theirs = tutorial_loop.build_model()
-    small = NoteModel.from_preset("small")
-    small.compile(small.make_optimizer(small.learning_rate, weight_decay=0.01, clip=1.0))
-    data = Windows(corpus, "train", length=small.window, batch_size=small.batch_size, batches=20)
-
-    def fit_theirs() -> None:
-        theirs.fit(windows[:count], labels, batch_size=tutorial_loop.BATCH_SIZE, verbose=0)
-
-    fit_theirs()
-    small.fit(data, verbose=0)
-    ours_notes = 20 * small.batch_size * small.window
-    tutorial, ours, cut = [], [], []
-    for _ in range(ROUNDS):
-        tutorial.append(1e3 / _milliseconds(fit_theirs, count))
-        ours.append(1e3 / _milliseconds(lambda: small.fit(data, verbose=0), ours_notes))
-        cut.append(_milliseconds(lambda: [data.batch(index) for index in range(20)], 20))
-    step = 1e3 * small.batch_size * small.window / statistics.median(ours)
-    return {
-        "tutorial_labels_a_second": statistics.median(tutorial),
-        "small_notes_a_second": statistics.median(ours),
-        "data_share_of_a_step": statistics.median(cut) / step,
-    }
+    batches = 10
+    model.compile(model.make_optimizer(model.learning_rate, weight_decay=0.01, clip=1.0))
+    windows = Windows(open_corpus(data), "train", length=length, batch_size=batch_size, batches=batches)
+    return lambda: model.fit(windows, verbose=0), batches * batch_size * length
 
 
-def _milliseconds(action: Callable[[], Any], count: int) -> float:
-    began = time.perf_counter()
-    action()
-    return 1e3 * (time.perf_counter() - began) / count
+def memory_of_the_loop(data: str) -> int | None:
+    """The most memory of a process that plays by the tutorial's loop."""
+    from kerasmusic.bench import tutorial_loop
+
+    tutorial_loop.generate(tutorial_loop.build_model(), _notes(data), 20)
+    return peak_memory()
 
 
-if __name__ == "__main__":
-    main()
+def memory_of_playing(model: str) -> int | None:
+    """The most memory of a process that plays a file."""
+    from kerasmusic.edge import Generator
+
+    Generator(model, seed=0).take(1_000)
+    return peak_memory()
+
+
+def memory_of_training(data: str, lstm: bool) -> int | None:
+    """The most memory of a process that trains the tutorial's network, its way or ours."""
+    train, _ = lstm_training(data) if lstm else tutorial_training(data)
+    train()
+    return peak_memory()
+
+
+def _notes(data: str) -> Any:
+    """The longest of the first performances, so that there are windows enough to time."""
+    from kerasmusic.corpus import open_corpus
+
+    corpus = open_corpus(data)
+    return corpus.codec.decode(max(itertools.islice(corpus.performances("train"), 5), key=len))

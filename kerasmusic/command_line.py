@@ -13,7 +13,8 @@ from kerasmusic.errors import KerasMusicError, closest
 
 # In the order of their use; each is a module of kerasmusic.commands.
 COMMANDS = (
-    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "completion",
+    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "bench",
+    "completion",
 )  # fmt: skip
 
 

@@ -2,16 +2,27 @@ import json
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
-from kerasmusic.bench import draws, live, matrix_products, training, tutorial_loop
+from kerasmusic.bench import (
+    draws,
+    ingest,
+    live,
+    matrix_products,
+    records,
+    report,
+    training,
+    tutorial,
+    tutorial_loop,
+)
+from kerasmusic.bench.processes import in_fresh_process
 from kerasmusic.export.matrices import matrix_products as alone
 from kerasmusic.export.operators import operators
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
+from kerasmusic.errors import ArgumentError
 from kerasmusic.live import Duet
 from kerasmusic.live.answers import PAUSE_SECONDS
 from kerasmusic.live.inputs import Release, Strike
@@ -60,20 +71,67 @@ def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeyp
     assert found["invoke_to_matrix_products"] > 0
 
 
-def test_training_is_timed_on_the_backend_at_hand(midi_zip, monkeypatch, capsys):
-    monkeypatch.setattr(training, "BATCHES", 2)
-    monkeypatch.setattr(sys, "argv", ["training", "--data", str(midi_zip), "--one", "tiny", keras.backend.backend()])
-    training.main()
-    found = json.loads(capsys.readouterr().out)
+def test_training_is_timed_on_the_backend_at_hand(midi_zip):
+    found = training.measure_keras("tiny", str(midi_zip), batches=2)
     assert found["notes_a_second"] > 0
     assert found["parameters"] <= 300_000
+    assert set(found["seconds"]) == {"data", "compile", "steps"}
+    # Compiling is what the first round takes and the others do not.
+    assert found["seconds"]["compile"] > found["seconds"]["data"] > 0
 
 
-def test_an_lstm_of_torch_is_timed_beside_it(midi_zip, monkeypatch):
+def test_an_lstm_of_torch_is_timed_beside_it(midi_zip):
     pytest.importorskip("torch")
-    monkeypatch.setattr(training, "BATCHES", 2)
-    found = training.measure_torch("tiny", str(midi_zip))
-    assert found["notes_a_second"] > 0
+    for preset, parameters in (("tiny", 136_736), ("tutorial", 271_904)):
+        found = in_fresh_process(training.__name__, "measure_torch", preset=preset, data=str(midi_zip), batches=2)
+        assert found["notes_a_second"] > 0
+        assert found["parameters"] == parameters
+
+
+def test_a_models_size_is_what_was_asked_for(midi_zip):
+    small, wide = (training.measure_gated(width, 1, 32, str(midi_zip)) for width in (16, 32))
+    assert small["parameters"] < wide["parameters"]
+    assert small["notes_a_second"] > 0
+
+
+def test_a_preset_that_is_not_there_is_refused():
+    with pytest.raises(ArgumentError, match="huge: no such preset; there are tutorial, tiny"):
+        training.measure("nowhere", ["huge"])
+
+
+def test_the_tutorials_network_is_trained_with_a_label_at_every_note(midi_zip, monkeypatch):
+    monkeypatch.setattr(tutorial, "WINDOW", 12)
+    train, labels = tutorial.lstm_training(str(midi_zip))
+    assert labels == 10 * 64 * 12
+    (before,) = train().history["loss"]
+    for _ in range(3):
+        (after,) = train().history["loss"]
+    assert after < before
+
+
+def test_the_tutorials_own_way_has_a_label_a_window(midi_zip, corpus):
+    train, labels = tutorial.tutorial_training(str(midi_zip))
+    longest = max(len(fields) for fields in corpus.performances("train"))
+    assert labels == (longest - 25) // 64 * 64
+    assert train().history["loss"][0] > 0
+
+
+def test_playing_is_timed_beside_the_tutorials_loop(midi_zip, exported):
+    found = tutorial.measure_playing(str(midi_zip), str(exported["tiny"][1]), rounds=1)
+    assert found["tutorial_ms"] > found["note_ms"] > 0
+    assert found["times_faster"] == pytest.approx(found["tutorial_ms"] / found["note_ms"])
+
+
+def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
+    found = ingest.read_both_ways(str(midi_zip), 2)
+    assert found["files"] == 2
+    assert found["corpus_notes"] == found["pretty_midi_notes"] > 100
+    assert found["times_faster"] == pytest.approx(found["pretty_midi_seconds"] / found["corpus_seconds"])
+    record = ingest.measure(str(midi_zip), (0,))
+    assert record["results"][0]["files"] == 3
+    path = tmp_path / "ingest.json"
+    records.write_record(record, path)
+    assert "by a pretty_midi loop" in report.text(records.read_record(path))
 
 
 def test_a_scripted_hand_is_heard_and_nothing_hangs():

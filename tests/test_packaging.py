@@ -33,6 +33,7 @@ def modules_loaded_by(code):
         "import kerasmusic.bundled, kerasmusic.demonstration",
         "import kerasmusic.live.performance",
         "import kerasmusic.export",
+        "from kerasmusic.bench import latency, report; from kerasmusic.bench.models import describe_model",
     ],
 )
 def test_what_must_be_light_loads_nothing_heavy(code):

@@ -82,17 +82,17 @@ class TutorialModel(NoteModel):
         return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
-        """The tutorial's losses, weighted as there, of the last note of a window: float32 `[batch, 1, 4]`."""
-        hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -1]
-        label = notes[:, -1]
-        step, duration = self._seconds(label)
+        """The tutorial's losses, weighted as there, of a window's last notes: float32 `[batch, labels_a_window, 4]`."""
+        hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -self.labels_a_window :]
+        labels = notes[:, -self.labels_a_window :]
+        step, duration = self._seconds(labels)
         losses = [
-            _squared_error_with_positive_pressure(step, self.step_seconds(hidden)[:, 0]),
-            -PITCH_WEIGHT * log_prob_of(self.pitch(hidden), label[:, 1]),
-            _squared_error_with_positive_pressure(duration, self.duration_seconds(hidden)[:, 0]),
+            _squared_error_with_positive_pressure(step, self.step_seconds(hidden)[..., 0]),
+            -PITCH_WEIGHT * log_prob_of(self.pitch(hidden), labels[..., 1]),
+            _squared_error_with_positive_pressure(duration, self.duration_seconds(hidden)[..., 0]),
             ops.zeros_like(step),
         ]
-        return ops.stack(losses, axis=-1)[:, None]
+        return ops.stack(losses, axis=-1)
 
     def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])

@@ -1,0 +1,220 @@
+"""Executed instructions a note on emulated cores of Raspberry Pis: `kerasmusic bench instructions --help`.
+
+A count is exact, and the same from run to run but for less than a ten-thousandth, which is Python's and the loader's
+doing; it is not a time, since it knows nothing of caches and memory. It is taken from the difference of two numbers of
+notes, so that what comes before the first note drops out. The emulation is QEMU's, with a plugin that counts, by
+scripts that are not part of this repository (see `measure`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kerasmusic.bench import records
+
+from kerasmusic.errors import KerasMusicError
+
+LABEL = "instructions, emulated core"
+CORES = {
+    "pi3": "Raspberry Pi 3, Cortex-A53",
+    "pi4": "Raspberry Pi 4, Cortex-A72",
+    "pi5": "Raspberry Pi 5, Cortex-A76",
+}
+AT_MOST = {"pi4": 0.6e6, "pi5": 0.4e6}
+NOTES = (20, 120)
+WARM_UP = 20
+#: How much more a note of `small` may cost than in the committed record.
+GROWTH = 0.10
+# The system call at which the plugin prints its count, with a label of ours.
+MARKER = 7001
+
+
+def measure(models: Sequence[str], pi: str, folder: str, site: str, profile: bool = False) -> dict[str, Any]:
+    """The record of some files' instructions, on each of `CORES`.
+
+    Args:
+        models: `.tflite` files.
+        pi: the folder of the scripts `run_as_pi.sh` and `icount.c`.
+        folder: where `qemu_user.sh` made `qemu`, and `arm64_root.sh` made `root`; the plugin is built here.
+        site: a folder of arm64 packages, with kerasmusic, NumPy and an interpreter.
+        profile: also count what each kind of operator adds; needs TensorFlow, to take the graph apart.
+
+    Raises:
+        KerasMusicError: the emulation is not there, or fails.
+    """
+    record = records.new_record("instructions", {"notes": list(NOTES), "warm_up": WARM_UP, "threads": 1})
+    emulation = _Emulation(Path(pi), Path(folder), site)
+    record |= {"models": [], "results": [], "targets": []}
+    for index, model in enumerate(models):
+        for core in CORES:
+            described, counts = emulation.run(core, "steps", model)
+            spent = [(many - few) / (NOTES[1] - NOTES[0]) for few, many in zip(counts[::2], counts[1::2], strict=True)]
+            result = {"model": index, "core": core, "processor": CORES[core], "invoke": spent[0], "note": spent[1]}
+            if profile:
+                result["profile"] = _profile(emulation, core, model)
+            record["results"].append(result)
+            if (described["preset"], described["precision"]) == ("small", "int8") and core in AT_MOST:
+                what = f"{described['name']}: {LABEL}, of a note's invoke, {CORES[core]}"
+                record["targets"].append(records.target(what, spent[0], at_most=AT_MOST[core]))
+        record["models"].append(described)
+    record["emulator"] = {"label": LABEL, "qemu": emulation.version(), "runtime": record["models"][0]["runtime"]}
+    return record
+
+
+def growths(found: dict[str, Any], committed: dict[str, Any]) -> list[str]:
+    """Sentences that say where a note of `small` costs over `GROWTH` more than in the committed record."""
+    before = {_key(committed, result): result for result in committed["results"]}
+    said = []
+    for result in found["results"]:
+        former = before.get(_key(found, result))
+        for what in ("invoke", "note"):
+            if former and _key(found, result)[0] == "small" and result[what] > (1 + GROWTH) * former[what]:
+                said.append(
+                    f"{what} of {' '.join(_key(found, result))}: {result[what]:,.0f} instructions, "
+                    f"{result[what] / former[what] - 1:.1%} more than the {former[what]:,.0f} of the record"
+                )
+    if not any(_key(found, result) in before for result in found["results"] if _key(found, result)[0] == "small"):
+        said.append("the committed record has no core and precision of small that was counted here")
+    return said
+
+
+def _key(record: dict[str, Any], result: dict[str, Any]) -> tuple[str, str, str]:
+    model = record["models"][result["model"]]
+    return model["preset"], model["precision"], result["core"]
+
+
+class _Emulation:
+    """Runs this module on an emulated core, and hears what the plugin counted."""
+
+    def __init__(self, pi: Path, folder: Path, site: str) -> None:
+        for path in (pi / "run_as_pi.sh", pi / "icount.c", folder / "qemu", folder / "root", Path(site)):
+            if not path.exists():
+                raise KerasMusicError(f"{path}: not there; 'nox -s bench-pi' makes what the emulation needs")
+        compiler = shutil.which("gcc") or shutil.which("cc")
+        if compiler is None:
+            raise KerasMusicError("counting instructions needs a C compiler; run: apt install gcc")
+        plugin = (folder / "libicount.so").resolve()
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(pi / "icount.c"), "-o", str(plugin)], check=True)
+        self.qemu = folder / "qemu"
+        self.script = ["bash", str(pi / "run_as_pi.sh"), str(self.qemu), str(folder / "root"), site]
+        self.environment = {**os.environ, "ICOUNT": str(plugin)}
+
+    def run(self, core: str, what: str, path: str) -> tuple[Any, list[int]]:
+        """What one of `COUNTED` returned, and the instructions between each two of its markers."""
+        done = subprocess.run(
+            [*self.script, core, "-P", "-m", __spec__.name, what, path],
+            env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise KerasMusicError(f"{path}: failed on the emulated {CORES[core]}: {done.stderr.strip()[-400:]}")
+        counts = [int(count) for count in re.findall(r"^ICOUNT \d+ (\d+)$", done.stderr, re.MULTILINE)]
+        between = [after - before for before, after in zip(counts[::2], counts[1::2], strict=True)]
+        return json.loads(done.stdout.splitlines()[-1]), between
+
+    def version(self) -> str:
+        """What QEMU calls itself."""
+        libraries = {"LD_LIBRARY_PATH": str(self.qemu / "usr/lib/x86_64-linux-gnu")}
+        command = [str(self.qemu / "usr/bin/qemu-aarch64"), "--version"]
+        return subprocess.run(
+            command, env=libraries, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[0]  # fmt: skip
+
+
+def _profile(emulation: _Emulation, core: str, model: str) -> dict[str, dict[str, float]]:
+    """For each kind of operator, dearest first, how often a step uses it and how many instructions that adds.
+
+    Counted by graphs that end with each operator in turn, so that the parts add up to the whole.
+    """
+    from kerasmusic.export.prefixes import prefixes
+
+    from kerasmusic.edge.model_file import read_model_bytes
+
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
+        names: list[str] = []
+        for name, graph in prefixes(read_model_bytes(model)):
+            Path(place, f"{len(names):04d}.tflite").write_bytes(graph)
+            names.append(name)
+        _, counts = emulation.run(core, "graphs", place)
+    found: dict[str, dict[str, float]] = {}
+    before = 0.0
+    for name, count in zip(names, counts, strict=True):
+        part = found.setdefault(name, {"uses": 0, "instructions": 0.0})
+        part["uses"] += 1
+        part["instructions"] += count / NOTES[0] - before
+        before = count / NOTES[0]
+    return dict(sorted(found.items(), key=lambda item: -item[1]["instructions"]))
+
+
+@functools.cache
+def _process() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
+def _mark() -> None:
+    """Lets the plugin print its count."""
+    _process().syscall(ctypes.c_long(MARKER), ctypes.c_long(0))
+
+
+def _count_steps(path: str) -> dict[str, Any]:
+    """On the emulated core: few and many steps of `invoke`, then of whole notes, each between two markers."""
+    from kerasmusic.bench.latency import midi_messages
+    from kerasmusic.bench.models import describe_model
+
+    from kerasmusic.edge import Generator, TFLiteStep
+
+    step = TFLiteStep(path)
+    generator = Generator(step, seed=0)
+    for _ in range(WARM_UP):
+        midi_messages(next(generator))
+    actions: tuple[Callable[[], object], ...] = (step.invoke, lambda: midi_messages(next(generator)))
+    for action in actions:
+        for notes in NOTES:
+            _mark()
+            for _ in range(notes):
+                action()
+            _mark()
+    return describe_model(path)
+
+
+def _count_graphs(folder: str) -> int:
+    """On the emulated core: steps of every graph in a folder, in order, each between two markers."""
+    from kerasmusic.edge.step import interpreter_module
+
+    paths = sorted(Path(folder).iterdir())
+    for path in paths:
+        interpreter = interpreter_module().Interpreter(model_path=str(path), num_threads=1)
+        interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            # Any note will do, so long as it is one; what the graph reads is else what was in memory.
+            drawn = "given" in detail["name"]
+            interpreter.set_tensor(detail["index"], np.full(detail["shape"], -1 if drawn else 0, detail["dtype"]))
+        # As in TFLiteStep, without the Python around it.
+        invoke = interpreter._interpreter.Invoke
+        for _ in range(2):
+            invoke()
+        _mark()
+        for _ in range(NOTES[0]):
+            invoke()
+        _mark()
+    return len(paths)
+
+
+COUNTED: dict[str, Callable[[str], Any]] = {"steps": _count_steps, "graphs": _count_graphs}
+
+if __name__ == "__main__":
+    # A collection would fall to whichever step happens to be the one too many.
+    gc.disable()
+    print(json.dumps(COUNTED[sys.argv[1]](sys.argv[2])))

@@ -1,0 +1,69 @@
+"""What a benchmark says of the model files that it measured."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasmusic.bench.processes import in_fresh_process
+
+
+def describe_models(paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Each file as JSON values, with a name that tells it from the others.
+
+    Raises:
+        ModelFileError: a file is not a model that the interpreter reads.
+    """
+    models = [in_fresh_process(__name__, "describe_model", path=path) for path in paths]
+    names = [f"{model['preset']} {model['precision']}" for model in models]
+    for model, name, path in zip(models, names, paths, strict=True):
+        where = f" ({'/'.join(Path(path).parts[-2:])})"
+        model["name"] = name if names.count(name) == 1 else name + where
+    return models
+
+
+def describe_model(path: str) -> dict[str, Any]:
+    """What a file is, from its own record and from its graph as the interpreter sees it."""
+    import numpy as np
+
+    from kerasmusic.edge import TFLiteStep
+    from kerasmusic.edge.model_file import read_model_bytes
+
+    data = read_model_bytes(path)
+    step = TFLiteStep(path)
+    interpreter, runtime = step._interpreter, step.runtime.replace("_", "-")
+    operators = [(operator["op_name"], operator["inputs"]) for operator in interpreter._get_ops_details()]
+    matrices = [
+        interpreter._get_tensor_details(int(inputs[1]), 0) for name, inputs in operators if name == "FULLY_CONNECTED"
+    ]
+    sizes = [int(np.prod(matrix["shape"])) for matrix in matrices]
+    parts = sum(name == "DELEGATE" for name, _ in operators)
+    return {
+        "name": f"{step.record['preset']} {step.record['precision']}",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "preset": step.record["preset"],
+        "precision": step.record["precision"],
+        "parameters": step.record["parameters"],
+        "operators": {name: uses for name, _, uses in step.record["operators"]},
+        "multiply_adds": sum(sizes),
+        "matrix_bytes": sum(n * np.dtype(matrix["dtype"]).itemsize for n, matrix in zip(sizes, matrices, strict=True)),
+        "runtime": f"{runtime} {importlib.metadata.version(runtime)}",
+        "xnnpack": parts > 0,
+        "delegated_parts": parts,
+        "nats": None,
+    }
+
+
+def measure_nats(path: str, data: str, pieces: int | None) -> dict[str, Any]:
+    """How likely a file finds real music; see `kerasmusic.evaluation`."""
+    from kerasmusic.corpus import open_corpus
+    from kerasmusic.edge import Generator
+    from kerasmusic.evaluation import evaluate
+
+    scorer = Generator(path, seed=0)
+    found = evaluate(scorer, open_corpus(data, codec=scorer.codec), "validation", pieces)
+    return {"nats": found.nats, "interval": list(found.interval), "notes": found.notes, "pieces": found.pieces}

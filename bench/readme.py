@@ -1,0 +1,130 @@
+"""The README's section on performance, made of records: `kerasmusic bench report RECORD.json... --readme README.md`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kerasmusic.bench.machine import name_of
+from kerasmusic.bench.report import (
+    Row,
+    Table,
+    ingest_tables,
+    markdown,
+    megabytes,
+    targets,
+    train_tables,
+    tutorial_tables,
+)
+
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.files import written_beside
+
+BEGIN = "<!-- performance: made of bench/records by 'kerasmusic bench report', do not edit -->"
+END = "<!-- performance ends -->"
+FRAMEWORKS = ("keras", "tensorflow", "jax", "torch")
+BOARDS = ("Raspberry Pi 3", "Raspberry Pi 4", "Raspberry Pi 5")
+NOT_MEASURED = "not measured yet, run this: `kerasmusic bench latency`"
+
+
+def write_section(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]) -> None:
+    """Writes what is between the two markers of a README anew.
+
+    Raises:
+        KerasMusicError: it does not have them.
+    """
+    text = Path(path).read_text()
+    before, begun, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not begun or not ended:
+        raise KerasMusicError(f"{path}: has no place for the section; write the lines {BEGIN} and {END} into it")
+    with written_beside(path) as temporary:
+        temporary.write_text(before + section(records) + after)
+
+
+def section(records: Sequence[dict[str, Any]]) -> str:
+    """The section, with its markers. What no record tells is said to be not measured yet."""
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_kind.setdefault(record["kind"], []).append(record)
+    parts = [
+        BEGIN,
+        "A whole note of `Generator`, made into MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
+        markdown(*_latency(by_kind.get("latency", []))),
+        *_instructions(by_kind.get("instructions", [])),
+    ]
+    for kind, said, tables in (
+        ("tutorial", "The tutorial's model, data and loop, beside kerasmusic in one run.", tutorial_tables),
+        ("train", "Notes a second in training, and how the cost of a note grows.", train_tables),
+        ("ingest", "MIDI files to training data.", ingest_tables),
+    ):
+        parts += [said if kind in by_kind else f"{said[:-1]}: not measured yet, run this: `kerasmusic bench {kind}`."]
+        for record in by_kind.get(kind, []):
+            parts += [markdown(header, rows) for header, rows in tables(record)] + [_measured(record)]
+    if any(record["targets"] for record in records):
+        parts += ["What was hoped for, and what came out:", markdown(*targets(records))]
+    return "\n\n".join([*parts, END])
+
+
+def _latency(records: Sequence[dict[str, Any]]) -> Table:
+    header = ["machine", "model", "MB", "nats a note", "`invoke`, us", "a note, us: p50", "p99", "notes a second",
+              "cold start, s", "peak MB", "missed, in MAESTRO's densest second"]  # fmt: skip
+    rows: list[Row] = []
+    for record in records:
+        for result in record["results"]:
+            if result["threads"] != record["settings"]["threads"][0]:
+                continue
+            model, layers = record["models"][result["model"]], result["layers_us"]
+            nats, densest = model["nats"], result["real_time"].get("densest")
+            times = (layers["invoke"]["p50"], layers["note"]["p50"], layers["note"]["p99"])
+            rows.append(
+                [
+                    name_of(record["machine"]), model["name"], megabytes(model["bytes"]),
+                    f"{nats['nats']:.2f}" if nats else "", *(f"{time:.0f}" for time in times),
+                    f"{result['notes_a_second']:,.0f}", f"{result['cold_total_ms']['median'] / 1e3:.2f}",
+                    megabytes(result["peak_memory_bytes"]),
+                    f"{densest['missed']:,} of {densest['notes']:,}" if densest else "",
+                ]
+            )  # fmt: skip
+    there = [record["machine"]["board"] or "" for record in records]
+    if not records:
+        rows.append(["a workstation", NOT_MEASURED, *[""] * (len(header) - 2)])
+    for board in BOARDS:
+        if not any(board in name for name in there):
+            rows.append([board, NOT_MEASURED, *[""] * (len(header) - 2)])
+    return header, rows
+
+
+def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Tables of `invoke`, one column a core."""
+    parts = []
+    for record in records:
+        cores = list(dict.fromkeys(result["processor"] for result in record["results"]))
+        rows = [
+            [
+                model["name"],
+                *(
+                    f"{result['invoke'] / 1e6:.2f} ({result['note'] / 1e6:.2f})"
+                    for result in record["results"]
+                    if result["model"] == index
+                ),
+            ]
+            for index, model in enumerate(record["models"])
+        ]
+        emulator = record["emulator"]
+        parts += [
+            f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke`, and "
+            "in brackets of the whole note with its Python. Runs differ by less than a ten-thousandth. It is no time.",
+            markdown(["model", *cores], rows),
+        ]
+    return parts
+
+
+def _measured(record: dict[str, Any]) -> str:
+    packages = record["machine"]["packages"]
+    versions = ", ".join(
+        f"{name} {packages[name]}" for name in ("keras", "tensorflow", "jax", "torch") if name in packages
+    )
+    return f"*{name_of(record['machine'])}; {versions}; `{record['command']}`, {record['began'][:10]}.*"

@@ -1,0 +1,229 @@
+"""`kerasmusic bench`: what kerasmusic costs, here or on a Raspberry Pi."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kerasmusic.commands.command import command, say
+from kerasmusic.errors import ArgumentError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
+
+data = click.option("--data", metavar="PATH", required=True, help="A folder or zip of MIDI files.")
+short = click.option("--short", is_flag=True, help="A quick form, to see that it runs.")
+
+
+def output(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Where a record is kept."""
+    return click.option(
+        "-o", "--output", metavar="FILE", default=f"bench-{kind}.json", show_default=True, help="The record to write."
+    )
+
+
+@click.group("bench")
+def run() -> None:
+    """Measure what kerasmusic costs, here or on a Raspberry Pi."""
+
+
+@command(
+    "latency",
+    """
+    kerasmusic bench latency
+    kerasmusic bench latency tiny.tflite small.tflite --sustained 10m --data maestro-v2.0.0-midi.zip
+    """,
+)
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--threads", help="Numbers of threads to measure (default: 1,2,4).")
+@click.option("--rounds", type=click.IntRange(1), help="Starts of each file (default: 5).")
+@click.option("--steps", type=click.IntRange(1), help="Steps timed in each start (default: 1,000).")
+@click.option("--sustained", metavar="TIME", help="Also play on for so long, such as 10m, to see it throttle.")
+@click.option("--core", type=click.IntRange(0), help="The core to be bound to (default: the last).")
+@click.option("--seed", type=click.IntRange(0), help="Of the order of files, and of the notes (default: 0).")
+@click.option("--data", metavar="PATH", help="A folder or zip of MIDI files, to measure nats a note as well.")
+@click.option("--pieces", type=click.IntRange(1), help="Nats of the first so many validation performances alone.")
+@short
+@output("latency")
+def latency(
+    models: tuple[str, ...], threads: str | None, sustained: str | None, data: str | None, short: bool, output: str,
+    **numbers_asked: int | None,
+) -> None:  # fmt: skip
+    """Measure how fast a note is, by the edge install alone.
+
+    MODEL is a .tflite file; by default the model that came with the package.
+    """
+    import dataclasses
+
+    from kerasmusic.bench import latency
+
+    asked = {
+        "threads": threads and numbers(threads), "sustained": sustained and duration(sustained), **numbers_asked,
+    }  # fmt: skip
+    settings = dataclasses.replace(
+        latency.SHORT if short else latency.Settings(),
+        **{name: value for name, value in asked.items() if value is not None},
+    )
+    _keep(latency.measure(_models(models), settings, data), output)
+
+
+@command(
+    "report",
+    """
+    kerasmusic bench report here.json pi.json --picture latency.png
+    kerasmusic bench report bench/records/*.json --readme README.md
+    """,
+)
+@click.argument("records", metavar="RECORD.json...", nargs=-1, required=True)
+@click.option("--picture", metavar="FILE", help="Draw latency into a .png or .svg file.")
+@click.option("--readme", metavar="FILE", help="Write the section on performance of a README anew.")
+def report(records: tuple[str, ...], picture: str | None, readme: str | None) -> None:
+    """Print records as tables, draw them, or put them into a README."""
+    from kerasmusic.bench import report
+    from kerasmusic.bench.records import read_records
+
+    read = read_records(list(records))
+    if picture:
+        from kerasmusic import plots
+        from kerasmusic.bench import picture as pictures
+
+        plots.check_suffix(Path(picture))
+        plots.save(pictures.latency(read), picture)
+    if readme:
+        from kerasmusic.bench.readme import write_section
+
+        write_section(readme, read)
+        return
+    click.echo("\n\n\n".join(report.text(record) for record in read))
+
+
+@command("tutorial", "kerasmusic bench tutorial --data maestro-v2.0.0-midi.zip")
+@click.argument("model", required=False)
+@data
+@short
+@output("tutorial")
+def tutorial(model: str | None, data: str, short: bool, output: str) -> None:
+    """Measure TensorFlow's tutorial beside kerasmusic, in one run.
+
+    MODEL is a .tflite file; by default the model that came with the package.
+    """
+    from kerasmusic.bench import tutorial
+
+    (path,) = _models((model,) if model else ())
+    _keep(tutorial.measure(path, data, short=short), output)
+
+
+@command("train", "kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small")
+@click.option("--presets", help="Which (default: all).")
+@data
+@short
+@output("train")
+def train(presets: str | None, data: str, short: bool, output: str) -> None:
+    """Measure how fast models train, by preset, backend and size."""
+    from kerasmusic.bench import training
+
+    _keep(training.measure(data, presets.split(",") if presets else training.PRESETS, short=short), output)
+
+
+@command("ingest", "kerasmusic bench ingest --data maestro-v2.0.0-midi.zip")
+@click.option("--files", help="How many files, 0 for all (default: 100,300,0).")
+@data
+@short
+@output("ingest")
+def ingest(files: str | None, data: str, short: bool, output: str) -> None:
+    """Measure how fast MIDI files are read, beside a loop of pretty_midi."""
+    from kerasmusic.bench import ingest
+
+    _keep(ingest.measure(data, numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES), output)
+
+
+@command(
+    "instructions",
+    """
+    nox -s bench-pi
+    kerasmusic bench instructions --pi ../shared/pi --folder FOLDER --site SITE --profile
+    """,
+)
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--pi", metavar="DIR", required=True, help="The folder of run_as_pi.sh and icount.c.")
+@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and root/.")
+@click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
+@click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
+@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
+@output("instructions")
+def instructions(
+    models: tuple[str, ...], pi: str, folder: str, site: str, profile: bool, against: str | None, output: str
+) -> int:
+    """Count the instructions of a note on emulated cores of Raspberry Pis.
+
+    MODEL is a .tflite file; by default the model that came with the package.
+    """
+    from kerasmusic.bench import instructions
+    from kerasmusic.bench.records import read_record
+
+    former = read_record(against) if against else None
+    record = instructions.measure(_models(models), pi, folder, site, profile)
+    _keep(record, output)
+    grown = instructions.growths(record, former) if former else []
+    for sentence in grown:
+        click.echo(f"grown: {sentence}")
+    return 1 if grown else 0
+
+
+@command("pace", "kerasmusic bench pace --data maestro-v2.0.0-midi.zip")
+@data
+def pace(data: str) -> None:
+    """Measure how fast real pianists play, which is how fast a note must be there."""
+    from kerasmusic.bench import pace
+
+    for name, value in pace.measure(data).items():
+        click.echo(f"{name} {value:,.6g}")
+
+
+for each in (latency, report, tutorial, train, ingest, instructions, pace):
+    run.add_command(each)
+
+
+def _keep(record: dict[str, Any], path: str) -> None:
+    from kerasmusic.bench import report
+    from kerasmusic.bench.records import write_record
+
+    write_record(record, path)
+    click.echo(report.text(record))
+    say(f"\nkept in {path}")
+
+
+def _models(named: tuple[str, ...]) -> list[str]:
+    from kerasmusic.bundled import bundled_model
+
+    return list(named) or [str(bundled_model())]
+
+
+def numbers(text: str, least: int = 1) -> tuple[int, ...]:
+    """The whole numbers of a list such as "1,2,4".
+
+    >>> numbers("1,2,4")
+    (1, 2, 4)
+    """
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(f"{text}: not a list of whole numbers; write one such as 1,2,4") from None
+    if min(found) < least:
+        raise ArgumentError(f"{text}: the numbers must be {least} or more")
+    return found
+
+
+def duration(text: str) -> float:
+    """The seconds of a time such as "90", "45s", "10m" or "1h".
+
+    >>> duration("10m")
+    600.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match or float(match[1]) == 0:
+        raise ArgumentError(f"{text}: not a time; write one such as 45s, 10m or 1h")
+    return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,81 @@
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kerasmusic.bench import instructions
+from kerasmusic.export.prefixes import prefixes
+
+from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.edge.step import interpreter_module
+from kerasmusic.errors import KerasMusicError
+
+RECORD = Path(__file__).resolve().parents[1] / "bench" / "records" / "pi-instructions.json"
+
+
+@pytest.fixture
+def committed():
+    return json.loads(RECORD.read_text())
+
+
+def test_the_committed_record_is_of_small_in_int8_on_three_cores(committed):
+    assert {result["core"] for result in committed["results"]} == set(instructions.CORES)
+    assert [(model["preset"], model["precision"]) for model in committed["models"]] == [("small", "int8")]
+    assert committed["emulator"]["label"] == "instructions, emulated core"
+
+
+def test_the_parts_of_a_profile_add_up_to_the_whole(committed):
+    for result in committed["results"]:
+        parts = result["profile"].values()
+        assert sum(part["instructions"] for part in parts) == pytest.approx(result["invoke"], rel=0.002)
+        assert sum(part["uses"] for part in parts) == sum(committed["models"][0]["operators"].values())
+
+
+@pytest.mark.parametrize(("share", "sentences"), [(0.95, 0), (1.09, 0), (1.11, 1)])
+@pytest.mark.parametrize("what", ["invoke", "note"])
+def test_ten_percent_more_is_too_much(committed, share, sentences, what):
+    found = copy.deepcopy(committed)
+    found["results"][1][what] *= share
+    said = instructions.growths(found, committed)
+    assert len(said) == sentences
+    if said:
+        assert f"{what} of small int8 pi4" in said[0]
+        assert "11.0% more" in said[0]
+
+
+def test_a_comparison_with_nothing_fails(committed):
+    found = copy.deepcopy(committed)
+    found["models"][0]["precision"] = "float16"
+    assert "has no core and precision of small" in instructions.growths(found, committed)[0]
+
+
+def test_without_the_emulation_it_says_what_makes_it(tmp_path):
+    with pytest.raises(KerasMusicError, match="nox -s bench-pi"):
+        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path))
+
+
+def run(graph, given=-1):
+    """The outputs of a graph for some inputs, by the names of their tensors."""
+    interpreter = interpreter_module().Interpreter(model_content=graph)
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        filler = {"given": given, "uniform": 0.4, "temperature": 1}
+        value = next((number for name, number in filler.items() if name in detail["name"]), 0)
+        interpreter.set_tensor(detail["index"], np.full(detail["shape"], value, detail["dtype"]))
+    interpreter.invoke()
+    return {detail["name"]: interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()}
+
+
+def test_a_graph_is_taken_apart_operator_by_operator(exported):
+    path = exported["tiny"][1]
+    data = read_model_bytes(path)
+    names, graphs = zip(*prefixes(data), strict=True)
+    uses = {name: count for name, _, count in read_record(data, "it")["operators"]}
+    assert {name: names.count(name) for name in names} == uses
+    # The last is the whole graph; each before it runs as well, and gives something.
+    last = run(graphs[-1])
+    for name, array in run(data).items():
+        np.testing.assert_array_equal(last[name], array)
+    for graph in graphs[::10]:
+        assert run(graph)
