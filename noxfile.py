@@ -35,7 +35,7 @@ def train_tensorflow(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, from an installed wheel, on JAX and then on TensorFlow."""
-    session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
+    session.install(".[jax,tensorflow,edge,audio,plot,live]", *TEST_PACKAGES)
     for backend in ("jax", "tensorflow"):
         session.run("pytest", *session.posargs, env={"KERAS_BACKEND": backend})
 
@@ -58,22 +58,47 @@ def build_models(session: nox.Session) -> Path:
 def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    names = ("bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "latency")
+    names = (
+        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
+        "answers", "duet", "performance", "view", "fuzz", "latency",
+    )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
 
 @nox.session(name="tests-edge-litert")
 def tests_edge_litert(session: nox.Session) -> None:
     """What a device runs, on ai-edge-litert alone."""
-    session.install(".[edge]", *TEST_PACKAGES)
+    session.install(".[edge,live]", *TEST_PACKAGES)
     run_edge_tests(session)
 
 
 @nox.session(name="tests-edge-tflite-runtime", python="3.11")
 def tests_edge_tflite_runtime(session: nox.Session) -> None:
     """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
-    session.install(".", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
+    session.install(".[live]", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
+    session.install(".[edge]", "symusic>=0.5")
+    environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
+    session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
+
+
+@nox.session(name="killed-training")
+def killed_training(session: nox.Session) -> None:
+    """Kill a training at 20 random moments, carry it on, and compare it bit for bit with one left alone."""
+    session.install(".[jax]")
+    session.run("python", "-P", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
+
+
+@nox.session(name="long-run")
+def long_run(session: nox.Session) -> None:
+    """Ten million notes from one generator, its fields, clock and memory watched."""
+    session.install(".[edge]")
+    session.run("python", "-P", "tests/long_run.py", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:
@@ -116,7 +141,7 @@ def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
         "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
         *(argument for platform in platforms for argument in ("--platform", platform)),
-        runtime, numpy, "platformdirs", "tqdm", "mido", "six",
+        runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
     )  # fmt: skip
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
@@ -127,16 +152,27 @@ def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -
 
 @nox.session(name="tests-pi")
 def tests_pi(session: nox.Session) -> None:
-    """Verify exported files on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
+    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
     scripts, folder = emulated_pi(session)
     models = build_models(session)
     for runtime, numpy in ((LITERT, "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
         site = folder / runtime.split("=")[0]
         install_for_pi(session, site, runtime, numpy)
-        for model in ("tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite"):
+        music = str(folder / "music.mid")
+        command = ("-m", "kerasmusic.command_line")
+        for arguments in (
+            *((*command, "verify", str(models / model)) for model in (
+                "tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite",
+            )),
+            (*command, "generate", "--notes", "100", "--seed", "7", "-o", music),
+            (*command, "inspect", music),
+            (*command, "play", "--help"),
+            # Without a port or a device: the threads, the clock and the model, into memory.
+            ("-m", "kerasmusic.bench.live", "--seconds", "10"),
+        ):  # fmt: skip
             session.run(
                 "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
-                "-P", "-m", "kerasmusic.command_line", "verify", str(models / model), external=True,
+                "-P", *arguments, external=True,
             )  # fmt: skip
 
 
@@ -163,6 +199,13 @@ def bench(session: nox.Session) -> None:
         kind = record.removesuffix(".json").rpartition("-")[2]
         session.run("kerasmusic", "bench", kind, "--short", *data, "-o", record)
     session.run("kerasmusic", "bench", "report", *kept, "--picture", ".nox/latency.png")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages and the API from the docstrings, into .nox/docs/html; a warning is an error."""
+    session.install(".[jax,edge,plot]", *nox.project.dependency_groups(PYPROJECT, "docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", ".nox/docs/html", *session.posargs)
 
 
 @nox.session

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
+from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError, closest
 
 if TYPE_CHECKING:
     from kerasmusic.corpus import Corpus
@@ -119,7 +119,7 @@ def export_precisions(
     """Exports one model in several precisions, `outputs` by precision; see `export_tflite`."""
     for precision in outputs:
         if precision not in PRECISIONS:
-            raise ArgumentError(f"{precision}: no such precision; there are {', '.join(PRECISIONS)}")
+            raise ArgumentError(f"{precision}: no such precision; {closest(precision, PRECISIONS)}")
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     if importlib.util.find_spec("tensorflow") is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
+import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,12 +13,13 @@ from types import FrameType
 from typing import Any
 
 import keras
-from tqdm import tqdm
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.devices import Devices, undistributed
-from kerasmusic.files import written_beside
+from kerasmusic.errors import TrainingError
+from kerasmusic.files import naming, written_beside
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.progress import progress, report
 from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
@@ -27,6 +27,8 @@ WARM_UP_SHARE = 0.02
 FINAL_SHARE = 0.01
 STEPS_A_RATE = 10
 LOSSES = ("loss", *FIELDS)
+# Where a checkpoint's record says how far the run is.
+PROGRESS = "progress"
 HISTORY_COLUMNS = ("training_steps", "minutes", "learning_rate", *LOSSES, *(f"val_{name}" for name in LOSSES))
 
 
@@ -108,7 +110,7 @@ class Validation(keras.callbacks.Callback):
         best_path: where the best model so far is kept, without its optimizer; None where another process keeps it.
         times: how often in a whole run.
         patience: stop after this many validations without a better one.
-        best: the best validation loss of a former session.
+        former: what a former session of the same run had come to, as `progress` gave it.
     """
 
     def __init__(
@@ -119,22 +121,28 @@ class Validation(keras.callbacks.Callback):
         *,
         times: int,
         patience: int,
-        best: float,
+        former: dict[str, Any],
     ) -> None:
         super().__init__()
         self.windows, self.budget, self.best_path = windows, budget, best_path
-        self.times, self.patience, self.best = times, patience, best
-        self.since_best = 0
-        self.due = budget.share
+        self.times, self.patience = times, patience
+        self.best = math.inf if former.get("best") is None else former["best"]
+        self.since_best = former.get("since_best", 0)
+        # A run that was made longer has less of its budget behind it than when it was stopped.
+        self.validated = min(former.get("validated", 0.0), budget.share)
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.due = self.budget.share + 1 / self.times
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What it takes to go on as if nothing had been, as JSON values, which have no infinity."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"best": best, "since_best": self.since_best, "validated": self.validated}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         results = dict.fromkeys(LOSSES, float("nan"))
-        if self.windows is not None and (self.budget.share >= self.due or self.model.stop_training):
-            self.due = self.budget.share + 1 / self.times
+        due = self.budget.share >= self.validated + 1 / self.times
+        if self.windows is not None and (due or self.model.stop_training):
+            self.validated = self.budget.share
             stopping = self.model.stop_training
             results = self.model.evaluate(self.windows, verbose=0, return_dict=True)
             self.model.stop_training = stopping
@@ -153,12 +161,17 @@ class Validation(keras.callbacks.Callback):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the model with its optimizer and how far the run is, every so many seconds and at the end."""
+    """Saves the model with its optimizer and how far the run is, in one file, every so many seconds and at the end.
 
-    def __init__(self, run: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
+    How far the run is travels in the model's record, so that no moment has the one without the other.
+    """
+
+    def __init__(self, path: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
         super().__init__()
-        self.run, self.budget, self.validation, self.every_seconds = run, budget, validation, every_seconds
+        self.path, self.budget, self.validation, self.every_seconds = path, budget, validation, every_seconds
         self.saved_at = time.monotonic()
+        #: The step after which the file was saved; None before the first time.
+        self.saved_step: int | None = budget.steps_done or None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if time.monotonic() - self.saved_at >= self.every_seconds:
@@ -171,57 +184,112 @@ class Checkpoint(keras.callbacks.Callback):
         progress = {
             "steps": self.budget.steps_done,
             "seconds": self.budget.seconds,
-            # JSON has no infinity.
-            "best": self.validation.best if math.isfinite(self.validation.best) else None,
+            **self.validation.progress,
         }
-        save_model(self.model, self.run / "checkpoint.keras", optimizer=True)
-        with written_beside(self.run / "progress.json") as temporary:
-            temporary.write_text(json.dumps(progress))
-        self.saved_at = time.monotonic()
+        record = self.model.record
+        self.model.record = {**record, PROGRESS: progress}
+        try:
+            save_model(self.model, self.path, optimizer=True)
+        finally:
+            self.model.record = record
+        self.saved_at, self.saved_step = time.monotonic(), self.budget.steps_done
+
+
+class StopWhereLost(keras.callbacks.Callback):
+    """Ends a run whose loss or weights are no finite numbers any more, before anything of it is saved.
+
+    It must come before the callbacks that save. The loss of a step is looked at when the next one has begun, so that an
+    accelerator is not waited for; a round's last loss, and the weights, before the round's end is told to the others.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__()
+        self.budget = budget
+        self._former: Any = None
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        former, self._former = self._former, (logs or {}).get("loss")
+        if former is not None and batch:
+            # The mean since the round began: once it is no number it stays so.
+            self._check(float(former), self.budget.steps_done - 1)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self._former is not None:
+            self._check(float(self._former), self.budget.steps_done)
+        for variable in self.model.trainable_variables:
+            if not bool(keras.ops.all(keras.ops.isfinite(variable))):
+                self._stop(self.budget.steps_done, f"the weights of {variable.path} are not finite")
+
+    def _check(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            self._stop(step, f"the loss is {loss:g}")
+
+    def _stop(self, step: int, what: str) -> None:
+        raise TrainingError(f"at step {step:,} {what}")
 
 
 class History(keras.callbacks.Callback):
     """Appends a row a round to a csv file: the logs, with what the callbacks before it added to them.
 
     Not Keras's CSVLogger, which loads TensorFlow where it is installed, whatever the backend.
+
+    Args:
+        path: the file.
+        steps_done: what a former session of the same run did; rows after that, of rounds that are done anew, are taken
+            away. With 0 the file begins anew.
     """
 
-    def __init__(self, path: Path, *, append: bool) -> None:
+    def __init__(self, path: Path, *, steps_done: int) -> None:
         super().__init__()
-        self.path, self.append = path, append
+        self.path, self.steps_done = path, steps_done
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if not self.append:
+        rows = []
+        if self.steps_done and self.path.exists():
+            with open(self.path, newline="") as file:
+                # A row that was being written as the process died has no end.
+                whole = [line for line in file if line.endswith("\n")]
+            rows = [row for row in csv.DictReader(whole) if float(row["training_steps"]) <= self.steps_done]
+        if not rows:
             self.path.unlink(missing_ok=True)
+            return
+        with written_beside(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         is_new = not self.path.exists()
-        with open(self.path, "a", newline="") as file:
+        with naming(self.path), open(self.path, "a", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
             writer.writerow({name: float(logs[name]) for name in HISTORY_COLUMNS})
+            # On the disk before the checkpoint that follows it: a row may be too many after a power cut, never too few.
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class Bar(keras.callbacks.Callback):
-    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second."""
+    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second.
+
+    In a log, a line for each validation.
+    """
 
     def __init__(self, budget: Budget, notes_a_step: int) -> None:
         super().__init__()
         self.budget, self.notes_a_step = budget, notes_a_step
         self.validated = ""
+        self.bar: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.began, self.first_step = self.budget.seconds, self.budget.steps_done
-        self.bar = tqdm(
-            total=1.0,
-            initial=self.budget.share,
-            bar_format="training {percentage:3.0f}% |{bar:30}| {desc}",
-            # Where no one looks on, a line now and then will do.
-            mininterval=0.2 if sys.stderr.isatty() else 30.0,
-        )
-        self.bar.set_description_str("compiling the step")
+        self.said = "compiling the step"
+        self.bar = progress(
+            self.said, "budget", 1.0, initial=self.budget.share, leave=True, mininterval=0.2,
+            bar_format="training {percentage:3.0f}% |{bar:30}| {desc}, {remaining} left",
+        )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if batch % STEPS_A_RATE:
@@ -230,19 +298,24 @@ class Bar(keras.callbacks.Callback):
         speed = (self.budget.steps_done - self.first_step) * self.notes_a_step / (self.budget.seconds - self.began)
         minutes = self.budget.seconds / 60
         loss = float((logs or {}).get("loss", math.nan))
-        self.bar.set_description_str(
-            f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}{self.validated}", refresh=False
-        )
+        self.said = f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}"
+        self.bar.set_description_str(self.said + self.validated, refresh=False)
         self.bar.update(0)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs and not math.isnan(logs.get("val_loss", math.nan)):
             self.validated = f", validation {logs['val_loss']:.3f}"
+            report(f"training {self.budget.share:.0%}: {self.said}{self.validated}")
 
     def on_train_end(self, logs: Any = None) -> None:
         self.bar.n = self.budget.share
         self.bar.refresh()
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar's line, where there is one."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 class StopOnSignal(keras.callbacks.Callback):
@@ -267,6 +340,10 @@ class StopOnSignal(keras.callbacks.Callback):
             self._model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Has signals do again what they did before."""
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former.clear()

@@ -8,17 +8,21 @@ hold an odd number of ticks, so that every bin stands for a whole tick, its midd
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ModelFileError
+from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
 FIELDS = ("step", "pitch", "duration", "velocity")
 TICKS_A_SECOND = 100
 PITCHES = 128
+LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
+# Thirty thousand years: beyond, a float64 does not tell ticks apart.
+LATEST_SECONDS = 1e12
 
 
 class Fields(NamedTuple):
@@ -125,7 +129,14 @@ class NoteCodec:
         Onsets and ends are rounded to ticks first, so that notes struck or released together stay together; notes of
         one tick are sorted by pitch. A step is taken between rounded onsets, so that rounding never adds up; where a
         pause falls into a wide bin, everything after it moves by less than half that bin.
+
+        Raises:
+            ArgumentError: a note ends so late that its time cannot be counted in ticks.
         """
+        if notes.seconds > LATEST_SECONDS:
+            raise ArgumentError(
+                f"a note ends after {notes.seconds:g} seconds; the latest that can be is {LATEST_SECONDS:g}"
+            )
         tick = np.rint(notes.start * TICKS_A_SECOND).astype(np.int64)
         end = np.rint(notes.end * TICKS_A_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
@@ -141,14 +152,35 @@ class NoteCodec:
         """The notes that fields `[n, 4]` stand for, the first step counted from 0.
 
         Each onset and each end is within half a bin of the encoded note's, pauses in wide bins aside (see `encode`).
+
+        Raises:
+            ArgumentError: what is given are no fields of this codec.
         """
-        step, pitch, duration, velocity = np.asarray(fields).T
+        step, pitch, duration, velocity = self.checked(fields).T
         return Notes(
             np.cumsum(self.step_ticks[step]) / TICKS_A_SECOND,
             pitch,
             self.duration_ticks[duration] / TICKS_A_SECOND,
             self.velocities[velocity],
         )
+
+    def checked(self, fields: NDArray[np.integer]) -> NDArray[np.integer]:
+        """The same fields, int `[n, 4]`.
+
+        Raises:
+            ArgumentError: they are of another shape, no whole numbers, or out of their ranges.
+        """
+        fields = np.asarray(fields)
+        if not fields.size:
+            return np.empty((0, len(FIELDS)), np.int32)
+        if fields.ndim != 2 or fields.shape[1] != len(FIELDS) or fields.dtype.kind not in "iu":
+            raise ArgumentError(f"fields are whole numbers, four a note, not {fields.dtype} {list(fields.shape)}")
+        wrong = (fields < 0) | (fields >= np.array(self.sizes))
+        if wrong.any():
+            note, field = np.argwhere(wrong)[0]
+            value, last = fields[note, field], self.sizes[field] - 1
+            raise ArgumentError(f"note {note} has {value} for its {FIELDS[field]}, not within 0 to {last}")
+        return fields
 
     def step_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
         """The step value, int64 `[...]`, of times between onsets in ticks, `[...]`; the last value is of all beyond."""
@@ -180,9 +212,12 @@ class NoteCodec:
             right = tables["ticks_a_second"] == TICKS_A_SECOND
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the model's codec cannot be read ({error})") from None
-        ascending = all(len(table) > 1 and np.all(np.diff(table) > 0) for table in edges.values())
-        lowest = [edges[name][0] for name in ("step_edges", "duration_edges", "velocity_edges")]
-        if not right or not ascending or min(lowest) < 0 or lowest[1] < 1 or edges["velocity_edges"][-1] > 128:
+        right &= all(len(table) > 1 and all(a < b for a, b in pairwise(table)) for table in edges.values())
+        if right:
+            steps, durations, velocities = (edges[f"{field}_edges"] for field in ("step", "duration", "velocity"))
+            right = min(steps[0], velocities[0]) >= 0 and durations[0] >= 1 and velocities[-1] <= 128
+            right &= max(steps[-1], durations[-1]) <= LONGEST_TICKS
+        if not right:
             raise ModelFileError("the model's codec has tables that do not ascend or are out of range")
         return cls(**edges)
 

@@ -6,15 +6,12 @@ and the pedal rule. It is built in a folder beside and renamed, so it is whole o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import CorpusError, MidiError
+from kerasmusic.errors import CorpusError
+from kerasmusic.files import folder_written_beside
 from kerasmusic.midi import read_bytes
-from kerasmusic.sources import SPLITS, Listing, list_source, read_members
+from kerasmusic.reading import encode_files
+from kerasmusic.sources import SPLITS, Listing, list_source
 
 FORMAT = 1
-FILES_A_TASK = 24
+# Another process that builds the same corpus may put its own in the place just when this one looks.
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def open_corpus(
     pedal: bool = True,
     cache: str | os.PathLike[str] | None = None,
     rebuild: bool = False,
+    strict: bool = False,
 ) -> Corpus:
     """Opens the corpus of a folder or a zip of MIDI files, building it where it is not in the cache yet.
 
@@ -102,9 +103,10 @@ def open_corpus(
         pedal: whether the sustain pedal lengthens notes; see `kerasmusic.midi`.
         cache: the folder that holds built corpora; by default one in the user's cache folder.
         rebuild: build it even if it is there.
+        strict: take no corpus that lacks a file.
 
     Raises:
-        CorpusError: there is no such source, or no file in it could be read.
+        CorpusError: there is no such source, or no file in it could be read; with `strict`, or any could not.
     """
     codec = codec or NoteCodec()
     listing = list_source(source)
@@ -112,9 +114,19 @@ def open_corpus(
               "marks": listing.marks}  # fmt: skip
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     place = Path(cache or default_cache()) / digest
-    if rebuild or not (place / "corpus.json").exists():
-        _build(listing, codec, pedal, place)
-    return _load(place, listing)
+    corpus = None if rebuild else _load(place, listing)
+    for _ in range(TRIES):
+        if corpus is None:
+            _build(listing, codec, pedal, place)
+            corpus = _load(place, listing)
+    if corpus is None:
+        raise CorpusError(f"{place}: holds no whole corpus, though it was built just now; is the disk sound?")
+    if strict and corpus.skipped:
+        raise CorpusError(
+            f"{source}: {len(corpus.skipped)} of {len(listing.splits)} files cannot be read; the first: "
+            f"{next(iter(corpus.skipped.values()))}; without --strict the others are used"
+        )
+    return corpus
 
 
 def default_cache() -> Path:
@@ -124,11 +136,20 @@ def default_cache() -> Path:
     return user_cache_path("kerasmusic") / "corpora"
 
 
-def _load(place: Path, listing: Listing) -> Corpus:
-    record = json.loads((place / "corpus.json").read_text())
+def _load(place: Path, listing: Listing) -> Corpus | None:
+    """The corpus in a folder; None where there is none, or not a whole one."""
+    try:
+        record = json.loads((place / "corpus.json").read_text())
+        fields = np.load(place / "fields.npy", mmap_mode="r")
+        bounds = np.load(place / "bounds.npy")
+        whole = len(fields) == bounds[-1] and len(bounds) == len(record["names"]) + 1
+    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError):
+        return None
+    if not whole:
+        return None
     return Corpus(
-        fields=np.load(place / "fields.npy", mmap_mode="r"),
-        bounds=np.load(place / "bounds.npy"),
+        fields=fields,
+        bounds=bounds,
         names=record["names"],
         splits=record["splits"],
         codec=NoteCodec.from_json(record["codec"]),
@@ -143,13 +164,10 @@ def _load(place: Path, listing: Listing) -> Corpus:
 
 def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None:
     names = list(listing.splits)
-    encoded: dict[str, NDArray[np.int16]] = {}
-    skipped: dict[str, str] = {}
-    for name, outcome in _encode_all(listing.root, names, codec, pedal):
-        if isinstance(outcome, str):
-            skipped[name] = outcome
-        else:
-            encoded[name] = outcome
+    encode = functools.partial(encode_performance, codec=codec, pedal=pedal)
+    outcomes = dict(encode_files(listing.root, names, encode))
+    skipped = {name: outcomes[name] for name in names if isinstance(outcomes[name], str)}
+    encoded = {name: outcomes[name] for name in names if name not in skipped}
     if not encoded:
         first = next(iter(skipped.values()))
         raise CorpusError(f"{listing.root}: none of its {len(names)} MIDI files can be read; the first: {first}")
@@ -161,54 +179,12 @@ def _build(listing: Listing, codec: NoteCodec, pedal: bool, place: Path) -> None
         "pedal": pedal,
         "skipped": skipped,
     }
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".building-", dir=place.parent))
-    try:
+    with folder_written_beside(place) as beside:
         np.save(beside / "fields.npy", np.concatenate(list(encoded.values())))
         np.save(beside / "bounds.npy", np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
         (beside / "corpus.json").write_text(json.dumps(record))
-        if place.exists():
-            shutil.rmtree(place)
-        os.replace(beside, place)
-    except OSError:
-        # Another process may have built the same corpus meanwhile; then its work serves as well.
-        if not (place / "corpus.json").exists():
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
-def _encode_all(root: Path, names: Sequence[str], codec: NoteCodec, pedal: bool) -> Iterator[tuple[str, Any]]:
-    """Encodes files in as many processes as there are processors, in order; shows a bar on a terminal."""
-    from tqdm import tqdm
-
-    tasks = [list(names[i : i + FILES_A_TASK]) for i in range(0, len(names), FILES_A_TASK)]
-    workers = min(os.cpu_count() or 1, len(tasks))
-    with tqdm(total=len(names), desc="reading MIDI", unit="file", leave=False, disable=None) as bar:
-        if workers == 1:
-            for task in tasks:
-                yield from _encode_files(root, task, codec, pedal)
-                bar.update(len(task))
-            return
-        # Spawned, not forked: a training process may already hold threads that do not survive a fork.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_encode_files, root, task, codec, pedal) for task in tasks]
-            for future in futures:
-                results = future.result()
-                bar.update(len(results))
-                yield from results
-
-
-def _encode_files(root: Path, names: Sequence[str], codec: NoteCodec, pedal: bool) -> list[tuple[str, Any]]:
-    """For each file its fields, int16 `[n, 4]`, or the reason why it could not be read."""
-    outcomes: list[tuple[str, Any]] = []
-    for name, data in read_members(root, names):
-        if isinstance(data, str):
-            outcomes.append((name, data))
-            continue
-        try:
-            notes = read_bytes(data, name, pedal=pedal).from_first()
-            outcomes.append((name, codec.encode(notes).astype(np.int16)))
-        except MidiError as error:
-            outcomes.append((name, str(error)))
-    return outcomes
+def encode_performance(data: bytes, name: str, *, codec: NoteCodec, pedal: bool) -> NDArray[np.int16]:
+    """The fields of a MIDI file's bytes, int16 `[n, 4]`, from its first note on."""
+    return codec.encode(read_bytes(data, name, pedal=pedal).from_first()).astype(np.int16)

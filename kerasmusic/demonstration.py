@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,6 +16,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.edge.step import TFLiteStep
 from kerasmusic.errors import ArgumentError
+from kerasmusic.files import folder_written_beside
 
 PIECES = 200
 NOTES = 500
@@ -65,27 +64,18 @@ def play_demonstration(
     place = Path(cache) / f"demonstration-{digest}-{pieces}-pieces-of-{notes}-from-{seed}"
     if place.exists():
         return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".playing-", dir=place.parent))
-    try:
+    with folder_written_beside(place) as beside:
         _play_all(Path(model), range(seed, seed + pieces), notes, beside)
-        os.replace(beside, place)
-    except OSError:
-        # Another process may have played the same meanwhile; then its music serves as well.
-        if not place.exists():
-            raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return place
 
 
 def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
     """Plays in as many processes as there are processors; shows a bar on a terminal."""
-    from tqdm import tqdm
+    from kerasmusic.progress import progress
 
     tasks = [seeds[first : first + PIECES_A_TASK] for first in range(0, len(seeds), PIECES_A_TASK)]
     workers = min(os.cpu_count() or 1, len(tasks))
-    with tqdm(total=len(seeds), desc="playing", unit="piece", leave=False, disable=None) as bar:
+    with progress("playing", "piece", len(seeds)) as bar:
         if workers == 1:
             for task in tasks:
                 _play(model, task, notes, folder)

@@ -4,6 +4,8 @@ Every error that a user can cause derives from `KerasMusicError`. Its message is
 value, and what to do. The command line prints it and exits with 2.
 """
 
+from collections.abc import Iterable
+
 
 class KerasMusicError(Exception):
     """Something a user can put right."""
@@ -21,6 +23,10 @@ class ModelFileError(KerasMusicError):
     """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
 
 
+class TrainingError(KerasMusicError):
+    """A training that cannot go on, since its loss or its weights are no numbers any more."""
+
+
 class NoNetworkError(KerasMusicError):
     """Something that must be downloaded, where no server can be reached."""
 
@@ -29,5 +35,31 @@ class MissingPackageError(KerasMusicError):
     """A package or a system library that an optional feature needs is not installed."""
 
 
+class PortError(KerasMusicError):
+    """A MIDI port or a sound device that is not there, or went away."""
+
+
 class ArgumentError(KerasMusicError, ValueError):
     """An argument out of its range, or a name that is not known."""
+
+
+def closest(name: str, names: Iterable[str]) -> str:
+    """What to say of a name that is not known: the one that may have been meant, or all that there are.
+
+    >>> closest("smal", ["tiny", "small"]), closest("enormous", ["tiny", "small"])
+    ('did you mean small?', 'there are tiny, small')
+    """
+    import difflib
+
+    names = list(names)
+    likely = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {likely[0]}?" if likely else f"there are {', '.join(names)}"
+
+
+def printable(text: str) -> str:
+    r"""A text with a question mark for what a terminal would obey or cannot show: files and names may hold anything.
+
+    >>> printable("\x1b[2Jétude.mid")
+    '?[2Jétude.mid'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,13 +1,14 @@
 """Writing files so that a reader never sees half of one.
 
-A file is written beside its place, flushed to the disk and renamed into it: whatever interrupts the writer, the place
-holds the old file or the new one.
+A file, or a folder of files, is written beside its place, flushed to the disk and renamed into it: whatever interrupts
+the writer, the place holds the old file or the new one.
 """
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -29,9 +30,78 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The same for a folder of files: yields a temporary one, which takes the place of `path` and of what is there.
+
+    A file that someone reads in the former folder is read on to its end. Where two write the same folder at once, one
+    of both is kept.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "answers"
+    >>> for answer in ("41", "42"):
+    ...     with folder_written_beside(place) as temporary:
+    ...         _ = (temporary / "answer.txt").write_text(answer)
+    >>> (place / "answer.txt").read_text()
+    '42'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, former = (path.with_name(f".{path.name}-{secrets.token_hex(4)}") for _ in range(2))
+    temporary.mkdir()
+    try:
+        with naming(path):
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            # A folder is not renamed over another.
+            if path.is_dir():
+                with suppress(FileNotFoundError):
+                    os.replace(path, former)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                # Another process may have written it meanwhile; then its work serves as well.
+                if not path.is_dir():
+                    if former.is_dir():
+                        os.replace(former, path)
+                    raise
+    finally:
+        for folder in (temporary, former):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Removes what writers of `path` left beside it that were killed: of no use to anyone, and as large as the file.
+
+    Only for a file that nobody else is writing.
+    """
+    path = Path(path)
+    for leftover in path.parent.glob(f".{path.stem}-{'[0-9a-f]' * 8}{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Has the disk hold a file's bytes before its name does: else a power cut may leave the name with none of them."""
+    with open(path, "rb") as written:
+        os.fsync(written.fileno())
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Has errors of the disk, such as a full one, name the file that was to be written: its user knows of no other."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise

@@ -6,16 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, ModelFileError, printable
+from kerasmusic.midi_readers import Instrument
+from kerasmusic.notes import Notes
+from kerasmusic.pitch_names import NAMES, name_of_pitch
 from kerasmusic.runs import read_keras_config
 
 FIRST_NOTES = 10
 
 
-def describe(path: Path) -> Iterator[str]:
+def describe(path: Path) -> list[str]:
     """Lines that say what a `.tflite`, a `.keras` or a MIDI file is.
 
     Raises:
@@ -24,12 +30,41 @@ def describe(path: Path) -> Iterator[str]:
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
     if path.suffix == ".tflite":
-        return _describe_tflite(path)
+        lines = _describe_tflite(path)
+    elif path.suffix == ".keras":
+        lines = _describe_keras(path)
+    elif path.suffix.lower() in midi.SUFFIXES:
+        lines = _describe_midi(path)
+    else:
+        raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+    try:
+        return [printable(line) for line in lines]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ModelFileError(f"{path}: its record is not one that kerasmusic wrote; export or train it again") from None
+
+
+def summary(path: Path) -> dict[str, Any]:
+    """The same as JSON values: a model file's record, or what a MIDI file's notes come to.
+
+    Raises:
+        KerasMusicError: as `describe`.
+    """
+    describe(path)
+    found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
+    if path.suffix == ".tflite":
+        record = read_record(read_model_bytes(path), str(path))
+        return {**found, **{name: value for name, value in record.items() if name != "golden"}}
     if path.suffix == ".keras":
-        return _describe_keras(path)
-    if path.suffix.lower() in midi.SUFFIXES:
-        return _describe_midi(path)
-    raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+        name, config = read_keras_config(path)
+        return {**found, "class": name, **config}
+    notes = midi.read(path)
+    return {
+        **found,
+        "notes": len(notes),
+        "seconds": notes.seconds,
+        "pitch": [int(notes.pitch.min()), int(notes.pitch.max())],
+        "velocity": [int(notes.velocity.min()), int(notes.velocity.max())],
+    }
 
 
 def _describe_tflite(path: Path) -> Iterator[str]:
@@ -63,13 +98,60 @@ def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:
 
 
 def _describe_midi(path: Path) -> Iterator[str]:
-    from kerasmusic.pitch_names import name_of_pitch
-
     notes = midi.read(path)
+    instruments = midi.read_instruments(path)
+    yield f"{path}: {_count(len(notes), 'note')} in {_minutes(notes.seconds)}, with the sustain pedal heard"
+    for number, instrument in enumerate(instruments):
+        heard = ", not heard" if instrument.is_drum else ""
+        pedal = ", with sustain pedal" if len(instrument.sustain_time) else ""
+        named = f" '{instrument.name.strip()}'" if instrument.name.strip() else ""
+        start = "instruments" if number == 0 else ""
+        yield (
+            f"{start:<11} {number}: {_program_name(instrument)}{named}, {_count(len(instrument.start), 'note')}"
+            f"{pedal}{heard}"
+        )
     lowest, highest = int(notes.pitch.min()), int(notes.pitch.max())
-    yield f"{path}: {len(notes):,} notes in {notes.seconds:.1f} s, with the sustain pedal heard"
-    yield f"pitch       {name_of_pitch(lowest)} to {name_of_pitch(highest)}"
-    yield f"velocity    {notes.velocity.min()} to {notes.velocity.max()}"
-    yield f"{'start [s]':>9} {'pitch':>6} {'duration [s]':>12} {'velocity':>8}"
-    for note in notes[:FIRST_NOTES]:
-        yield f"{note.start:>9.3f} {name_of_pitch(note.pitch):>6} {note.duration:>12.3f} {note.velocity:>8}"
+    yield f"pitch       {name_of_pitch(lowest)} to {name_of_pitch(highest)} ({lowest} to {highest})"
+    yield f"names       {_commonest_names(notes)}"
+    yield f"velocity    {notes.velocity.min()} to {notes.velocity.max()}, half of them {_middle_half(notes.velocity)}"
+    yield f"duration    {_middle_half(notes.duration, ' s')} for half of the notes"
+    yield f"step        {_middle_half(notes.step, ' s')} for half of the notes"
+    yield f"{'start [s]':>9} {'step [s]':>8} {'pitch':>9} {'duration [s]':>12} {'velocity':>8}"
+    first = notes[:FIRST_NOTES]
+    for note, step in zip(first, first.step.tolist(), strict=True):
+        pitch = f"{name_of_pitch(note.pitch)} ({note.pitch})"
+        yield f"{note.start:>9.3f} {step:>8.3f} {pitch:>9} {note.duration:>12.3f} {note.velocity:>8}"
+    if len(notes) > FIRST_NOTES:
+        yield f"... and {_count(len(notes) - FIRST_NOTES, 'note')} more"
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
+def _minutes(seconds: float) -> str:
+    """
+    >>> _minutes(7.25), _minutes(61.0)
+    ('7.2 s', '61.0 s (1:01)')
+    """
+    whole = round(seconds)
+    return f"{seconds:.1f} s" + (f" ({whole // 60}:{whole % 60:02})" if whole >= 60 else "")
+
+
+def _program_name(instrument: Instrument) -> str:
+    import pretty_midi
+
+    return "drums" if instrument.is_drum else pretty_midi.program_to_instrument_name(instrument.program)
+
+
+def _commonest_names(notes: Notes) -> str:
+    """The names of the pitch classes, the commonest first, with their shares."""
+    counts = np.bincount(notes.pitch % 12, minlength=12)
+    order = np.argsort(-counts, kind="stable")
+    return ", ".join(f"{NAMES[index]} {counts[index] / len(notes):.0%}" for index in order if counts[index])
+
+
+def _middle_half(values: NDArray[Any], unit: str = "") -> str:
+    low, high = np.percentile(values, [25, 75])
+    digits = 2 if unit else 0
+    return f"{low:.{digits}f} to {high:.{digits}f}{unit}"

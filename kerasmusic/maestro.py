@@ -65,7 +65,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         while block := file.read(BLOCK):
             digest.update(block)
     if digest.hexdigest() != sha256:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
         raise KerasMusicError(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}; deleted, run again to retry")
     os.replace(partial, target)
     return target
@@ -73,7 +73,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
 
 def _fetch(url: str, partial: Path) -> None:
     """Downloads what is missing of a file; raises EOFError where the server ends before the file does."""
-    from tqdm import tqdm
+    from kerasmusic.progress import progress
 
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
@@ -90,7 +90,7 @@ def _fetch(url: str, partial: Path) -> None:
         total = have + remaining if remaining >= 0 else None
         with (
             open(partial, "ab" if have else "wb") as file,
-            tqdm(total=total, initial=have, desc="downloading MAESTRO", unit="B", unit_scale=True, disable=None) as bar,
+            progress("downloading MAESTRO", "B", total, initial=have, unit_scale=True) as bar,
         ):
             while block := response.read(BLOCK):
                 file.write(block)

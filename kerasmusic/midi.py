@@ -2,6 +2,10 @@
 
 Reading merges all instruments that are not drums into one performance, or takes one of them. The sustain pedal is heard
 by default: while it is down, a released note sounds on until the pedal lifts or its key is struck again.
+
+What is not read, since no performance is like that and each has been used to wear a program out: a file of more than
+ten million events, one that lasts more than a day, one without notes other than drums', and one whose time is counted
+in SMPTE frames instead of quarter notes.
 """
 
 from __future__ import annotations
@@ -12,13 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
+from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError, printable
 from kerasmusic.files import written_beside
 from kerasmusic.midi_readers import READERS, Instrument, default_reader
 from kerasmusic.notes import Notes
 
 SUFFIXES = (".mid", ".midi")
 LONGEST_SECONDS = 24 * 3600.0
+# No event is shorter than two bytes, so that no file of more than ten million events is read.
+LARGEST_BYTES = 20_000_000
 
 
 def read(
@@ -46,14 +52,27 @@ def read(
     >>> read(path).pitch.tolist()
     [60]
     """
+    return read_bytes(_bytes_of(path), str(path), instrument=instrument, pedal=pedal, reader=reader)
+
+
+def read_instruments(path: str | os.PathLike[str], *, reader: str | None = None) -> list[Instrument]:
+    """The instruments of a MIDI file as they are in it, drums too, in the order in which `read` counts them.
+
+    Raises:
+        MidiError: the file cannot be read.
+    """
+    return _parse(_bytes_of(path), str(path), reader)
+
+
+def _bytes_of(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except OSError as error:
         raise MidiError(f"{path}: cannot be read ({error.strerror})") from None
-    return read_bytes(data, str(path), instrument=instrument, pedal=pedal, reader=reader)
 
 
 def read_bytes(
@@ -65,17 +84,7 @@ def read_bytes(
     reader: str | None = None,
 ) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    reader = reader or default_reader()
-    if reader not in READERS:
-        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
-    parse = READERS[reader]
-    try:
-        instruments = parse(data)
-    except ImportError:
-        raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
-    except Exception as error:  # each library raises seven types and more, and the next version may raise others
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
+    instruments = _parse(data, name, reader)
     if instrument is not None:
         if not 0 <= instrument < len(instruments):
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
@@ -85,10 +94,29 @@ def read_bytes(
     except ArgumentError as error:
         raise MidiError(f"{name}: holds impossible notes ({error})") from None
     if not len(notes):
-        raise MidiError(f"{name}: has no notes")
+        drums = sum(len(each.start) for each in instruments if each.is_drum)
+        raise MidiError(f"{name}: has no notes" + (f" but {drums} of drums" if drums else ""))
     if notes.seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {notes.seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     return notes
+
+
+def _parse(data: bytes, name: str, reader: str | None) -> list[Instrument]:
+    reader = reader or default_reader()
+    if reader not in READERS:
+        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
+    parse = READERS[reader]
+    if len(data) > LARGEST_BYTES:
+        raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
+    if data[:4] == b"MThd" and data[12:13] >= b"\x80":
+        raise MidiError(f"{name}: counts its time in SMPTE frames; only files that count in quarter notes are read")
+    try:
+        return parse(data)
+    except ImportError:
+        raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
+    except Exception as error:  # each library raises seven types and more, and the next version may raise others
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
 
 
 def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:

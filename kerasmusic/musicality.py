@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,6 +96,11 @@ class Musicality:
     last: dict[str, Beside]
     pieces: int
     performances: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON values, by part and measure."""
+        parts = {part: {measure: beside._asdict() for measure, beside in getattr(self, part).items()} for part in PARTS}
+        return {**parts, "pieces": self.pieces, "performances": self.performances}
 
     def __str__(self) -> str:
         lines = [
@@ -313,14 +318,16 @@ def generated_pieces(generator: Generator, pieces: int = PIECES) -> list[Notes]:
         generator: what plays, with its temperature, min_p and bias.
         pieces: how many pieces.
     """
-    from tqdm import tqdm
+    from kerasmusic.progress import progress
 
     first = generator.seed
     played = []
-    for seed in tqdm(range(first, first + pieces), desc="playing", unit="piece", leave=False, disable=None):
-        generator.seed = seed
-        generator.reset()
-        played.append(generator.take(NOTES).from_first())
+    with progress("playing", "piece", pieces) as bar:
+        for seed in range(first, first + pieces):
+            generator.seed = seed
+            generator.reset()
+            played.append(generator.take(NOTES).from_first())
+            bar.update()
     generator.seed = first
     generator.reset()
     return played

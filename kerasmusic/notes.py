@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from kerasmusic.errors import ArgumentError
 
 if TYPE_CHECKING:
+    import os
+
+    import IPython.display
     import pandas
     import pretty_midi
 
@@ -154,11 +157,22 @@ class Notes:
             same_key = pitch[1:] == pitch[:-1]
             next_start[:-1] = np.where(same_key, start[1:], np.inf)
             # Of several notes at one onset, all but the last would see that onset as the next strike.
-            for index in np.flatnonzero(next_start[:-1] == start[:-1])[::-1]:
-                next_start[index] = next_start[index + 1]
+            last = np.where(next_start > start, np.arange(len(self)), len(self) - 1)
+            next_start = next_start[np.minimum.accumulate(last[::-1])[::-1]]
         duration = np.empty(len(self))
         duration[by_key] = np.minimum(self.duration[by_key], next_start - start)
         return Notes(self.start, self.pitch, duration, self.velocity)
+
+    def audio(self, *, soundfont: str | os.PathLike[str] | None = None) -> IPython.display.Audio:
+        """A player for a notebook: the last value of a cell shows it. See `kerasmusic.audio.synthesize`.
+
+        Raises:
+            MissingPackageError: IPython, pyfluidsynth or FluidSynth's library is not installed.
+            ArgumentError: there is no such SoundFont.
+        """
+        from kerasmusic.audio import notebook_player
+
+        return notebook_player(self, soundfont=soundfont)
 
     def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
         """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano."""

@@ -1,15 +1,16 @@
-"""Pictures: a piano roll, and how a training went. Each is returned as a matplotlib figure."""
+"""Pictures: a piano roll, distributions of notes, and how a training went. Each is returned as a matplotlib figure."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.errors import MissingPackageError
+from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.files import written_beside
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import name_of_pitch
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# A bar is at least this part of the whole piece wide: one of so many.
+NARROWEST = 1_000
+SUFFIXES = (".png", ".svg")
 # For FIELDS in order: a palette that colour-blind readers can tell apart (Okabe and Ito, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
@@ -30,11 +34,12 @@ def piano_roll(notes: Notes, *, title: str = "", first: int | None = None) -> Fi
         title: above the picture.
         first: draw only so many notes from the beginning.
     """
+    figure, axes = _figure(10, 3.6)
     from matplotlib.collections import PolyCollection
 
     notes = notes[: first or len(notes)]
-    figure, axes = _figure(10, 3.6)
-    left, right = notes.start, np.maximum(notes.end, notes.start + 0.02)
+    # In a long piece too, the shortest note is a line that can be seen.
+    left, right = notes.start, np.maximum(notes.end, notes.start + max(0.02, notes.seconds / NARROWEST))
     low, high = notes.pitch - 0.45, notes.pitch + 0.45
     corners = np.stack([left, low, left, high, right, high, right, low], axis=1).reshape(-1, 4, 2)
     bars = PolyCollection(list(corners), array=notes.velocity, cmap="viridis_r", linewidths=0)
@@ -52,6 +57,60 @@ def piano_roll(notes: Notes, *, title: str = "", first: int | None = None) -> Fi
     axes.set_ylabel("pitch")
     axes.set_title(title)
     figure.colorbar(bars, ax=axes, label="velocity", pad=0.01)
+    return figure
+
+
+def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) -> Figure:
+    """How pitch, step, duration and velocity are distributed, as TensorFlow's tutorial draws them.
+
+    The first piece is drawn as areas and the others over it as lines, such as generated music over real. Each is in
+    shares of its own notes, so that pieces of any length compare.
+
+    Args:
+        pieces: notes, by what to call them.
+        drop_percentile: the longest so many per cent of the first piece's steps and durations are left out.
+
+    Raises:
+        ArgumentError: there is no piece, or one without notes.
+    """
+    if not pieces or not all(map(len, pieces.values())):
+        raise ArgumentError(f"{', '.join(pieces) or 'no piece'}: there are no notes to draw the distributions of")
+    figure = _blank_figure(10, 6)
+    first = next(iter(pieces.values()))
+    longest = {name: float(np.percentile(getattr(first, name), 100 - drop_percentile)) for name in ("step", "duration")}
+    # A bin is a whole number of what it counts: semitones, and the values that a velocity can take.
+    low, high = (
+        extreme(edge(notes.pitch) for notes in pieces.values()) for extreme, edge in ((min, np.min), (max, np.max))
+    )
+    edges = {
+        "pitch": np.arange(low // 3 * 3, high + 3, 3) - 0.5,
+        "step": np.linspace(0, max(longest["step"], 0.01), 21),
+        "velocity": np.arange(0, 129, 8) - 0.5,
+        "duration": np.linspace(0, max(longest["duration"], 0.01), 21),
+    }
+    labels = {"pitch": "pitch", "step": "step [s]", "velocity": "velocity", "duration": "duration [s]"}
+    for place, name in enumerate(("pitch", "step", "velocity", "duration")):
+        axes = figure.add_subplot(2, 2, place + 1)
+        for index, (title, notes) in enumerate(pieces.items()):
+            values = getattr(notes, name)
+            heights = 100 * np.histogram(values, edges[name])[0] / len(values)
+            filled = {"fill": True, "alpha": 0.45} if index == 0 else {"linewidth": 2}
+            axes.stairs(heights, edges[name], color=COLOURS[index % len(COLOURS)], label=title, **filled)
+        axes.set_xlabel(labels[name])
+        axes.set_xlim(edges[name][0], edges[name][-1])
+        axes.grid(axis="y", color="#dddddd", linewidth=0.8)
+        axes.set_axisbelow(True)
+        if name == "pitch":
+            octaves = np.arange(-(-int(edges[name][0] + 0.5) // 12) * 12, edges[name][-1], 12)
+            axes.set_xticks(octaves, [name_of_pitch(int(pitch)) for pitch in octaves])
+        if place % 2 == 0:
+            axes.set_ylabel("share of the notes [%]")
+    figure.align_ylabels()
+    if len(pieces) > 1:
+        handles, names = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(pieces), frameon=False)
+    else:
+        figure.suptitle(next(iter(pieces)), fontsize="medium")
     return figure
 
 
@@ -102,9 +161,58 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
     axes.set_xlabel("minutes")
     axes.set_ylabel("validation loss [nats a note]")
     axes.grid(color="#dddddd", linewidth=0.8)
-    axes.margins(x=0.08)
-    axes.legend(loc="upper right", frameon=False)
+    axes.margins(x=0.08, y=0.1)
+    axes.legend(loc="best", frameon=False)
     return figure
+
+
+def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = None, shares: bool = False) -> Figure:
+    """The picture of files: what they are decides what is drawn.
+
+    Args:
+        paths: one MIDI file, for its piano roll; several, for their distributions, real music first; the folder of a
+            run, for its loss by field; or the folders of several runs, for their validation losses.
+        first: only so many notes from the beginning of each MIDI file.
+        shares: the distributions of one MIDI file too.
+
+    Raises:
+        ArgumentError: the files are of several kinds.
+        KerasMusicError: one cannot be read.
+    """
+    from kerasmusic import midi
+    from kerasmusic.runs import read_history
+
+    places = [Path(path) for path in paths]
+    if first is not None and first < 1:
+        raise ArgumentError(f"{first}: draw the first 1 or more notes")
+    runs = [place for place in places if place.is_dir() or place.name == "history.csv"]
+    if runs and len(runs) < len(places):
+        raise ArgumentError(f"{', '.join(map(str, places))}: runs and MIDI files are drawn apart")
+    names = dict(zip(places, _distinct_names(places), strict=True))
+    if runs:
+        histories = {names[run]: read_history(run if run.is_dir() else run.parent) for run in runs}
+        return loss_curves(next(iter(histories.values()))) if len(runs) == 1 else validation_curves(histories)
+    pieces = {names[place]: midi.read(place)[:first] for place in places}
+    if shares or len(pieces) > 1:
+        return distributions(pieces)
+    ((name, notes),) = pieces.items()
+    counted = f"first {len(notes):,} notes" if first else f"{len(notes):,} notes"
+    return piano_roll(notes, title=f"{name}: {counted}")
+
+
+def _distinct_names(places: Sequence[Path]) -> list[str]:
+    """What to call files: their names, with the folders before them where the names alone are alike."""
+    for parts in range(1, max((len(place.parts) for place in places), default=1) + 1):
+        names = ["/".join(place.parts[-parts:]) for place in places]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{place} ({index})" for index, place in enumerate(places, 1)]
+
+
+def check_suffix(path: str | os.PathLike[str]) -> None:
+    """Raises ArgumentError for a picture that is to be neither PNG nor SVG."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ArgumentError(f"{path}: a picture is {' or '.join(SUFFIXES)}")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -114,10 +222,14 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = _blank_figure(width, height)
+    return figure, figure.add_subplot()
+
+
+def _blank_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("drawing needs matplotlib; run: pip install 'kerasmusic[plot]'") from None
     # Made without pyplot, which would keep every figure and want a screen.
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+    return Figure(figsize=(width, height), layout="constrained")

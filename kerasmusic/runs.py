@@ -5,12 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kerasmusic.archives import read_member
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import KerasMusicError, ModelFileError
+from kerasmusic.errors import KerasMusicError, ModelFileError, printable
+
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+# A configuration has some 4,000; more would only be there to fill the memory.
+LARGEST_CONFIG = 10_000_000
+# Module, class and registered name of what a file may ask for.
+_OWN_CLASS = re.compile(
+    r"kerasmusic\.models\.\w+:(\w+):kerasmusic>\1|keras\.optimizers:(Adam|AdamW|Muon|SGD):None", re.ASCII
+)
 
 
 def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
@@ -35,14 +46,38 @@ def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
 def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
     """The class and the configuration of the model of notes in a `.keras` file.
 
+    Keras looks up by name, and may import, whatever class a file asks for; so a file that asks for any other than
+    kerasmusic's models and Keras's optimizers, or that brings files of its own, is refused before Keras sees it.
+
     Raises:
-        ModelFileError: the file holds none.
+        ModelFileError: the file holds none, or something else besides.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            members = set(archive.namelist())
+            config = json.loads(read_member(archive, "config.json", LARGEST_CONFIG))
         name, inner = config["class_name"], config["config"]
-        NoteCodec.from_json(inner["codec"])
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, ModelFileError):
+        foreign = sorted(printable(found) for found in _classes(config) if not _OWN_CLASS.fullmatch(found))
+        codec, _ = inner["codec"], (inner["preset"], inner["record"].items())
+    except OSError:
+        raise
+    except Exception:  # zipfile, what it unpacks with and json raise many types
         raise ModelFileError(f"{path}: not a model of notes that kerasmusic saved") from None
+    if foreign:
+        raise ModelFileError(f"{path}: asks for {foreign[0]}, which no model of kerasmusic is made of; not loaded")
+    if further := members - MEMBERS:
+        raise ModelFileError(f"{path}: holds {printable(min(further))}, which no model of kerasmusic has; not loaded")
+    NoteCodec.from_json(codec)
     return name, inner
+
+
+def _classes(config: Any) -> Iterator[str]:
+    """The classes and functions that a Keras configuration asks for, each with its module and its registered name."""
+    if isinstance(config, dict):
+        if "class_name" in config or "module" in config or "registered_name" in config:
+            yield ":".join(str(config.get(key)) for key in ("module", "class_name", "registered_name"))
+        for value in config.values():
+            yield from _classes(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _classes(value)

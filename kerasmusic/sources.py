@@ -6,15 +6,16 @@ import csv
 import hashlib
 import io
 import os
+import stat
 import zipfile
-import zlib
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from kerasmusic.errors import CorpusError
-from kerasmusic.midi import SUFFIXES
+from kerasmusic.archives import read_member
+from kerasmusic.errors import CorpusError, printable
+from kerasmusic.midi import LARGEST_BYTES, SUFFIXES
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
@@ -49,7 +50,7 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
     does not name are left out. Elsewhere a tenth of the files, chosen by a hash of their names, is for validation.
 
     Raises:
-        CorpusError: the path is not there, is no folder and no zip, or holds no MIDI file.
+        CorpusError: the path is not there, is no folder and no zip, cannot be read, or holds no MIDI file.
     """
     root = Path(root)
     if root.is_dir():
@@ -77,14 +78,41 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
 
 
 def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes | str]]:
-    """Yields each named file of a source with its bytes, or with the reason why it cannot be read."""
+    """Yields each named file of a source with its bytes, or with the reason why it cannot be read.
+
+    A zip is never unpacked: a member is read into memory, and none of more than `LARGEST_BYTES`. Members that a careful
+    unpacker would not write, links and names that lead outside, are refused here too.
+    """
     archive = None if root.is_dir() else zipfile.ZipFile(root)
     with archive or nullcontext():
         for name in names:
             try:
-                yield name, archive.read(name) if archive else (root / name).read_bytes()
-            except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-                yield name, f"{name}: cannot be read ({getattr(error, 'strerror', None) or error})"
+                yield name, _member(archive, name) if archive else _file(root / name)
+            except OSError as error:
+                yield name, f"{printable(name)}: cannot be read ({error.strerror or error})"
+            except Exception as error:  # zipfile and what it unpacks with raise many types
+                reason = printable(" ".join(str(error).split())) or type(error).__name__
+                yield name, f"{printable(name)}: cannot be read ({reason})"
+
+
+def _file(path: Path) -> bytes:
+    # Not by its size, which is 0 for what a device gives.
+    with open(path, "rb") as file:
+        data = file.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"it has more than {LARGEST_BYTES:,} bytes")
+    return data
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    member = archive.getinfo(name)
+    # A path of Windows knows both kinds of slash, and drives.
+    path = PureWindowsPath(name)
+    if path.anchor or ".." in path.parts:
+        raise ValueError("its name leads outside the zip")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise ValueError("it is a link")
+    return read_member(archive, name, LARGEST_BYTES)
 
 
 def _files_of_folder(root: Path) -> dict[str, str]:
@@ -101,12 +129,18 @@ def _files_of_folder(root: Path) -> dict[str, str]:
 
 
 def _files_of_zip(root: Path) -> dict[str, str]:
-    with zipfile.ZipFile(root) as archive:
-        return {
-            member.filename: f"{member.file_size}-{member.CRC:08x}"
-            for member in archive.infolist()
-            if not member.is_dir() and not _is_hidden(member.filename)
-        }
+    try:
+        with zipfile.ZipFile(root) as archive:
+            members = archive.infolist()
+    except OSError:
+        raise
+    except Exception as error:  # zipfile raises several types
+        raise CorpusError(f"{root}: a zip file that cannot be read ({error})") from None
+    return {
+        member.filename: f"{member.file_size}-{member.CRC:08x}"
+        for member in members
+        if not member.is_dir() and not _is_hidden(member.filename)
+    }
 
 
 def _is_hidden(name: str) -> bool:
@@ -137,7 +171,7 @@ def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
 
 
 def _split_by_hash(names: list[str]) -> dict[str, str]:
-    by_hash = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    by_hash = sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
     count = round(len(names) * VALIDATION_SHARE) or min(1, len(names) - 1)
     held_out = set(by_hash[:count])
     return {name: "validation" if name in held_out else "train" for name in names}

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from kerasmusic.callbacks import (
+    PROGRESS,
     Bar,
     Budget,
     Checkpoint,
@@ -19,21 +20,23 @@ from kerasmusic.callbacks import (
     Schedule,
     StopOnSignal,
     StopTogether,
+    StopWhereLost,
     Validation,
     save_model,
 )
 from kerasmusic.corpus import Corpus
 from kerasmusic.devices import Devices, open_devices, undistributed
-from kerasmusic.errors import ArgumentError, KerasMusicError
-from kerasmusic.files import written_beside
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
+from kerasmusic.files import remove_leftovers, written_beside
 from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.note_model import NoteModel
-from kerasmusic.windows import STRETCH, TRANSPOSITION, Windows
+from kerasmusic.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
+CHECKPOINT = "checkpoint.keras"
 # Of the preset's learning rate, for a model that is trained already.
 START_SHARE = 0.3
 
@@ -66,7 +69,7 @@ class Settings:
     weight_decay: float = 0.01
     clip: float = 1.0
     transposition: int = TRANSPOSITION
-    stretch: float = STRETCH
+    stretch: float = 0.0
     seed: int = 0
     validations: int = 10
     patience: int = 5
@@ -75,6 +78,10 @@ class Settings:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.epochs is None):
             raise ArgumentError("say how long to train, in minutes or in epochs, not both")
+        if not 0 <= self.stretch < 1:
+            raise ArgumentError(f"{self.stretch}: a stretch is from 0 to below 1, such as 0.05 for up to 5 %")
+        if self.transposition < 0:
+            raise ArgumentError(f"{self.transposition}: a transposition is by 0 semitones or more")
         for name in ("minutes", "epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -102,7 +109,8 @@ def train(
 ) -> Trained:
     """Trains a model and leaves in the run's folder `model.keras`, `history.csv`, and a checkpoint to resume from.
 
-    Ctrl-C or SIGTERM ends it after the present step, with everything saved.
+    Ctrl-C or SIGTERM ends it after the present step, with everything saved. What was killed, by a power cut or a full
+    disk, is carried on from the last checkpoint, as if nothing had been.
 
     Args:
         corpus: what to train on.
@@ -113,6 +121,7 @@ def train(
 
     Raises:
         KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.
+        TrainingError: the loss is not a number any more; the last checkpoint is kept.
     """
     # Before hosts join, which otherwise would have to agree on a seed of their own.
     keras.utils.set_random_seed(settings.seed)
@@ -122,11 +131,14 @@ def train(
 
 
 def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices: Devices) -> Trained:
-    progress: dict[str, Any] = {"steps": 0, "seconds": 0.0, "best": None}
+    progress: dict[str, Any] = {"steps": 0, "seconds": 0.0}
+    if devices.writes:
+        for name in (CHECKPOINT, "model.keras", "history.csv", "run.json"):
+            remove_leftovers(run / name)
     if resume:
         model, progress = _load_checkpoint(run)
     else:
-        if (run / "checkpoint.keras").exists():
+        if (run / CHECKPOINT).exists():
             raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
         model = _starting_model(corpus, settings)
         model.compile(model.make_optimizer(_highest_rate(model, settings), settings.weight_decay, settings.clip))
@@ -152,21 +164,29 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
 
     validation = Validation(
         _validation_windows(corpus, model, batch_size, rows), budget, run / "model.keras" if devices.writes else None,
-        times=settings.validations, patience=settings.patience,
-        best=math.inf if progress["best"] is None else progress["best"],
+        times=settings.validations, patience=settings.patience, former=progress,
     )  # fmt: skip
     stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
     schedule = Schedule(budget, _highest_rate(model, settings))
-    callbacks: list[keras.callbacks.Callback] = [stop, schedule, validation]
+    checkpoint = Checkpoint(run / CHECKPOINT, budget, validation, settings.checkpoint_seconds)
+    bar = Bar(budget, notes_a_step)
+    callbacks: list[keras.callbacks.Callback] = [stop, schedule, StopWhereLost(budget), validation]
     if devices.writes:
-        callbacks += [
-            History(run / "history.csv", append=resume),
-            Checkpoint(run, budget, validation, settings.checkpoint_seconds),
-            Bar(budget, notes_a_step),
-        ]
+        callbacks += [History(run / "history.csv", steps_done=progress["steps"]), checkpoint, bar]
     if budget.share < 1.0:
-        # Keras would shuffle the batches of a round, each process in its own way.
-        model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+        try:
+            # Keras would shuffle the batches of a round, each process in its own way.
+            model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+        except TrainingError as error:
+            kept = f"the weights of step {checkpoint.saved_step:,} are kept in {run / CHECKPOINT}"
+            raise TrainingError(
+                f"{run}: {error}; {kept if checkpoint.saved_step else 'no weights were saved before it'}; "
+                "try again with a lower --learning-rate"
+            ) from None
+        finally:
+            # Keras does not tell its callbacks of the end where it is an error.
+            stop.restore()
+            bar.close()
     if devices.writes:
         _record_outcome(run, budget)
     ended = "budget spent"
@@ -191,11 +211,16 @@ def _highest_rate(model: NoteModel, settings: Settings) -> float:
 
 
 def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
+    if not (run / CHECKPOINT).exists():
+        raise KerasMusicError(f"{run}: holds no checkpoint to resume; start the run anew with 'kerasmusic train'")
+    model = load_model(run / CHECKPOINT, compile=True)
     try:
-        progress = json.loads((run / "progress.json").read_text())
-    except (OSError, ValueError):
-        raise KerasMusicError(f"{run}: holds no checkpoint to resume; start a run with 'kerasmusic train'") from None
-    return load_model(run / "checkpoint.keras", compile=True), progress
+        # Runs of before have it in a file beside.
+        progress = model.record.pop(PROGRESS, None) or json.loads((run / "progress.json").read_text())
+        progress = {"steps": int(progress["steps"]), "seconds": float(progress["seconds"]), **progress}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise KerasMusicError(f"{run / CHECKPOINT}: does not say how far the run was; start one anew") from None
+    return model, progress
 
 
 def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows: slice) -> Windows | None:

@@ -11,8 +11,6 @@ from kerasmusic.corpus import Corpus
 from kerasmusic.errors import CorpusError
 
 TRANSPOSITION = 5
-# A performance a twentieth slower or faster is as good as any (Oore et al., 2018).
-STRETCH = 0.05
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 
@@ -32,7 +30,8 @@ class Windows(keras.utils.PyDataset):
         seed: names the random choices.
         first_batch: which batch to begin with, to carry on a former run.
         transposition: windows are moved by up to this many semitones, where the piano's keys allow.
-        stretch: all times of a window are multiplied by the same number, up to this far from 1.
+        stretch: all times of a window are multiplied by the same number, up to this far from 1. A performance a
+            twentieth slower or faster is as good as any (Oore et al., 2018); music that is written on a grid is not.
         advance: whether the next pass has the batches after these, or the same again.
         rows: which windows of each batch to give, where other processes take the others; all by default.
     """
@@ -48,7 +47,7 @@ class Windows(keras.utils.PyDataset):
         seed: int = 0,
         first_batch: int = 0,
         transposition: int = TRANSPOSITION,
-        stretch: float = STRETCH,
+        stretch: float = 0.0,
         advance: bool = True,
         rows: slice | None = None,
     ) -> None:

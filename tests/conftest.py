@@ -18,6 +18,7 @@ from kerasmusic.midi import read_bytes
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MAESTRO = SHARED / "data" / "maestro-v2.0.0-trainval.zip"
+BAD_MIDI = SHARED / "bad-midi"
 FOLDER = "maestro-v2.0.0"
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")
 # Short ones of about a thousand notes each, by recordings of three years.
@@ -63,9 +64,9 @@ def maestro_zip():
 @pytest.fixture(scope="session")
 def bad_midi():
     """The paths of MIDI files that readers of MIDI were found to stumble over."""
-    if not (SHARED / "bad-midi").is_dir():
+    if not BAD_MIDI.is_dir():
         pytest.skip("needs the folder bad-midi beside the repository")
-    return sorted(path for path in (SHARED / "bad-midi").rglob("*.*") if path.suffix in (".mid", ".midi", ".rmi"))
+    return sorted(path for path in BAD_MIDI.rglob("*.*") if path.suffix in (".mid", ".midi", ".rmi"))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,15 @@
+import io
+import sys
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from kerasmusic import audio
-from kerasmusic.errors import MissingPackageError
+from kerasmusic import audio, midi
+from kerasmusic.command_line import main
+from kerasmusic.errors import ArgumentError, MissingPackageError
+from kerasmusic.notes import Notes
 
 
 def has_fluidsynth():
@@ -15,21 +20,125 @@ def has_fluidsynth():
     return True
 
 
-@pytest.mark.skipif(not has_fluidsynth(), reason="FluidSynth's library is not installed")
-def test_music_is_heard_at_a_good_level_without_clipping(notes, tmp_path):
-    part = notes.from_first()[:40]
-    audio.write_wav(part, tmp_path / "x.wav")
-    with wave.open(str(tmp_path / "x.wav")) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 44_100)
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+needs_fluidsynth = pytest.mark.skipif(not has_fluidsynth(), reason="FluidSynth's library is not installed")
+
+
+def read_wav(file):
+    with wave.open(file) as opened:
+        assert (opened.getnchannels(), opened.getsampwidth(), opened.getframerate()) == (1, 2, 44_100)
+        return np.frombuffer(opened.readframes(opened.getnframes()), "<i2") / 32768
+
+
+def listen(samples, part):
+    """Hears that a piece is there: as long as it is, at a good level, never clipped, and silent at its ends."""
     assert part.seconds <= len(samples) / 44_100 < part.seconds + 5
     assert np.abs(samples).max() == pytest.approx(audio.PEAK, abs=0.01)
     assert np.sqrt(np.mean(samples**2)) > 0.01
+    assert abs(samples[0]) < 1e-3
     assert abs(samples[-1]) < 1e-3
+    # Something sounds in every second of it in which a note does.
+    for second in range(int(part.seconds)):
+        if np.any((part.start < second + 0.5) & (part.end > second + 0.5)):
+            assert np.abs(samples[second * 44_100 : (second + 1) * 44_100]).max() > 1e-3
 
 
-@pytest.mark.skipif(has_fluidsynth(), reason="FluidSynth's library is installed")
-def test_without_the_library_one_line_says_how_to_install_it(notes, tmp_path):
-    with pytest.raises(MissingPackageError, match="apt install"):
-        audio.write_wav(notes[:5], tmp_path / "x.wav")
-    assert not list(tmp_path.iterdir())
+@needs_fluidsynth
+def test_music_is_heard_at_a_good_level_without_clipping(notes, tmp_path):
+    part = notes.from_first()[:40]
+    audio.write_wav(part, tmp_path / "x.wav")
+    listen(read_wav(str(tmp_path / "x.wav")), part)
+
+
+@needs_fluidsynth
+def test_the_loudest_there_is_does_not_clip_and_the_softest_is_heard(tmp_path):
+    start = np.repeat(np.arange(4.0), 22)
+    pitch = np.tile(np.arange(21, 109, 4), 4)
+    for velocity in (127, 1):
+        part = Notes(start, pitch, np.full(88, 1.5), np.full(88, velocity))
+        samples = audio.synthesize(part)
+        assert np.abs(samples).max() == pytest.approx(audio.PEAK, abs=0.01)
+        # A clipped wave stays at its highest; this one comes there for a moment.
+        assert np.mean(np.abs(samples) > 0.99 * audio.PEAK) < 1e-3
+
+
+@needs_fluidsynth
+def test_a_note_of_no_length_ends(tmp_path):
+    samples = audio.synthesize(Notes([0.0, 3.0], [60, 72], [0.0, 0.5], [100, 100]))
+    assert np.abs(samples[int(2.5 * 44_100) : int(2.9 * 44_100)]).max() < 0.01
+
+
+@needs_fluidsynth
+def test_the_pitch_that_is_heard_is_the_notes():
+    samples = audio.synthesize(Notes([0.0], [69], [2.0], [100]))[: 2 * 44_100]
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    assert np.argmax(spectrum) * 44_100 / len(samples) == pytest.approx(440, abs=3)
+
+
+@needs_fluidsynth
+def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    part = notes.from_first()[:40]
+    midi.write(part, tmp_path / "x.mid")
+    for arguments, name in ((["x.mid"], "x.wav"), (["x.mid", "-o", "y.wav"], "y.wav")):
+        assert main(["render", *arguments]) == 0
+        assert name in capsys.readouterr().out
+        listen(read_wav(name), part)
+    (tmp_path / "text.sf2").write_text("no sounds here at all")
+    for arguments, word in (
+        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"), ("x.mid --soundfont absent.sf2", "absent.sf2"),
+        ("x.mid --soundfont text.sf2 -o z.wav", "text.sf2: not a SoundFont"),
+    ):  # fmt: skip
+        assert main(["render", *arguments.split()]) == 2
+        said = capsys.readouterr().err
+        assert word in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "z.wav").exists()
+
+
+@needs_fluidsynth
+def test_another_soundfont_sounds_otherwise_only_where_it_is_another(tmp_path):
+    part = Notes([0.0], [60], [1.0], [80])
+    (tmp_path / "same.sf2").write_bytes(Path(audio.soundfont_path()).read_bytes())
+    np.testing.assert_array_equal(audio.synthesize(part, soundfont=tmp_path / "same.sf2"), audio.synthesize(part))
+    with pytest.raises(ArgumentError, match="no such SoundFont"):
+        audio.synthesize(part, soundfont=tmp_path / "absent.sf2")
+
+
+@needs_fluidsynth
+def test_a_notebook_gets_a_player_of_the_same_sound(notes):
+    pytest.importorskip("IPython")
+    part = notes.from_first()[:40]
+    player = part.audio()
+    listen(read_wav(io.BytesIO(player.data)), part)
+    assert "<audio" in player._repr_html_()
+
+
+def test_without_ipython_one_line_says_how_to_install_it(notes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython.display", None)
+    with pytest.raises(MissingPackageError, match="pip install ipython"):
+        notes[:5].audio()
+
+
+@pytest.mark.parametrize("absent", ["the library", "the library's file", "the package"])
+def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
+    notes, tmp_path, monkeypatch, capsys, absent
+):
+    if absent == "the package":
+        monkeypatch.setitem(sys.modules, "fluidsynth", None)
+    else:
+        # What pyfluidsynth says where it cannot find the library, and where the system cannot open it.
+        errors = {"the library": "ImportError('no FluidSynth library')", "the library's file": "OSError('cannot open')"}
+        (tmp_path / "fluidsynth.py").write_text(f"raise {errors[absent]}")
+        monkeypatch.delitem(sys.modules, "fluidsynth", raising=False)
+        monkeypatch.syspath_prepend(tmp_path)
+    midi.write(notes[:5], tmp_path / "x.mid")
+    for command in (["render", str(tmp_path / "x.mid")], ["play"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert ("pyfluidsynth" if absent == "the package" else "FluidSynth's library") + " is not installed" in said
+        for words in ("apt install libfluidsynth3", "brew install fluid-synth", "choco install fluidsynth"):
+            assert words in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "x.wav").exists()
+    # And the rest goes on.
+    assert main(["inspect", str(tmp_path / "x.mid")]) == 0

@@ -1,15 +1,31 @@
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
-from kerasmusic.bench import draws, ingest, matrix_products, records, report, training, tutorial, tutorial_loop
+from kerasmusic.bench import (
+    draws,
+    ingest,
+    live,
+    matrix_products,
+    records,
+    report,
+    training,
+    tutorial,
+    tutorial_loop,
+)
 from kerasmusic.bench.processes import in_fresh_process
 from kerasmusic.export.matrices import matrix_products as alone
 from kerasmusic.export.operators import operators
 
+from kerasmusic.bundled import bundled_model
+from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.errors import ArgumentError
+from kerasmusic.live import Duet
+from kerasmusic.live.answers import PAUSE_SECONDS
+from kerasmusic.live.inputs import Release, Strike
 
 
 def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
@@ -116,3 +132,29 @@ def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
     path = tmp_path / "ingest.json"
     records.write_record(record, path)
     assert "by a pretty_midi loop" in report.text(records.read_record(path))
+
+
+def test_a_scripted_hand_is_heard_and_nothing_hangs():
+    began = time.perf_counter()
+    taps = [Strike(began + 0.2 + 0.05 * index, 60, 80) for index in range(12)]
+    player, output = live.measure(Duet(Generator(bundled_model(), seed=7), "time"), taps, seconds=1.5)
+    assert len(output.strikes) == player.lateness.notes == 12
+    assert output.hanging == 0
+    # No note comes before its key.
+    assert all(struck >= tap.time for struck, tap in zip(output.strikes, taps, strict=True))
+
+
+def test_scripted_phrases_end_with_their_last_release_and_a_pause():
+    events, ends = live.phrases(100.0, 60.0)
+    assert len(ends) >= 5
+    for end in ends:
+        before = [event for event in events if event.time < end]
+        assert end - before[-1].time == pytest.approx(PAUSE_SECONDS)
+        assert isinstance(before[-1], Release)
+    assert events[-1].time < 160
+
+
+def test_too_short_a_measurement_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        live.main(["--seconds", "5"])
+    assert "5: there is no phrase" in capsys.readouterr().err

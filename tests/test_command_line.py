@@ -1,8 +1,11 @@
+import json
+import os
 import subprocess
 import sys
 
 import pytest
 
+import kerasmusic
 from kerasmusic import midi
 from kerasmusic.command_line import main
 
@@ -27,11 +30,29 @@ def model(exported):
     return exported["small"][1]
 
 
-@pytest.mark.parametrize("command", ["data build", "data info", "train", "evaluate", "generate", "export", "inspect"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "data build",
+        "data info",
+        "train",
+        "evaluate",
+        "generate",
+        "play",
+        "plot",
+        "render",
+        "export",
+        "verify",
+        "inspect",
+        "completion",
+    ],
+)
 def test_every_command_has_help_with_an_example(capsys, command):
     code, out, _ = run(capsys, *command.split(), "--help")
     assert code == 0
-    assert f"example:\n  kerasmusic {command}" in out
+    example = out.split("example:\n")[1]
+    assert f"kerasmusic {command}" in example.splitlines()[0]
+    assert "--quiet" in out
 
 
 def test_data_is_built_and_shown(capsys, midi_zip):
@@ -65,7 +86,7 @@ def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path,
     midi.write(notes[:30], tmp_path / "primer.mid")
     code, out, err = run(
         capsys, "generate", model, "--notes", 50, "--seed", 7, "--temperature", "pitch=1.1,step=0.9", "--min-p", 0.05,
-        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "-o", "x.mid", "--png",
+        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "--density", -0.5, "-o", "x.mid", "--png",
     )  # fmt: skip
     assert code == 0, err
     assert "80 notes" in out
@@ -137,6 +158,8 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("train --data empty --backend abacus", "abacus"),
         ("train --resume empty", "empty"),
         ("train --minutes soon", "soon"),
+        ("train --data empty --stretch 2", "2.0"),
+        ("train --data empty --transposition -1", "-1"),
         ("train --data empty --from absent", "absent"),
         ("train --data empty --from MODEL", "model.tflite: is for playing"),
         ("train --data empty --from text.keras", "text.keras"),
@@ -150,6 +173,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("generate MODEL --min-p 2", "2"),
         ("generate MODEL --key H", "H"),
         ("generate MODEL --range 90", "90"),
+        ("generate MODEL --density nan", "nan"),
         ("generate MODEL --notes 0", "0"),
         ("generate MODEL --seconds nan", "nan"),
         ("generate MODEL --seed -3", "-3"),
@@ -181,6 +205,86 @@ def test_bad_input_ends_in_one_line_with_its_value_and_nothing_written(capsys, m
     assert err.count("\n") == 1
     assert not out
     assert sorted(path for path in tmp_path.iterdir() if path.name != "cache") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("genarate", "did you mean generate?"),
+        ("train --preset smal", "did you mean small?"),
+        ("export --tflite MODEL --precision int", "did you mean int8?"),
+        ("generate MODEL --temprature 1", "--temperature"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_one_that_was_meant(capsys, exported, arguments, meant):
+    code, _, err = run(capsys, *arguments.replace("MODEL", str(exported["tutorial"][0])).split())
+    assert code == 2
+    assert meant in err
+    assert err.count("\n") == 1
+
+
+def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
+    keras_file, tflite_file = exported["tutorial"]
+    answers = {}
+    for command in (
+        f"data info {midi_folder} --json",
+        f"evaluate {tflite_file} --data {midi_folder} --pieces 1 --json",
+        f"generate {tflite_file} --notes 5 --seed 3 --json",
+        f"export --tflite {keras_file} -o {tmp_path / 'x.tflite'} --json",
+        f"verify {tflite_file} --json",
+        f"inspect {tflite_file} --json",
+        f"inspect {keras_file} --json",
+        "inspect music.mid --json",
+    ):
+        code, out, err = run(capsys, *command.split())
+        assert code == 0, err
+        answers[" ".join(command.split()[:2])] = json.loads(out)
+    assert answers["data info"]["splits"]["train"]["performances"] == 2
+    assert answers[f"evaluate {tflite_file}"]["pieces"] == 1
+    assert answers[f"generate {tflite_file}"] == {
+        "files": ["music.mid"], "notes": 5, "seconds": midi.read("music.mid").seconds, "seed": 3,
+    }  # fmt: skip
+    assert answers["export --tflite"][0]["precision"] == "float32"
+    assert answers[f"verify {tflite_file}"]["holds"] is True
+    assert answers[f"inspect {tflite_file}"]["preset"] == "tutorial"
+    assert answers[f"inspect {keras_file}"]["class"] == "TutorialModel"
+    assert answers["inspect music.mid"]["notes"] == 5
+
+
+def test_quiet_says_nothing_but_what_was_asked_for(capsys, exported):
+    tflite_file = exported["tutorial"][1]
+    code, out, err = run(capsys, "generate", tflite_file, "--notes", 5, "--quiet")
+    assert (code, out, err) == (0, "", "")
+    code, out, _ = run(capsys, "verify", tflite_file, "-q")
+    assert code == 0
+    assert "verified" in out
+    assert run(capsys, "generate", "absent", "--quiet")[2] == "kerasmusic: absent: no such file\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands(capsys, shell):
+    code, out, _ = run(capsys, "completion", shell)
+    assert code == 0
+    assert "_KERASMUSIC_COMPLETE" in out
+
+
+def test_completion_knows_commands_and_options():
+    for words, expected in (("kerasmusic gen", "generate"), ("kerasmusic train --pre", "--preset")):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "kerasmusic.command_line"],
+            env={
+                **os.environ, "_KERASMUSIC_COMPLETE": "bash_complete", "COMP_WORDS": words,
+                "COMP_CWORD": str(words.count(" ")),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )  # fmt: skip
+        assert expected in done.stdout
+
+
+def test_the_version_is_the_packages(capsys):
+    assert run(capsys, "--version")[1] == f"kerasmusic {kerasmusic.__version__}\n"
 
 
 def test_a_traceback_never_reaches_the_user(tmp_path):

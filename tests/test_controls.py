@@ -86,3 +86,22 @@ def test_a_range_of_one_pitch_leaves_that_pitch():
     codec = NoteCodec()
     bias = bias_of(codec, pitch_range="60-60")
     assert np.flatnonzero(bias[codec.offsets.pitch : codec.offsets.duration] == 0).tolist() == [60]
+
+
+def test_density_weighs_steps_by_their_length_and_leaves_the_rest():
+    codec = NoteCodec()
+    bias = bias_of(codec, density=1.0)
+    steps = bias[: codec.sizes.step]
+    ticks = codec.step_ticks
+    # A step twice as long is half as likely, but chords and ornaments stay what they are to each other.
+    assert steps[ticks == 40] - steps[ticks == 80] == pytest.approx(np.log(2))
+    assert len(set(steps[ticks <= 6].tolist())) == 1
+    assert steps[ticks == 20] == 0
+    assert not bias[codec.sizes.step :].any()
+    np.testing.assert_array_equal(bias_of(codec, density=-1.0), -bias)
+
+
+@pytest.mark.parametrize("density", [float("nan"), float("inf")])
+def test_a_density_that_is_no_number_is_refused(density):
+    with pytest.raises(ArgumentError, match="a density is a number"):
+        bias_of(NoteCodec(), density=density)

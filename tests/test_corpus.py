@@ -1,12 +1,17 @@
+import os
+import re
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
+from conftest import BAD_MIDI
 
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.corpus import open_corpus
-from kerasmusic.errors import CorpusError
+from kerasmusic.errors import CorpusError, MidiError
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
@@ -34,7 +39,7 @@ def test_it_is_built_again_only_when_files_codec_or_pedal_change(midi_folder, pe
     assert identity() == first
     (midi_folder / performances[0][0]).write_bytes(performances[1][1])
     assert identity() != first
-    assert not list((tmp_path / "cache").glob(".building-*"))
+    assert not list((tmp_path / "cache").glob(".*"))
 
 
 def test_files_that_cannot_be_read_are_listed_and_the_rest_is_used(midi_folder, performances, tmp_path):
@@ -130,3 +135,89 @@ def test_a_corpus_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(midi_
     with pytest.raises(OSError, match=place.name):
         open_corpus(midi_zip, cache=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"first", place.name}
+
+
+def test_a_folder_of_broken_files_gives_a_corpus_of_the_good_ones_and_a_report_of_the_others(bad_midi, tmp_path):
+    corpus = open_corpus(BAD_MIDI, cache=tmp_path)
+    files = {path.relative_to(BAD_MIDI).as_posix() for path in bad_midi if path.suffix in midi.SUFFIXES}
+    assert {*corpus.names, *corpus.skipped} == files
+    for name in corpus.names:
+        assert len(midi.read(BAD_MIDI / name)) > 0
+    for name, reason in corpus.skipped.items():
+        with pytest.raises(MidiError, match=re.escape(reason)):
+            midi.read(BAD_MIDI / name)
+    assert open_corpus(BAD_MIDI, cache=tmp_path).skipped == corpus.skipped
+    with pytest.raises(CorpusError, match=f"{len(corpus.skipped)} of {len(files)} files cannot be read"):
+        open_corpus(BAD_MIDI, cache=tmp_path, strict=True)
+
+
+def test_strictness_takes_nothing_away_where_all_can_be_read(midi_folder, performances, tmp_path):
+    assert len(open_corpus(midi_folder, cache=tmp_path, strict=True).names) == 3
+    (midi_folder / performances[0][0]).write_bytes(performances[0][1][:-1])
+    with pytest.raises(CorpusError, match=r"1 of 3 files cannot be read; the first: 20.*; without --strict"):
+        open_corpus(midi_folder, cache=tmp_path, strict=True)
+    assert len(open_corpus(midi_folder, cache=tmp_path).names) == 2
+
+
+@pytest.mark.parametrize("name", ["corpus.json", "fields.npy", "bounds.npy"])
+@pytest.mark.parametrize("damage", ["emptied", "cut", "lost"])
+def test_a_corpus_that_was_damaged_is_built_anew(midi_zip, tmp_path, name, damage):
+    first = open_corpus(midi_zip, cache=tmp_path)
+    fields, file = np.array(first.fields), first.path / name
+    data = file.read_bytes()
+    del first
+    file.unlink()
+    if damage != "lost":
+        file.write_bytes(data[: len(data) // 2] if damage == "cut" else b"")
+    np.testing.assert_array_equal(open_corpus(midi_zip, cache=tmp_path).fields, fields)
+
+
+def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
+    (tmp_path / "music").mkdir()
+    for name, (_, data) in zip((b"caf\xe9.mid", b"\x1b[2J.mid", b"plain.mid"), performances, strict=True):
+        with open(os.fsencode(tmp_path / "music") + b"/" + name, "wb") as file:
+            file.write(data if name != b"\x1b[2J.mid" else b"not music")
+    corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
+    assert corpus.names == [os.fsdecode(b"caf\xe9.mid"), "plain.mid"]
+    (reason,) = corpus.skipped.values()
+    assert reason.startswith("?[2J.mid: not a MIDI file")
+
+
+BUILD_OFTEN = """
+import sys
+import numpy as np
+from kerasmusic.corpus import open_corpus
+
+if __name__ == "__main__":
+    source, cache, times = sys.argv[1:]
+    for _ in range(int(times)):
+        corpus = open_corpus(source, cache=cache, rebuild=True)
+        print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
+"""
+
+
+def test_two_processes_that_build_one_corpus_at_once_do_not_harm_each_other_or_a_reader(midi_zip, tmp_path):
+    expected = open_corpus(midi_zip, cache=tmp_path / "elsewhere")
+    line = f"{len(expected.names)} {len(expected.fields)} {int(np.array(expected.fields).sum())}"
+    (tmp_path / "build.py").write_text(BUILD_OFTEN)
+    command = [sys.executable, str(tmp_path / "build.py"), str(midi_zip), str(tmp_path / "cache"), "4"]
+    builders = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    while any(builder.poll() is None for builder in builders):
+        reader = open_corpus(midi_zip, cache=tmp_path / "cache")
+        np.testing.assert_array_equal(reader.fields, expected.fields)
+    for builder in builders:
+        output, errors = builder.communicate()
+        assert builder.returncode == 0, errors
+        assert output.splitlines() == [line] * 4
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [expected.path.name]
+
+
+def test_a_builder_that_is_killed_harms_nobody(midi_zip, tmp_path):
+    (tmp_path / "build.py").write_text(BUILD_OFTEN)
+    command = [sys.executable, str(tmp_path / "build.py"), str(midi_zip), str(tmp_path / "cache"), "1000"]
+    builder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first = builder.stdout.readline()
+    builder.kill()
+    builder.communicate()
+    corpus = open_corpus(midi_zip, cache=tmp_path / "cache")
+    assert first == f"{len(corpus.names)} {len(corpus.fields)} {int(np.array(corpus.fields).sum())}\n"

@@ -4,8 +4,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from kerasmusic import bundled, command_line, demonstration, maestro, midi
+from kerasmusic import bundled, demonstration, maestro, midi
 from kerasmusic.command_line import main
+from kerasmusic.commands import train
 from kerasmusic.corpus import open_corpus
 from kerasmusic.demonstration import play_demonstration
 from kerasmusic.edge import Generator
@@ -79,7 +80,7 @@ def no_network(monkeypatch, tmp_path):
 def test_without_a_network_training_is_on_what_the_bundled_model_plays(no_network, model, monkeypatch, capsys):
     monkeypatch.setattr(bundled, "bundled_model", lambda: model)
     monkeypatch.setattr(demonstration, "play_demonstration", partial(play_demonstration, pieces=4, notes=300))
-    monkeypatch.setattr(command_line, "_finish_run", lambda run: None)
+    monkeypatch.setattr(train, "finish_run", lambda run: None)
     assert main(["train", "--preset", "tutorial", "--epochs", "0.5", "--run", "run"]) == 0
     notice = capsys.readouterr().err.splitlines()[0]
     assert no_network in notice

@@ -24,11 +24,12 @@ KERASMUSIC = """
 import sys
 sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
 from kerasmusic import command_line
+from kerasmusic.commands import train
 from kerasmusic.models import presets
 from kerasmusic.models.gated_model import GatedNoteModel
 
 presets.PRESETS["tiny"] = lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, codec=codec, preset="tiny")
-command_line._finish_run = lambda run: None
+train.finish_run = lambda run: None
 sys.exit(command_line.main(sys.argv[1:]))
 """
 # Two rounds, the second cut short, and some validations.

@@ -1,21 +1,25 @@
 import doctest
-import importlib
+import importlib.metadata
 import pkgutil
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
 import kerasmusic
-from kerasmusic.command_line import _parser
+from kerasmusic.command_line import kerasmusic as command_line
 
 NAMES = [
     module.name
     for module in pkgutil.walk_packages(kerasmusic.__path__, "kerasmusic.")
     if not module.name.endswith(("__main__", "export.tflite"))
 ]
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,8 +34,49 @@ def test_there_are_examples_to_run():
     assert count > 20
 
 
+def parse(command, arguments):
+    """Fails where a command, or a command of a group of commands, does not take the arguments."""
+    context = command.make_context(command.name, arguments, resilient_parsing=False)
+    if isinstance(command, click.Group):
+        _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        parse(chosen, rest)
+
+
 def test_the_readmes_commands_are_ones_the_command_line_takes():
     commands = re.findall(r"^kerasmusic (.+)$", README.read_text(), flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
-        _parser().parse_args(shlex.split(command))
+        parse(command_line, shlex.split(command))
+
+
+@pytest.mark.parametrize("page", ["playing", "raspberry-pi"])
+def test_the_commands_of_the_docs_are_ones_the_command_line_takes(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    commands = re.findall(r"^(?:ExecStart=)?(?:\S+/bin/)?kerasmusic (.+)$", text, flags=re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        parse(command_line, shlex.split(command))
+
+
+def test_a_fresh_pi_comes_to_sound_in_five_commands():
+    text = (ROOT / "docs" / "raspberry-pi.md").read_text()
+    commands = text.split("```")[1].strip().splitlines()
+    assert len(commands) == 5
+    assert commands[-1].endswith("kerasmusic play")
+    extras = re.search(r"kerasmusic\[(.+)\]", commands[3])[1].split(",")
+    assert set(extras) <= set(importlib.metadata.metadata("kerasmusic").get_all("Provides-Extra"))
+
+
+def test_the_unit_of_a_pi_is_one_that_systemd_takes(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("needs systemd-analyze")
+    text = (ROOT / "docs" / "raspberry-pi.md").read_text()
+    unit = re.search(r"<<END\n(.+?)^END$", text, flags=re.MULTILINE | re.DOTALL)[1]
+    command = tmp_path / "music" / "bin" / "kerasmusic"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    place = tmp_path / "kerasmusic.service"
+    place.write_text(unit.replace("$USER", "root").replace("$HOME", str(tmp_path)))
+    done = subprocess.run(["systemd-analyze", "verify", place], capture_output=True, text=True)
+    assert "kerasmusic" not in done.stderr

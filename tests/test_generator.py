@@ -1,12 +1,16 @@
 import itertools
+import json
+import zipfile
 
 import numpy as np
 import pytest
+from long_run import play
 
+from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
-from kerasmusic.edge.model_file import FORMAT, read_model_bytes, read_record, with_record
+from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
@@ -72,6 +76,60 @@ def test_it_stays_in_key_and_range(small):
     assert len(set(notes.pitch.tolist())) > 5
 
 
+def test_a_seeds_random_numbers_are_one_sequence_of_philoxs(small):
+    generator = Generator(small, seed=7)
+    expected = np.random.Generator(np.random.Philox(key=7)).random((3_000, 4), dtype=np.float32)
+    for number in (0, 1, 1_023, 1_024, 2_999, 5):
+        np.testing.assert_array_equal(generator._uniform(number), expected[number])
+
+
+def test_it_goes_back_to_where_it_was(small):
+    generator = Generator(small, seed=7)
+    generator.take(1_020)
+    place = generator.place()
+    first = generator.take(40)
+    generator.go_to(place)
+    assert generator.take(40) == first
+
+
+def test_settings_change_from_the_next_note_on(small):
+    generator = Generator(small, seed=7)
+    before = generator.take(50)
+    generator.change(key="D minor", density=2.0)
+    after = generator.take(200)
+    assert before == Generator(small, seed=7).take(50)
+    assert set(after.pitch % 12) <= parse_key("D minor")
+    generator.change()
+    assert not set(generator.take(200).pitch % 12) <= parse_key("D minor")
+
+
+def test_density_makes_notes_come_closer_or_further_apart():
+    sparse, own, dense = (
+        Generator(bundled_model(), seed=3, density=density).take(400).seconds for density in (-1, 0, 1)
+    )
+    assert sparse > 1.3 * own > 1.3 * 1.3 * dense
+
+
+def test_forgetting_goes_on_with_other_random_numbers(small):
+    generator = Generator(small, seed=7)
+    first = generator.take(50)
+    generator.forget()
+    again = generator.take(50)
+    assert again != first
+    assert again.start[0] < first.start[-1]
+
+
+def test_a_player_gives_the_pitch_or_the_time_and_the_model_the_rest(small):
+    generator = Generator(small, seed=7)
+    notes = [generator.complete(pitch=60 + index % 3) for index in range(30)]
+    assert [note.pitch for note in notes] == [60, 61, 62] * 10
+    assert len({note.start - before.start for before, note in itertools.pairwise(notes)}) > 5
+    last = notes[-1].start
+    timed = [generator.complete(step=0.25) for _ in range(30)]
+    np.testing.assert_allclose([note.start for note in timed], last + 0.25 * np.arange(1, 31))
+    assert len({note.pitch for note in timed}) > 5
+
+
 def test_a_temperature_of_zero_needs_no_seed(small):
     assert Generator(small, seed=1, temperature=0).take(30) == Generator(small, seed=2, temperature=0).take(30)
     cold = Generator(small, seed=1, temperature={"pitch": 0.0}).take(30)
@@ -121,6 +179,103 @@ def test_arguments_out_of_range_are_refused_with_their_value(small, wrong, messa
         Generator(small, **{"seed": 0, **wrong})
 
 
+@pytest.mark.parametrize("kind", ["tiny", "tutorial"])
+def test_however_hot_or_cold_it_plays_notes(exported, kind):
+    step = TFLiteStep(exported[kind][1])
+    for temperature in (0, 1e-300, 1e-45, 1e-38, 1e-10, 1e3, 1e30, 3.4e38):
+        for min_p in (0, 1e-45, 0.5, 1):
+            notes = Generator(step, seed=1, temperature=temperature, min_p=min_p).take(30)
+            assert len(notes) == 30
+            assert np.isfinite(step.state).all()
+
+
+def test_a_temperature_that_no_step_can_hold_is_refused(small):
+    for temperature in (1e39, 1e308, float("inf")):
+        with pytest.raises(ArgumentError, match=r"a temperature is 0 or more, up to 3\.4e\+38"):
+            Generator(small, temperature=temperature)
+
+
+@pytest.mark.parametrize("kind", ["tiny", "tutorial"])
+@pytest.mark.parametrize("bias", [-1e4, 1e4, 3e38, -3e38, np.inf, -np.inf, np.nan])
+def test_whatever_the_bias_it_plays_notes(exported, kind, bias):
+    step = TFLiteStep(exported[kind][1])
+    generator = Generator(step, seed=1)
+    for biased in (slice(None), slice(0, 1), slice(130, 140)):
+        step.bias[:] = 0
+        step.bias[0, biased] = bias
+        assert len(generator.take(20)) == 20
+        assert np.isfinite(step.state).all()
+    generator = Generator(step, seed=1, pitch_range="C4-C4", key="C major")
+    assert set(generator.take(50).pitch.tolist()) == {60}
+
+
+MANY = np.arange(100_000)
+
+
+@pytest.mark.parametrize(
+    "primer",
+    {
+        "empty": Notes.empty(),
+        "one note": Notes([3.0], [60], [0.5], [64]),
+        "100,000 notes": Notes(
+            np.arange(100_000) / 20, np.arange(100_000) % 128, np.full(100_000, 0.3), [64] * 100_000
+        ),
+        "all one pitch": Notes(np.arange(3_000) / 50, [60] * 3_000, [9.0] * 3_000, [127] * 3_000),
+        "all at once": Notes([0.0] * 2_000, np.arange(2_000) % 128, [0.0] * 2_000, [1] * 2_000),
+        "a day apart": Notes([0.0, 86_400.0], [0, 127], [86_400.0, 1e9], [1, 127]),
+    }.items(),
+    ids=lambda primer: primer[0],
+)
+@pytest.mark.parametrize("kind", ["tiny", "tutorial"])
+def test_any_primer_is_heard_and_followed_by_notes(exported, kind, primer):
+    step = TFLiteStep(exported[kind][1])
+    generator = Generator(step, seed=1)
+    generator.prime(primer[1])
+    notes = generator.take(30)
+    assert len(notes) == 30
+    assert np.isfinite(step.state).all()
+    heard = generator.codec.encode(primer[1])
+    assert notes.start[0] >= generator.codec.step_ticks[heard[:, 0]].sum() / 100
+
+
+def test_seconds_without_end_are_refused(small):
+    for seconds in (float("inf"), float("nan")):
+        with pytest.raises(ArgumentError, match="have no end"):
+            Generator(small, seed=1).take(seconds=seconds)
+
+
+def test_a_model_that_plays_what_its_codec_does_not_have_is_found_out(exported):
+    for index, value in itertools.product(range(4), (-1, 10_000)):
+        step = TFLiteStep(exported["tutorial"][1])
+        run, generator = step.run, Generator(step, seed=0)
+        assert generator.take(3)
+
+        def go_wrong(run=run, step=step, index=index, value=value):
+            run()
+            step.note[0, index] = value
+
+        step.run = go_wrong
+        with pytest.raises(ModelFileError, match=rf"the fields \[.*{value}.*\], which its codec does not have"):
+            next(generator)
+
+
+def test_fields_that_the_codec_does_not_have_end_in_an_error(exported):
+    step = TFLiteStep(exported["tiny"][1])
+    generator = Generator(step, seed=0)
+    with pytest.raises(ArgumentError, match="note 1 has 128 for its pitch, not within 0 to 127"):
+        list(generator.score_fields([np.array([[0, 60, 0, 0], [0, 128, 0, 0]])]))
+    step.previous[:] = 10_000
+    with pytest.raises(ModelFileError, match=r"the model's step failed \(.*; its file is damaged, or it was given"):
+        step.run()
+
+
+def test_a_long_piece_keeps_its_time_its_range_and_its_memory(exported):
+    seen = play(exported["tiny"][1], 30_000, seed=1, look_every=10_000)
+    assert seen.faults == []
+    assert seen.notes == 30_000
+    assert seen.drift < 1e-9
+
+
 def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
     data = read_model_bytes(small)
     flatbuffer = data[: data.index(b"PK\x03\x04")]
@@ -130,15 +285,36 @@ def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
     record = read_record(data, "small")
     (tmp_path / "newer.tflite").write_bytes(with_record(flatbuffer, {**record, "format": FORMAT + 1}))
     (tmp_path / "other.tflite").write_bytes(with_record(flatbuffer, {**record, "state_size": 7}))
+    codec = {**record["codec"], "step_edges": record["codec"]["step_edges"][:-1]}
+    (tmp_path / "codec.tflite").write_bytes(with_record(flatbuffer, {**record, "codec": codec}))
+    flipped = bytearray(data)
+    flipped[len(flatbuffer) // 2] ^= 1
+    (tmp_path / "flipped.tflite").write_bytes(flipped)
+    with zipfile.ZipFile(tmp_path / "bomb.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("kerasmusic.json", b"[" * 50_000_000)
+    (tmp_path / "bomb.tflite").write_bytes(flatbuffer + (tmp_path / "bomb.tflite").read_bytes())
     for name, message in [
         ("absent.tflite", "no such file"),
         ("text.tflite", "not a TFLite file"),
         ("bare.tflite", "without kerasmusic.json"),
         ("cut.tflite", "cut short"),
         ("newer.tflite", "upgrade"),
+        ("flipped.tflite", "is damaged, its graph is not the one that was exported"),
+        ("bomb.tflite", "without kerasmusic.json"),
+        ("codec.tflite", r"its bias is \[1, 544\], but its record says \[1, 543\]"),
         ("other.tflite", rf"its state is \[1, {record['state_size']}\], but its record says \[1, 7\]"),
     ]:
         with pytest.raises(ModelFileError, match=message) as caught:
             TFLiteStep(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_a_checksum_as_of_before_still_plays(small, tmp_path):
+    data = read_model_bytes(small)
+    record = read_record(data, "small")
+    assert record.pop(CHECKSUM)
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr("kerasmusic.json", json.dumps(record))
+    (tmp_path / "old.tflite").write_bytes(data[: data.index(b"PK\x03\x04")] + (tmp_path / "old.zip").read_bytes())
+    assert Generator(tmp_path / "old.tflite", seed=1).take(20) == Generator(small, seed=1).take(20)

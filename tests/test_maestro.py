@@ -1,7 +1,11 @@
 import hashlib
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -16,7 +20,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of one file that can refuse ranges, be missing, or drop connections half-way; it lists its requests."""
+    """A server of one file that can refuse ranges, be missing, drop connections or stall; it lists its requests."""
     monkeypatch.setattr(maestro.time, "sleep", lambda seconds: None)
 
     class Handler(BaseHTTPRequestHandler):
@@ -31,9 +35,15 @@ def server(monkeypatch):
                 self.send_error(416)
                 return
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(DATA) - start))
+            if self.server.tells_length:
+                self.send_header("Content-Length", str(len(DATA) - start))
             self.end_headers()
             body = DATA[start:]
+            if self.server.stalls:
+                self.wfile.write(body[:100_000])
+                self.wfile.flush()
+                self.server.stalled.wait()
+                return
             if self.server.drops:
                 self.server.drops -= 1
                 body = body[: len(body) // 2]
@@ -44,9 +54,11 @@ def server(monkeypatch):
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.requests, running.ranges, running.drops, running.status = [], True, 0, 0
+    running.tells_length, running.stalls, running.stalled = True, False, threading.Event()
     running.url = f"http://127.0.0.1:{running.server_port}/maestro.zip"
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield running
+    running.stalled.set()
     running.shutdown()
     running.server_close()
 
@@ -135,3 +147,43 @@ def test_a_server_of_something_else_than_http_is_refused_in_one_line(tmp_path):
         finally:
             thread.join()
     assert "\n" not in str(caught.value)
+
+
+def test_a_server_without_ranges_that_drops_is_begun_anew_each_time(server, tmp_path):
+    server.ranges, server.drops = False, 2
+    assert fetch(server, tmp_path).read_bytes() == DATA
+    assert server.requests == [None, "bytes=150000-", "bytes=150000-"]
+    assert [file.name for file in tmp_path.iterdir()] == ["maestro.zip"]
+
+
+def test_a_download_cut_short_without_a_word_is_told_by_its_checksum(server, tmp_path):
+    server.tells_length, server.drops = False, 1
+    with pytest.raises(KerasMusicError, match="its sha256 is"):
+        fetch(server, tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert fetch(server, tmp_path).read_bytes() == DATA
+
+
+def test_a_download_that_was_killed_leaves_no_file_of_that_name_and_is_carried_on(server, tmp_path):
+    server.stalls = True
+    code = f"from kerasmusic.maestro import download_maestro as d; d({str(tmp_path)!r}, url={server.url!r}, sha256='')"
+    process = subprocess.Popen([sys.executable, "-P", "-c", code], stderr=subprocess.DEVNULL)
+    part = tmp_path / "maestro.zip.part"
+    # Python's buffer is written in blocks, so what has come need not be on the disk yet.
+    while not part.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert [file.name for file in tmp_path.iterdir()] == ["maestro.zip.part"]
+    server.stalls = False
+    assert fetch(server, tmp_path).read_bytes() == DATA
+    assert [file.name for file in tmp_path.iterdir()] == ["maestro.zip"]
+
+
+@pytest.mark.parametrize("fault", ["cut", "changed", "longer"])
+def test_a_served_file_that_is_not_the_one_named_never_gets_its_name(server, tmp_path, monkeypatch, fault):
+    other = {"cut": DATA[:-1], "changed": b"x" + DATA[1:], "longer": DATA + b"x"}[fault]
+    monkeypatch.setitem(globals(), "DATA", other)
+    with pytest.raises(KerasMusicError, match=f"its sha256 is {hashlib.sha256(other).hexdigest()}, not {SHA256}"):
+        fetch(server, tmp_path)
+    assert not list(tmp_path.iterdir())

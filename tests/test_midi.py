@@ -1,11 +1,19 @@
+import csv
 import importlib.util
 import io
+import json
+import re
+import struct
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import mido
 import numpy as np
 import pretty_midi
 import pytest
+from conftest import BAD_MIDI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,17 +128,54 @@ def test_what_is_no_midi_file_is_refused_in_one_line_that_names_it(tmp_path, rea
         assert "\n" not in str(caught.value)
 
 
-def test_broken_files_are_read_with_sane_notes_or_refused(bad_midi, reader):
-    read = 0
-    for path in bad_midi:
-        try:
-            notes = midi.read(path, reader=reader)
-        except MidiError:
+def read_one_by_one(paths, reader):
+    """What a process of its own made of each file; it is killed where one takes more than two seconds."""
+    script = str(Path(__file__).with_name("read_within.py"))
+    done = subprocess.run(
+        [sys.executable, "-P", script, reader, *map(str, paths)], capture_output=True, text=True, check=False
+    )
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"ended by {done.returncode} at {paths[len(outcomes)]}: {done.stderr}"
+    return outcomes
+
+
+def test_broken_files_are_read_with_sane_notes_or_refused_in_little_time_and_memory(bad_midi, reader):
+    outcomes = read_one_by_one(bad_midi, reader)
+    assert len(outcomes) == len(bad_midi) == 121
+    read = [outcome for outcome in outcomes if "refused" not in outcome]
+    assert len(read) >= 60
+    for outcome in read:
+        assert outcome["finite"]
+        assert 0 <= outcome["pitch"][0] <= outcome["pitch"][1] <= 127
+        assert 1 <= outcome["velocity"][0] <= outcome["velocity"][1] <= 127
+        assert 0 <= outcome["seconds"][0] <= outcome["seconds"][1] <= midi.LONGEST_SECONDS
+    for outcome in outcomes:
+        if "refused" in outcome:
+            assert outcome["refused"].startswith(f"{outcome['path']}: ")
+            assert "\n" not in outcome["refused"]
+    assert outcomes[-1]["bytes"] < 300e6
+
+
+def test_what_three_readers_agree_on_is_read_with_their_number_of_notes(bad_midi, reader):
+    sources = csv.DictReader(io.StringIO((BAD_MIDI / "SOURCES.tsv").read_text()), delimiter="\t")
+    agreed = 0
+    for row in sources:
+        found = [re.match(r"ok .*(?:notes|on)=(\d+)", row[library]) for library in ("symusic", "mido", "pretty_midi")]
+        counts = {int(match[1]) if match else None for match in found}
+        if len(counts) > 1 or None in counts:
             continue
-        read += 1
-        assert np.isfinite(notes.end).all()
-        assert notes.seconds < midi.LONGEST_SECONDS
-    assert read > 40
+        agreed += 1
+        (expected,) = counts
+        path = BAD_MIDI / row["file"]
+        instruments = READERS[reader](path.read_bytes())
+        assert sum(len(each.start) for each in instruments) == expected, path
+        of_drums = sum(len(each.start) for each in instruments if each.is_drum)
+        if expected > of_drums:
+            assert len(midi.read(path, reader=reader)) == expected - of_drums, path
+        else:
+            with pytest.raises(MidiError, match=f"has no notes but {of_drums} of drums" if of_drums else "no notes"):
+                midi.read(path, reader=reader)
+    assert agreed > 70
 
 
 def midi_bytes(*events, ticks_per_beat=100):
@@ -253,3 +298,39 @@ def test_notes_of_no_length_are_written_and_read_as_short_ones(tmp_path, reader)
     back = midi.read(tmp_path / "short.mid", reader=reader)
     assert back.pitch.tolist() == [60, 62, 64]
     assert back.duration.max() < 0.6
+
+
+def test_a_file_of_too_many_events_is_refused_before_it_is_parsed(tmp_path, reader):
+    # Program changes in running status, the shortest events there are: two bytes each.
+    events = b"\x00\xc0\x00" + b"\x00\x00" * 10_000_001
+    data = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(events)) + events
+    (tmp_path / "black.mid").write_bytes(data)
+    with pytest.raises(MidiError, match=r"black\.mid: has more than 20,000,000 bytes"):
+        midi.read(tmp_path / "black.mid", reader=reader)
+
+
+def test_a_file_that_lasts_longer_than_a_day_is_refused(reader):
+    def held(hours):
+        # Delta times are of at most 28 bits, so a tempo of two beats a minute, and few ticks, make the day.
+        return midi_bytes(
+            (0.0, mido.MetaMessage("set_tempo", tempo=15_000_000)), (0.0, strike(60)), (hours * 120, release(60))
+        )
+
+    assert midi.read_bytes(held(23), "day.mid", reader=reader).seconds == pytest.approx(23 * 3600)
+    with pytest.raises(MidiError, match=r"day\.mid: lasts 25 hours, more than 24"):
+        midi.read_bytes(held(25), "day.mid", reader=reader)
+
+
+@pytest.mark.parametrize("frames", [24, 25, 29, 30])
+def test_times_in_smpte_frames_are_refused_as_such(reader, frames):
+    data = bytearray(midi_bytes((0.0, strike(60)), (1.0, release(60))))
+    struct.pack_into(">bB", data, 12, -frames, 40)
+    with pytest.raises(MidiError, match=r"film\.mid: counts its time in SMPTE frames"):
+        midi.read_bytes(bytes(data), "film.mid", reader=reader)
+
+
+def test_a_file_of_drums_alone_says_so(tmp_path, reader):
+    path = write_file(tmp_path / "drums.mid", instrument((0.0, 1.0, 36, 64), is_drum=True))
+    with pytest.raises(MidiError, match="has no notes but 1 of drums"):
+        midi.read(path, reader=reader)
+    assert len(midi.read(path, instrument=0, reader=reader)) == 1

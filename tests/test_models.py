@@ -185,7 +185,7 @@ def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
     with pytest.raises(ModelFileError, match=r"not a \.keras file"):
         load_model(tmp_path / "text.keras")
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ModelFileError, match="holds a Sequential, not a model of notes"):
+    with pytest.raises(ModelFileError, match="not a model of notes that kerasmusic saved"):
         load_model(tmp_path / "other.keras")
     with pytest.raises(ModelFileError, match="no such file"):
         load_model(tmp_path / "absent.keras")

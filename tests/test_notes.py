@@ -132,3 +132,8 @@ def test_notes_are_not_moved_to_before_the_beginning():
     assert Notes([1.0], [60], [1.0], [64]).shifted(-0.5).start.tolist() == [0.5]
     with pytest.raises(ArgumentError, match=r"start of -0\.5"):
         Notes([1.0], [60], [1.0], [64]).shifted(-1.5)
+
+
+def test_notes_of_one_key_struck_at_once_end_at_its_next_strike():
+    notes = Notes([0.0, 0.0, 0.0, 1.0, 1.0, 0.0], [60, 60, 60, 60, 60, 62], [3.0, 0.5, 2.0, 4.0, 5.0, 9.0], [64] * 6)
+    assert sorted(notes.restruck().end.tolist()) == [0.5, 1.0, 1.0, 5.0, 6.0, 9.0]

@@ -31,6 +31,7 @@ def modules_loaded_by(code):
         "import kerasmusic.command_line as c\ntry: c.main(['--help'])\nexcept SystemExit: pass",
         "from kerasmusic.edge import Generator; import kerasmusic.midi, kerasmusic.codec, kerasmusic.musicality",
         "import kerasmusic.bundled, kerasmusic.demonstration",
+        "import kerasmusic.live.performance",
         "import kerasmusic.export",
         "from kerasmusic.bench import latency, report; from kerasmusic.bench.models import describe_model",
     ],
@@ -61,8 +62,9 @@ def test_the_layers_of_the_design_hold():
         assert inside or "tensorflow" not in tops, path
         assert not tops & {"jax", "jaxlib"}, path
         assert bench in path.parents or "torch" not in tops, path
-        device = path.parent.name == "edge" or path.stem in (
-            "notes", "midi", "midi_readers", "codec", "files", "bundled", "demonstration",
+        device = path.parent.name in ("edge", "live") or path.stem in (
+            "notes", "midi", "midi_readers", "codec", "files", "archives", "errors", "bundled", "demonstration",
+            "audio", "quiet", "progress",
         )  # fmt: skip
         if device:
             assert not tops & HEAVY - {"pandas"}, path

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from kerasmusic import plots
+from kerasmusic import midi, plots
 from kerasmusic.codec import FIELDS
+from kerasmusic.command_line import main
+from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Notes
 
 
@@ -48,3 +50,90 @@ def test_trainings_are_drawn_side_by_side_with_their_last_loss():
 def test_the_ends_of_the_keyboard_are_within_the_picture(pitch):
     low, high = plots.piano_roll(Notes([0], [pitch], [1], [64])).axes[0].get_ylim()
     assert low < pitch < high
+
+
+def test_distributions_are_shares_of_each_pieces_own_notes(notes):
+    figure = plots.distributions({"real": notes, "generated": notes[:200]})
+    by_label = {axes.get_xlabel(): axes for axes in figure.axes}
+    assert set(by_label) == {"pitch", "step [s]", "duration [s]", "velocity"}
+    for name in ("pitch", "velocity"):
+        for bars, piece in zip(by_label[name].patches, (notes, notes[:200]), strict=True):
+            heights, edges, _ = bars.get_data()
+            assert heights.sum() == pytest.approx(100)
+            inside = (getattr(piece, name) > edges[3]) & (getattr(piece, name) < edges[4])
+            assert heights[3] == pytest.approx(100 * inside.mean())
+    # Of the times, the tutorial leaves out the longest fortieth.
+    real, _ = by_label["duration [s]"].patches
+    assert real.get_data().edges[-1] == pytest.approx(np.percentile(notes.duration, 97.5))
+    assert real.get_data().values.sum() == pytest.approx(97.5, abs=0.2)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real", "generated"]
+    assert "C4" in [label.get_text() for label in by_label["pitch"].get_xticklabels()]
+    assert "share" in by_label["pitch"].get_ylabel()
+
+
+def test_one_pieces_distributions_are_called_by_its_name(notes):
+    figure = plots.distributions({"a piece": notes})
+    assert figure.get_suptitle() == "a piece"
+    assert not figure.legends
+
+
+def test_no_notes_have_no_distribution():
+    with pytest.raises(ArgumentError, match="nothing: there are no notes"):
+        plots.distributions({"nothing": Notes.empty()})
+
+
+@pytest.fixture
+def files(notes, tmp_path):
+    """Two MIDI files and two runs."""
+    for name in ("real", "generated"):
+        midi.write(notes[:300], tmp_path / f"{name}.mid")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        columns = ["minutes", "loss", "val_loss", *FIELDS, *(f"val_{field}" for field in FIELDS)]
+        (tmp_path / name / "history.csv").write_text(
+            f"{','.join(columns)}\n{','.join(['1'] * len(columns))}\n{','.join(['2'] * len(columns))}\n"
+        )
+    return tmp_path
+
+
+def test_what_files_are_decides_what_is_drawn(files):
+    def labels(*names, **options):
+        figure = plots.figure_of([files / name for name in names], **options)
+        return [axes.get_xlabel() for axes in figure.axes], figure
+
+    assert labels("real.mid")[0][0] == "time [s]"
+    assert "real.mid: first 40 notes" in labels("real.mid", first=40)[1].axes[0].get_title()
+    assert "pitch" in labels("real.mid", shares=True)[0]
+    axes, figure = labels("real.mid", "generated.mid")
+    assert "duration [s]" in axes
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real.mid", "generated.mid"]
+    assert "by field" not in labels("one")[0]
+    assert labels("one")[1].axes[0].get_ylabel().startswith("loss a note")
+    assert labels("one/history.csv")[1].axes[0].get_ylabel().startswith("loss a note")
+    axes = labels("one", "two")[1].axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+    with pytest.raises(ArgumentError, match="drawn apart"):
+        labels("one", "real.mid")
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(files, notes):
+    midi.write(notes[:50], files / "one" / "x.mid")
+    midi.write(notes[:50], files / "two" / "x.mid")
+    figure = plots.figure_of([files / "one" / "x.mid", files / "two" / "x.mid"])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one/x.mid", "two/x.mid"]
+
+
+def test_pictures_are_written_as_png_and_svg_by_the_command(files, capsys, monkeypatch):
+    monkeypatch.chdir(files)
+    assert main(["plot", "real.mid", "--first", "50"]) == 0
+    assert (files / "real.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(["plot", "real.mid", "generated.mid", "-o", "compared.svg"]) == 0
+    assert "<svg" in (files / "compared.svg").read_text()
+    assert main(["plot", "one"]) == 0
+    assert (files / "one" / "loss.png").exists()
+    for arguments, word in (("real.mid -o x.bmp", "x.bmp"), ("real.mid --first 0", "0"), ("two absent.mid", "apart")):
+        capsys.readouterr()
+        assert main(["plot", *arguments.split()]) == 2
+        said = capsys.readouterr().err
+        assert word in said
+        assert said.count("\n") == 1

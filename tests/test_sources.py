@@ -1,9 +1,17 @@
 import os
+import re
+import stat
+import struct
+import subprocess
+import sys
 import zipfile
+import zlib
 
 import pytest
 
+from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import CorpusError
+from kerasmusic.midi import LARGEST_BYTES
 from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 
 
@@ -151,3 +159,124 @@ def test_hidden_files_are_left_out_of_a_zip_as_of_a_folder(tmp_path):
             archive.writestr(name, b"")
     assert list(list_source(tmp_path / "folder").splits) == ["a.mid"]
     assert list(list_source(tmp_path / "hidden.zip").splits) == ["a.mid"]
+
+
+LEADING_OUTSIDE = ("/absolute.mid", "../parent.mid", "a/../../deep.mid", "C:\\drive.mid", "a\\..\\..\\back.mid")
+
+
+def test_what_an_archive_should_not_hold_is_refused_by_name_and_the_rest_is_used(performances, tmp_path):
+    name, data = performances[0]
+    place = tmp_path / "inside" / "hostile.zip"
+    place.parent.mkdir()
+    link = zipfile.ZipInfo("link.mid")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr(name, data)
+        archive.writestr("Op. 1: Allegro.mid", data)
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("text.mid", "no music at all")
+        for outside in LEADING_OUTSIDE:
+            archive.writestr(outside, data)
+    corpus = open_corpus(place, cache=tmp_path / "cache")
+    assert corpus.names == sorted([name, "Op. 1: Allegro.mid"])
+    assert corpus.skipped["link.mid"] == "link.mid: cannot be read (it is a link)"
+    assert "not a MIDI file" in corpus.skipped["text.mid"]
+    for outside in LEADING_OUTSIDE:
+        assert corpus.skipped[outside] == f"{outside}: cannot be read (its name leads outside the zip)"
+    # Nothing was unpacked, inside or outside.
+    assert {path.name for path in tmp_path.iterdir()} == {"inside", "cache"}
+    assert [path.name for path in place.parent.iterdir()] == ["hostile.zip"]
+
+
+def write_bomb(path, name, size, declared=None):
+    """A zip with a member of so many zeros, which says that it has `declared` bytes."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block, checksum, packed = bytes(1 << 20), 0, []
+    for _ in range(size >> 20):
+        packed.append(packer.compress(block))
+        checksum = zlib.crc32(block, checksum)
+    packed = b"".join([*packed, packer.flush()])
+    sizes = struct.pack("<III", checksum, len(packed), declared or size)
+    label = name.encode()
+    local = b"PK\x03\x04" + struct.pack("<HHHHH", 20, 0, 8, 0, 33) + sizes + struct.pack("<HH", len(label), 0) + label
+    central = b"PK\x01\x02" + struct.pack("<HHHHHH", 20, 20, 0, 8, 0, 33) + sizes
+    central += struct.pack("<HHHHHII", len(label), 0, 0, 0, 0, 0, 0) + label
+    end = b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local) + len(packed), 0)
+    path.write_bytes(local + packed + central + end)
+
+
+READ_AND_MEASURE = """
+import re, sys
+from pathlib import Path
+from kerasmusic.sources import list_source, read_members
+try:
+    root = Path(sys.argv[1])
+    for _, outcome in read_members(root, list_source(root).splits):
+        print(outcome)
+except Exception as error:
+    print(error)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is measured as of Linux")
+@pytest.mark.parametrize(
+    ("name", "declared", "reason"),
+    [
+        ("bomb.mid", None, r"bomb\.mid: cannot be read \(it would unpack to 1,073,741,824 bytes"),
+        ("liar.mid", 1000, r"liar\.mid: cannot be read \(Bad CRC-32"),
+        ("table.csv", None, r"its table table\.csv: cannot be read \(it would unpack to 1,073,741,824 bytes"),
+    ],
+)
+def test_a_bomb_of_a_gigabyte_in_a_megabyte_is_not_unpacked(tmp_path, name, declared, reason):
+    write_bomb(tmp_path / "bomb.zip", name, 1 << 30, declared)
+    assert (tmp_path / "bomb.zip").stat().st_size < 1.2e6
+    if name.endswith(".csv"):
+        with zipfile.ZipFile(tmp_path / "bomb.zip", "a") as archive:
+            archive.writestr("a.mid", b"")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", READ_AND_MEASURE, str(tmp_path / "bomb.zip")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    outcome, kilobytes = done.stdout.splitlines()
+    assert re.search(reason, outcome)
+    assert int(kilobytes) < 150_000
+
+
+def test_a_large_file_of_a_folder_is_not_read_to_its_end(tmp_path):
+    with open(tmp_path / "large.mid", "wb") as file:
+        file.truncate(1 << 34)
+    ((_, reason),) = read_members(tmp_path, ["large.mid"])
+    assert reason == f"large.mid: cannot be read (it has more than {LARGEST_BYTES:,} bytes)"
+
+
+def test_a_zip_that_was_cut_or_changed_is_refused_in_one_line(midi_zip, tmp_path):
+    data = midi_zip.read_bytes()
+    directory = data.rindex(b"PK\x01\x02")
+    damaged = {
+        "cut.zip": data[: len(data) // 2],
+        "changed.zip": data[:directory] + b"PK\xff\xff" + data[directory + 4 :],
+        "headless.zip": data[len(data) // 2 :],
+    }
+    for name, content in damaged.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CorpusError, match=name) as caught:
+            open_corpus(tmp_path / name, cache=tmp_path / "cache")
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("cache/*"))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_is_damaged_or_packed_without_a_measure_costs_that_member(performances, tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "music.zip", "w") as archive:
+        for index, (_, data) in enumerate(performances):
+            archive.writestr(f"{index}.mid", data, method if index == 1 else zipfile.ZIP_DEFLATED)
+        second = archive.getinfo("1.mid")
+    if method == zipfile.ZIP_DEFLATED:
+        data = bytearray((tmp_path / "music.zip").read_bytes())
+        data[second.header_offset + 60 : second.header_offset + 100] = b"\xff" * 40
+        (tmp_path / "music.zip").write_bytes(data)
+    corpus = open_corpus(tmp_path / "music.zip", cache=tmp_path / "cache")
+    assert corpus.names == ["0.mid", "2.mid"]
+    reason = "" if method == zipfile.ZIP_DEFLATED else "it is packed by another method than deflate"
+    assert corpus.skipped["1.mid"].startswith(f"1.mid: cannot be read ({reason}")

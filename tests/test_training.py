@@ -1,20 +1,31 @@
 import dataclasses
+import json
 import os
+import re
+import resource
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from killed_training import differences, finish, kill_and_resume, make_music, start
 
-from kerasmusic.callbacks import Budget, rate_at
+from kerasmusic import training
+from kerasmusic.callbacks import Budget, Schedule, rate_at
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.commands import train as train_command
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation import evaluate
 from kerasmusic.models.loading import load_model
 from kerasmusic.runs import read_history, read_start
 from kerasmusic.scoring import open_scorer
 from kerasmusic.training import Settings, train
+from kerasmusic.windows import TRANSPOSITION
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,7 @@ def run(corpus, tmp_path_factory):
 
 def test_a_run_leaves_its_model_history_and_checkpoint(run, corpus):
     names = {path.name for path in run.iterdir()}
-    assert names == {"model.keras", "checkpoint.keras", "progress.json", "history.csv", "run.json"}
+    assert names == {"model.keras", "checkpoint.keras", "history.csv", "run.json"}
     record = load_model(run).record
     assert record["settings"]["preset"] == "tutorial"
     assert record["steps"] > 0
@@ -52,9 +63,8 @@ def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
 
 def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     def stop():
-        while not (tmp_path / "run.json").exists():
+        while not (tmp_path / "history.csv").exists():
             time.sleep(0.01)
-        time.sleep(3)
         os.kill(os.getpid(), signal.SIGINT)
 
     settings = Settings(preset="tutorial", epochs=400, batch_size=4)
@@ -73,6 +83,152 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     after = read_history(tmp_path)["training_steps"]
     assert after[: len(before)] == before
     assert after[-1] == resumed.steps == pytest.approx(stopped.steps + 10, abs=1)
+
+
+def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corpus, tmp_path, monkeypatch):
+    renamed = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (replace(source, target), renamed.append(str(target))))
+    train(corpus, tmp_path, Settings(preset="tutorial", epochs=0.05, batch_size=16))
+    assert {str(path) for path in tmp_path.iterdir()} - {str(tmp_path / "history.csv")} <= set(renamed)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
+    data, cache = tmp_path / "music", tmp_path / "cache"
+    make_music(data)
+    finish(start(data, cache, tmp_path / "alone", 300))
+    killed, saving = kill_and_resume(data, cache, tmp_path / "killed", 300, kills=1, seed=0)
+    assert killed == saving == 1
+    assert differences(tmp_path / "alone", tmp_path / "killed") == []
+    assert read_history(tmp_path / "killed")["training_steps"] == list(range(25, 301, 25))
+
+
+@pytest.fixture
+def begun(corpus, tmp_path):
+    """A run that has come to 25 steps, and saves after every round; its folder is a mounted disk where that may be."""
+    run = tmp_path / "disk" / "run"
+    run.parent.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=8m", "tmpfs", str(run.parent)]
+    mounted = shutil.which("mount") and not subprocess.run(["mount", *options], capture_output=True).returncode
+    pieces = corpus.pieces("train")
+    epochs = 24.5 * 4 / (pieces[:, 1] - pieces[:, 0]).sum()
+    train(corpus, run, Settings(preset="tutorial", epochs=float(epochs), batch_size=4, checkpoint_seconds=0.0))
+    yield run, mounted
+    if mounted:
+        subprocess.run(["umount", "-l", str(run.parent)], check=True)
+
+
+def fill(run, process):
+    with open(run.parent / "filler", "wb") as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(1 << 16))
+            filler.flush()
+
+
+def make_read_only(run, process):
+    subprocess.run(["mount", "-o", "remount,ro", str(run.parent)], check=True)
+
+
+def forbid_large_files(run, process):
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits and mounts as of Unix")
+@pytest.mark.parametrize(
+    ("spoil", "restore", "reason"),
+    [
+        (fill, lambda run: (run.parent / "filler").unlink(), "No space left on device"),
+        (
+            make_read_only,
+            lambda run: subprocess.run(["mount", "-o", "remount,rw", str(run.parent)], check=True),
+            "Read-only file system",
+        ),
+        (forbid_large_files, lambda run: None, "File too large"),
+    ],
+)
+def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_whole(begun, spoil, restore, reason):
+    run, mounted = begun
+    if not mounted and spoil is not forbid_large_files:
+        pytest.skip("needs to mount a small disk")
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train", "--resume", str(run), "--epochs", "1000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    saved = (run / "checkpoint.keras").stat().st_mtime_ns
+    while (run / "checkpoint.keras").stat().st_mtime_ns == saved and process.poll() is None:
+        time.sleep(0.01)
+    spoil(run, process)
+    _, errors = process.communicate()
+    assert process.returncode == 2, errors
+    (line,) = [line for line in errors.splitlines() if "kerasmusic: " in line]
+    assert line.startswith(f"kerasmusic: {run}")
+    assert reason in line
+    assert "Traceback" not in errors
+    restore(run)
+    steps = load_model(run / "checkpoint.keras", compile=True).record["progress"]["steps"]
+    assert steps >= 50
+    assert not list(run.glob(".*"))
+    assert read_history(run)["training_steps"][: steps // 25] == list(range(25, steps + 1, 25))
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_the_step_and_the_last_good_weights(begun, corpus):
+    run, _ = begun
+    before = load_model(run / "checkpoint.keras").get_weights()
+    with pytest.raises(TrainingError) as caught:
+        train(
+            corpus, run, Settings(preset="tutorial", epochs=9, batch_size=4, learning_rate=1e30, checkpoint_seconds=0),
+            resume=True,
+        )  # fmt: skip
+    words = re.fullmatch(
+        rf"{run}: at step (\d+) the loss is (nan|inf); the weights of step 25 are kept in {run}/checkpoint\.keras; "
+        r"try again with a lower --learning-rate", str(caught.value)
+    )  # fmt: skip
+    assert 26 <= int(words[1]) <= 50
+    for kept, weights in zip(load_model(run / "checkpoint.keras").get_weights(), before, strict=True):
+        np.testing.assert_array_equal(kept, weights)
+    assert read_history(run)["training_steps"] == [25]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch):
+    run, _ = begun
+    before = (run / "checkpoint.keras").read_bytes()
+
+    class Spoil(Schedule):
+        """Spoils a weight after the round's last step, when its loss is known and good."""
+
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            weight = self.model.trainable_variables[0]
+            weight.assign(np.full(weight.shape, np.nan))
+
+    monkeypatch.setattr(training, "Schedule", Spoil)
+    with pytest.raises(TrainingError, match=r"at step 50 the weights of .* are not finite; the weights of step 25"):
+        train(corpus, run, Settings(preset="tutorial", epochs=9, batch_size=4, checkpoint_seconds=0), resume=True)
+    assert (run / "checkpoint.keras").read_bytes() == before
+
+
+def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
+    run, _ = begun
+    model = load_model(run / "checkpoint.keras", compile=True)
+    (run / "progress.json").write_text(json.dumps({**model.record.pop("progress")}))
+    model.save(run / "checkpoint.keras")
+    resumed = train(corpus, run, Settings(preset="tutorial", epochs=0.3, batch_size=4), resume=True)
+    assert resumed.steps > 25
+    assert read_history(run)["training_steps"][:2] == [25, 50]
+
+
+def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(begun, corpus):
+    run, _ = begun
+    whole = (run / "history.csv").read_text()
+    row = whole.splitlines()[-1]
+    (run / "history.csv").write_text(
+        whole + row.replace("25.0", "50.0", 1) + "\r\n" + row.replace("25.0", "75.0", 1)[:-3]
+    )
+    (run / ".checkpoint-0123abcd.keras").write_bytes(b"half a fi")
+    train(corpus, run, Settings(preset="tutorial", epochs=0.3, batch_size=4), resume=True)
+    steps = read_history(run)["training_steps"]
+    assert steps[:3] == [25, 50, 75]
+    assert steps == sorted(set(steps))
+    assert not list(run.glob(".*"))
 
 
 def test_a_run_is_not_written_over(run, corpus):
@@ -159,3 +315,7 @@ def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
         train(corpus, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_lines_transposition_is_that_of_the_windows():
+    assert train_command.TRANSPOSITION == TRANSPOSITION == Settings(minutes=1).transposition

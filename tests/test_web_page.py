@@ -21,6 +21,7 @@ from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.golden import TOLERANCES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError
+from kerasmusic.live.controls import KEYS
 from kerasmusic.notes import Notes
 
 needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
@@ -65,6 +66,16 @@ def test_the_pages_keys_are_the_ones_of_python():
     for key in (keys[0], keys[7], keys[-1]):
         assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
     assert all(bias_of(codec, key=key).any() for key in keys)
+    # And the ones that the terminal's view goes through.
+    assert tuple(keys) == KEYS
+
+
+@needs_node
+@pytest.mark.parametrize("density", [-1.5, 0.0, 0.3, 2.0])
+def test_the_pages_density_is_the_one_of_python(density):
+    codec = NoteCodec()
+    page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
+    np.testing.assert_allclose(page, bias_of(codec, key="G major", density=density), rtol=1e-6)
 
 
 @needs_node

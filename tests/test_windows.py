@@ -9,7 +9,7 @@ from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
 
 
 def windows(corpus, **options):
-    return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, "stretch": 0.0, **options})
+    return Windows(corpus, "train", **{"length": 64, "batch_size": 32, "batches": 4, **options})
 
 
 def end_pass(data):

@@ -8,6 +8,8 @@ const DRAWN = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
 // Rules out the pitches that the model itself thinks wild. Python's default too.
 const MIN_P = { pitch: 0.02 };
+/** That of Python's generator. */
+export const DENSITY = -0.2;
 
 const byField = (value, otherwise) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? otherwise)));
@@ -38,7 +40,7 @@ export class Generator {
   }
 
   /** From the next note on: temperature, one number or by field, a key and a density. */
-  change({ temperature = 1, key = "", density = 0 }) {
+  change({ temperature = 1, key = "", density = DENSITY }) {
     this.step.temperature.set(byField(temperature, 1));
     this.step.bias.set(biasOf(this.codec, { key, density }));
   }

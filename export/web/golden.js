@@ -5,7 +5,7 @@
 import { Problem } from "./problem.js";
 
 const SEED = 2026n;
-const SETTINGS = { temperature: { pitch: 0.95, step: 1.05 }, key: "C minor" };
+const SETTINGS = { temperature: { pitch: 0.95, step: 1.05 }, density: 0, key: "C minor" };
 // I - IV - V - I, as chords of half a second.
 const CHORDS = [
   [48, 64, 67, 72],

@@ -1,6 +1,7 @@
 /** The page: what its buttons do, and what it says. */
 
 import { KEYS } from "./controls.js";
+import { DENSITY } from "./generator.js";
 import { Keys, nameOf } from "./keys.js";
 import { readMidi, writeMidi } from "./midi_file.js";
 import { Piano } from "./piano.js";
@@ -327,7 +328,10 @@ function connectControls() {
   for (const key of KEYS) element("key").append(new Option(key, key));
   const texts = {
     temperature: (value) => value.toFixed(2),
-    density: (value) => (value ? `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(1)}` : "as learned"),
+    density: (value) => {
+      const more = value - DENSITY;
+      return Math.abs(more) < 0.05 ? "as performed" : `${more > 0 ? "+" : "−"}${Math.abs(more).toFixed(1)}`;
+    },
   };
   for (const [id, text] of Object.entries(texts)) {
     const show = () => {

@@ -1,5 +1,6 @@
-"""What a player can ask of a model, as additions to its logits: a key to stay in, a range of the keyboard."""
+"""What a player can ask of a model, as additions to its logits: a key, a range of the keyboard, notes a second."""
 
+import math
 import re
 
 import numpy as np
@@ -11,11 +12,18 @@ from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
 # Finite, and far below any logit: such a pitch is not drawn.
 RULED_OUT = -1e4
+# Steps up to here are chords and ornaments: density changes how often they come, not what they are. The page in
+# `export/web` has the same.
+SHORTEST_TICKS = 6
+MIDDLE_TICKS = 20
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     # The natural minor with the raised seventh beside the natural one.
     "minor": (0, 2, 3, 5, 7, 8, 10, 11),
 }
+# Steps up to here are chords and ornaments: density changes how often they come, not what they are.
+SHORTEST_TICKS = 6
+MIDDLE_TICKS = 20
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -48,13 +56,26 @@ def parse_key(text: str) -> frozenset[int]:
     return frozenset((tonic + degree) % 12 for degree in scale)
 
 
-def bias_of(codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None) -> NDArray[np.float32]:
-    """The step's `bias`, float32 `[V]`, that keeps the pitch within a key and a range.
+def bias_of(
+    codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None, density: float = 0.0
+) -> NDArray[np.float32]:
+    """The step's `bias`, float32 `[V]`, that keeps the pitch within a key and a range and makes the music denser.
+
+    Args:
+        codec: the model's.
+        key: such as "C major"; see `parse_key`.
+        pitch_range: such as "C2-C6"; see `parse_range`.
+        density: 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely.
+
+    Raises:
+        ArgumentError: no such key or range, none of its pitches in the key, or a density that is no number.
 
     >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
     >>> int((bias[128:256] == 0).sum())
     7
     """
+    if not math.isfinite(density):
+        raise ArgumentError(f"{density:g}: a density is a number, such as 0.5, or -0.5 for fewer notes")
     pitch = np.arange(codec.sizes.pitch)
     allowed = np.ones(len(pitch), bool)
     if key is not None:
@@ -64,6 +85,9 @@ def bias_of(codec: NoteCodec, *, key: str | None = None, pitch_range: str | None
         allowed &= (pitch >= low) & (pitch <= high)
     if not allowed.any():
         raise ArgumentError(f"{pitch_range}: has no pitch of the key {key}; take a wider range")
+    if not math.isfinite(density):
+        raise ArgumentError(f"{density:g}: a density is a number, such as -0.5 for fewer notes a second")
     bias = np.zeros(codec.size, np.float32)
+    bias[: codec.sizes.step] = -density * np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
     bias[codec.offsets.pitch : codec.offsets.pitch + len(pitch)][~allowed] = RULED_OUT
     return bias

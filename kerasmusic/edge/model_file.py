@@ -1,11 +1,13 @@
 """The record that travels inside a `.tflite` file.
 
 `kerasmusic.json` is appended to the flatbuffer as a zip archive, the way TFLite metadata packs associated files:
-Python's `zipfile` finds it at the end, and every TFLite runtime ignores what follows the flatbuffer.
+Python's `zipfile` finds it at the end, and every TFLite runtime ignores what follows the flatbuffer. It holds the
+flatbuffer's SHA-256, since an interpreter that is handed a damaged one may take its process down.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,11 +15,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from kerasmusic.errors import ModelFileError
+from kerasmusic.archives import read_member
+from kerasmusic.errors import ModelFileError, printable
 
 #: The version of the record and of the step's signature. A reader refuses newer ones.
 FORMAT = 1
 RECORD_NAME = "kerasmusic.json"
+CHECKSUM = "flatbuffer_sha256"
+# A record has some 60,000; more would only be there to fill the memory.
+LARGEST_RECORD = 10_000_000
 SIGNATURE = "step"
 
 
@@ -29,12 +35,13 @@ def with_record(flatbuffer: bytes, record: dict[str, Any]) -> bytes:
     ...     archive.namelist()
     ['kerasmusic.json']
     """
+    record = {"format": FORMAT, **record, CHECKSUM: hashlib.sha256(flatbuffer).hexdigest()}
     file = io.BytesIO(flatbuffer)
     with zipfile.ZipFile(file, "a", compression=zipfile.ZIP_DEFLATED) as archive:
         # A fixed date, so that one model gives one file.
         member = zipfile.ZipInfo(RECORD_NAME, date_time=(1980, 1, 1, 0, 0, 0))
         member.compress_type = zipfile.ZIP_DEFLATED
-        archive.writestr(member, json.dumps({"format": FORMAT, **record}, indent=1))
+        archive.writestr(member, json.dumps(record, indent=1))
     return file.getvalue()
 
 
@@ -60,20 +67,24 @@ def read_record(data: bytes, name: str) -> dict[str, Any]:
     """The record inside a `.tflite` file's bytes; `name` is what errors call the file.
 
     Raises:
-        ModelFileError: there is none, or it is of a newer format.
+        ModelFileError: there is none, it is of a newer format, or the flatbuffer is not the one that it was made for.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            record = json.loads(archive.read(RECORD_NAME))
+            record = json.loads(read_member(archive, RECORD_NAME, LARGEST_RECORD))
+            flatbuffer = memoryview(data)[: archive.infolist()[0].header_offset]
         version = record["format"]
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, NotImplementedError, EOFError):
+    except Exception:  # zipfile, what it unpacks with and json raise many types
         raise ModelFileError(
             f"{name}: a TFLite file without {RECORD_NAME}, so not from kerasmusic, or cut short; "
             "export one with 'kerasmusic export --tflite RUN'"
         ) from None
     if not isinstance(version, int) or version > FORMAT:
         raise ModelFileError(
-            f"{name}: has format {version}, and this kerasmusic reads up to {FORMAT}; "
+            f"{name}: has format {printable(str(version))}, and this kerasmusic reads up to {FORMAT}; "
             "upgrade with 'pip install --upgrade kerasmusic'"
         )
+    # Files of before have none.
+    if CHECKSUM in record and record[CHECKSUM] != hashlib.sha256(flatbuffer).hexdigest():
+        raise ModelFileError(f"{name}: is damaged, its graph is not the one that was exported; copy or export it again")
     return record

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
-from kerasmusic.errors import MissingPackageError, ModelFileError
+from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
 # Where an interpreter may be found, best first, and what to install where there is none.
@@ -69,9 +69,10 @@ class TFLiteStep:
             runner = self._interpreter.get_signature_runner(SIGNATURE)
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
         except (ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+            needed = printable(str(self.record.get("runtime", "")))
             raise ModelFileError(
-                f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {self.record.get('runtime', '')} "
+                f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
                 "or newer; run: pip install --upgrade ai-edge-litert"
             ) from None
         self._check_signature(inputs, outputs, str(path))
@@ -89,8 +90,18 @@ class TFLiteStep:
             array[:] = 0
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on."""
-        self.invoke()
+        """Makes one note from the inputs, and moves the state on.
+
+        Raises:
+            ModelFileError: the interpreter cannot run the graph on what it was given.
+        """
+        try:
+            self.invoke()
+        except RuntimeError as error:
+            raise ModelFileError(
+                f"the model's step failed ({printable(str(error).strip().splitlines()[0])}); its file is damaged, or "
+                "it was given fields that its codec does not have"
+            ) from None
         self.state[:] = self._next_state
 
     def tensor(self, index: int) -> NDArray[Any]:
@@ -106,6 +117,9 @@ class TFLiteStep:
             shape, expected = [int(side) for side in detail["shape"]], [1, sizes.get(name, len(FIELDS))]
             if shape != expected:
                 raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
+            dtype = np.int32 if name in ("previous", "given", "note") else np.float32
+            if detail["dtype"] != dtype:
+                raise ModelFileError(f"{path}: its {name} is of {detail['dtype'].__name__}, not {dtype.__name__}")
 
 
 def interpreter_module(name: str | None = None) -> Any:

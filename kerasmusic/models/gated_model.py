@@ -110,7 +110,8 @@ class GatedNoteModel(NoteModel):
         self.width, self.hidden, self.depth = width, hidden, depth
         sizes = self.codec.sizes
         self.keyboard = Keyboard(self.codec)
-        self.offsets = np.array(self.codec.offsets, "int32")
+        # With all its sides: a device spreads out what has fewer an element at a time.
+        self.offsets = np.array([self.codec.offsets], "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keyboard_before = _built(layers.Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]

@@ -150,6 +150,7 @@ class NoteModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NoteModel:
+        """The model, with new weights, that `get_config` described."""
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 
 

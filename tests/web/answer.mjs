@@ -18,7 +18,7 @@ const answers = {
     return fields.map((row) => codec.noteAt((tick += codec.stepTicks[row[0]]), row));
   },
   keys: () => KEYS,
-  bias: ({ tables, key }) => [...biasOf(new Codec(tables), { key })],
+  bias: ({ tables, ...wishes }) => [...biasOf(new Codec(tables), wishes)],
   write: ({ notes }) => [...writeMidi(notes)],
   read: ({ paths }) =>
     paths.map((path) => {

@@ -1,0 +1,229 @@
+"""`kerasmusic bench`: what kerasmusic costs, here or on a Raspberry Pi, as records that others can repeat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kerasmusic.commands.command import command, say
+from kerasmusic.errors import ArgumentError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
+
+short = click.option("--short", is_flag=True, help="A quick form, to see that it runs.")
+data = click.option("--data", metavar="PATH", required=True, help="A folder or zip of MIDI files.")
+
+
+def output(kind: str) -> Callable[..., Any]:
+    """The option of where a record is kept."""
+    return click.option(
+        "--output", "-o", metavar="FILE", default=f"bench-{kind}.json", show_default=True,
+        help="Where to keep the record.",
+    )  # fmt: skip
+
+
+@click.group("bench")
+def run() -> None:
+    """Measure what kerasmusic costs, here or on a Raspberry Pi."""
+
+
+@command(
+    "latency",
+    """
+    kerasmusic bench latency
+    kerasmusic bench latency tiny.tflite small.tflite --sustained 10m --data maestro-v2.0.0-midi.zip
+    """,
+)
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--threads", help="Numbers of threads to measure (default: 1,2,4).")
+@click.option("--rounds", type=int, help="Starts of each file (default: 5).")
+@click.option("--steps", type=int, help="Steps timed in each start (default: 1,000).")
+@click.option("--sustained", metavar="TIME", help="Also play on for so long, such as 10m, to see it throttle.")
+@click.option("--core", type=int, help="The core to be bound to (default: the last).")
+@click.option("--seed", type=int, help="Of the order of files, and of the notes (default: 0).")
+@click.option("--data", metavar="PATH", help="A folder or zip of MIDI files, to measure nats a note as well.")
+@click.option("--pieces", type=int, help="Nats of the first so many validation performances alone.")
+@output("latency")
+@short
+def latency(
+    models: tuple[str, ...], threads: str | None, sustained: str | None, data: str | None, output: str, short: bool,
+    **asked: int | None,
+) -> None:  # fmt: skip
+    """Measure how fast a note is, by the edge install alone.
+
+    MODEL is a .tflite file, by default the model that came with the package.
+    """
+    import dataclasses
+
+    from kerasmusic.bench import latency
+
+    for name, value in asked.items():
+        least = 0 if name in ("core", "seed") else 1
+        if value is not None and value < least:
+            raise ArgumentError(f"{value}: --{name} must be {least} or more")
+    changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if threads is not None:
+        changes["threads"] = numbers(threads)
+    if sustained is not None:
+        changes["sustained"] = duration(sustained)
+    settings = dataclasses.replace(latency.SHORT if short else latency.Settings(), **changes)
+    _keep(latency.measure(_models(models), settings, data), output)
+
+
+@command(
+    "report",
+    """
+    kerasmusic bench report here.json pi.json --picture latency.png
+    kerasmusic bench report bench/records/*.json --readme README.md
+    """,
+)
+@click.argument("files", metavar="RECORD.json...", nargs=-1, required=True)
+@click.option("--picture", metavar="FILE", help="Draw latency into a .png or .svg file.")
+@click.option("--readme", metavar="FILE", help="Write the section on performance of a README anew, instead of tables.")
+def report(files: tuple[str, ...], picture: str | None, readme: str | None) -> None:
+    """Print records as tables, draw them, or put them into a README."""
+    from kerasmusic.bench.records import read_records
+    from kerasmusic.bench.report import text
+
+    records = read_records(files)
+    if picture:
+        from kerasmusic import plots
+        from kerasmusic.bench.picture import latency
+
+        if Path(picture).suffix not in (".png", ".svg"):
+            raise ArgumentError(f"{picture}: a picture is a .png or .svg file")
+        plots.save(latency(records), picture)
+    if readme:
+        from kerasmusic.bench.readme import write_section
+
+        write_section(readme, records)
+    else:
+        click.echo("\n\n\n".join(text(record) for record in records))
+
+
+@command("tutorial", "kerasmusic bench tutorial --data maestro-v2.0.0-midi.zip")
+@click.argument("model", metavar="[MODEL]", required=False)
+@data
+@output("tutorial")
+@short
+def tutorial(model: str | None, data: str, output: str, short: bool) -> None:
+    """Measure TensorFlow's tutorial beside kerasmusic, in one run."""
+    from kerasmusic.bench import tutorial
+
+    (path,) = _models((model,) if model else ())
+    _keep(tutorial.measure(path, data, short=short), output)
+
+
+@command("train", "kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small")
+@click.option("--presets", help="Which (default: all).")
+@data
+@output("train")
+@short
+def train(presets: str | None, data: str, output: str, short: bool) -> None:
+    """Measure how fast models train, by preset, backend and size."""
+    from kerasmusic.bench import training
+
+    _keep(training.measure(data, presets.split(",") if presets else training.PRESETS, short=short), output)
+
+
+@command("ingest", "kerasmusic bench ingest --data maestro-v2.0.0-midi.zip")
+@click.option("--files", help="How many files, 0 for all (default: 100,300,0).")
+@data
+@output("ingest")
+@short
+def ingest(files: str | None, data: str, output: str, short: bool) -> None:
+    """Measure how fast MIDI files are read, beside a loop of pretty_midi."""
+    from kerasmusic.bench import ingest
+
+    counts = numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES
+    _keep(ingest.measure(data, counts), output)
+
+
+@command(
+    "instructions",
+    """
+    nox -s bench-pi
+    kerasmusic bench instructions --pi ../shared/pi --folder FOLDER --site SITE --profile
+    """,
+)
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--pi", metavar="DIR", required=True, help="The folder of run_as_pi.sh and icount.c.")
+@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and root/.")
+@click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
+@click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
+@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
+@output("instructions")
+def instructions(
+    models: tuple[str, ...], pi: str, folder: str, site: str, profile: bool, against: str | None, output: str
+) -> int:
+    """Count the instructions of a note on emulated cores of Raspberry Pis."""
+    from kerasmusic.bench import instructions
+    from kerasmusic.bench.records import read_record
+
+    committed = read_record(against) if against else None
+    record = instructions.measure(_models(models), pi, folder, site, profile)
+    _keep(record, output)
+    grown = instructions.growths(record, committed) if committed else []
+    for sentence in grown:
+        click.echo(f"grown: {sentence}")
+    return 1 if grown else 0
+
+
+@command("pace", "kerasmusic bench pace --data maestro-v2.0.0-midi.zip")
+@data
+def pace(data: str) -> None:
+    """Measure how fast real pianists play, which is how fast a note must be there."""
+    from kerasmusic.bench import pace
+
+    for name, value in pace.measure(data).items():
+        click.echo(f"{name} {value:,.6g}")
+
+
+for each in (latency, report, tutorial, train, ingest, instructions, pace):
+    run.add_command(each)
+
+
+def _keep(record: dict[str, Any], output: str) -> None:
+    from kerasmusic.bench.records import write_record
+    from kerasmusic.bench.report import text
+
+    write_record(record, output)
+    click.echo(text(record))
+    say(f"\nkept in {output}")
+
+
+def _models(named: tuple[str, ...]) -> list[str]:
+    from kerasmusic.bundled import bundled_model
+
+    return list(named) or [str(bundled_model())]
+
+
+def numbers(text: str, least: int = 1) -> tuple[int, ...]:
+    """The whole numbers of a list such as "1,2,4".
+
+    >>> numbers("1,2,4")
+    (1, 2, 4)
+    """
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(f"{text}: not a list of whole numbers; write one such as 1,2,4") from None
+    if min(found) < least:
+        raise ArgumentError(f"{text}: the numbers must be {least} or more")
+    return found
+
+
+def duration(text: str) -> float:
+    """The seconds of a time such as "90", "45s", "10m" or "1h".
+
+    >>> duration("10m")
+    600.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not match or float(match[1]) == 0:
+        raise ArgumentError(f"{text}: not a time; write one such as 45s, 10m or 1h")
+    return float(match[1]) * UNITS[match[2]]

@@ -1,0 +1,74 @@
+"""What all commands have in common: an example in the help, `--quiet`, and how they say things."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from kerasmusic.progress import hide_progress
+
+
+class ExampleCommand(click.Command):
+    """A command with `--quiet`, and an example at the end of its help, as it stands.
+
+    Args:
+        example: lines that could be typed.
+    """
+
+    def __init__(self, *arguments: Any, example: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.example = inspect.cleandoc(example)
+        self.params.append(
+            click.Option(
+                ["--quiet", "-q"],
+                is_flag=True,
+                expose_value=False,
+                callback=_keep_quiet,
+                is_eager=True,
+                help="Say only what was asked for and what is wrong.",
+            )
+        )
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = "\n".join(f"  {line}".rstrip() for line in self.example.splitlines())
+        formatter.write(f"\nexample:\n{lines}\n")
+
+
+def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a function a command; its docstring is the help."""
+    return click.command(name, cls=ExampleCommand, example=example, context_settings={"max_content_width": 100})
+
+
+def say(text: str) -> None:
+    """Prints what a person wants to know as it goes, unless `--quiet`."""
+    if not _is_quiet():
+        click.echo(text)
+
+
+def warn(text: str) -> None:
+    """Prints what a person should know, on the standard error, unless `--quiet`."""
+    if not _is_quiet():
+        click.echo(text, err=True)
+
+
+def answer(values: Any) -> None:
+    """Prints JSON for a script to read."""
+    click.echo(json.dumps(values, indent=1, default=str))
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
+
+
+def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[__name__] = True
+        hide_progress()
+
+
+def _is_quiet() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(__name__))

@@ -1,0 +1,78 @@
+"""`kerasmusic evaluate`: how likely real music is to a model, and what its own is like."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from kerasmusic.commands import arguments
+from kerasmusic.commands.command import answer, as_json, command
+from kerasmusic.errors import ArgumentError
+
+
+@command(
+    "evaluate",
+    """
+    kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --split validation
+    kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --music --temperature pitch=0.95
+    """,
+)
+@click.argument("model")
+@click.option("--data", metavar="PATH", help="A folder or a zip of MIDI files (default: download MAESTRO).")
+@click.option("--split", default="validation", show_default=True, help="train, validation or test.")
+@click.option("--pieces", type=int, help="Only the first so many performances.")
+@click.option(
+    "--music",
+    is_flag=True,
+    help="Also let the model play a piece of 5,000 notes for every two performances, up to 64 pieces, and show how far "
+    "its music is from theirs; quickest by a .tflite file, or with fewer --pieces.",
+)
+@click.option("--seed", type=int, help="Of the first piece that --music plays; the next follow (default: 0).")
+@arguments.sampling
+@arguments.pedal
+@arguments.backend
+@as_json
+def run(
+    model: str, data: str | None, split: str, pieces: int | None, music: bool, seed: int | None,
+    temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Measure how likely MODEL finds real performances, in nats a note.
+
+    MODEL is a .keras or .tflite file, or a run's folder.
+    """
+    if pieces is not None and pieces < 1:
+        raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
+    sampling = arguments.asked_sampling(temperature, min_p, density)
+    if not music and (sampling or seed is not None):
+        raise ArgumentError(
+            "--seed, --temperature, --min-p and --density are for the music that --music plays; add --music"
+        )
+    path = arguments.model_path(model)
+    arguments.choose_backend_for(path, backend)
+    from kerasmusic import musicality
+    from kerasmusic.evaluation import evaluate
+    from kerasmusic.scoring import open_scorer
+
+    # What can be wrong is found before the long work begins.
+    scorer = open_scorer(path)
+    generator = arguments.open_generator(path, backend, seed=seed or 0, **sampling) if music else None
+    corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)
+    real = musicality.real_pieces(corpus, split, pieces) if music else []
+    result = evaluate(scorer, corpus, split, pieces)
+    compared = None
+    if generator is not None:
+        count = min(musicality.PIECES, len(real) // 2)
+        compared = musicality.compare(musicality.generated_pieces(generator, count), real)
+    if as_json:
+        answer({**asdict(result), **({"music": compared.to_json()} if compared else {})})
+        return
+    click.echo(
+        f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
+        f"{result.bits_a_second:.1f} bits a second"
+    )
+    click.echo(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items()))
+    click.echo(f"{split}: {result.pieces:,} performances, {result.notes:,} notes")
+    if compared and generator is not None:
+        click.echo(f"\n{compared}\nplayed from the seeds {generator.seed} to {generator.seed + compared.pieces - 1}")

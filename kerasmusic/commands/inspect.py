@@ -1,0 +1,26 @@
+"""`kerasmusic inspect`: what a file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kerasmusic.commands import arguments
+from kerasmusic.commands.command import answer, as_json, command
+
+
+@command("inspect", "kerasmusic inspect runs/mine/model.tflite")
+@click.argument("file")
+@as_json
+def run(file: str, as_json: bool) -> None:
+    """Show what FILE is: a .tflite, .keras or MIDI file, or the model in a run's folder."""
+    from kerasmusic.inspection import describe, summary
+
+    path = Path(file)
+    path = arguments.model_path(file) if path.is_dir() else path
+    if as_json:
+        answer(summary(path))
+        return
+    for line in describe(path):
+        click.echo(line)

@@ -1,0 +1,36 @@
+"""`kerasmusic plot`: pictures of music and of trainings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kerasmusic.commands.command import command, say
+
+
+@command(
+    "plot",
+    """
+    kerasmusic plot music.mid --first 100
+    kerasmusic plot music.mid --distributions -o shares.svg
+    kerasmusic plot real.mid generated.mid -o compared.png
+    kerasmusic plot runs/mine -o loss.png
+    """,
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--first", type=int, metavar="N", help="Only the first N notes (default: all).")
+@click.option("--distributions", is_flag=True, help="Of one file too: pitch, step, duration and velocity.")
+@click.option("-o", "--output", metavar="FILE", help="A .png or .svg file (default: beside the first file, .png).")
+def run(files: tuple[str, ...], first: int | None, distributions: bool, output: str | None) -> None:
+    """Draw a piano roll, how notes are distributed, or how a training went.
+
+    FILE is a MIDI file; several, to compare, real music first; or the folder of a run, or of several.
+    """
+    from kerasmusic import plots
+
+    drawn = Path(files[0])
+    path = Path(output or (drawn / "loss.png" if drawn.is_dir() else drawn.with_suffix(".png")))
+    plots.check_suffix(path)
+    plots.save(plots.figure_of(files, first=first, shares=distributions), path)
+    say(str(path))

@@ -1,0 +1,26 @@
+"""`kerasmusic render`: the sound of a MIDI file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kerasmusic.commands.command import command, say
+from kerasmusic.errors import ArgumentError
+
+
+@command("render", "kerasmusic render music.mid -o music.wav")
+@click.argument("file")
+@click.option("-o", "--output", metavar="FILE", help="A .wav file (default: beside the MIDI file).")
+@click.option("--soundfont", metavar="FILE", help="An .sf2 file (default: a small one).")
+def run(file: str, output: str | None, soundfont: str | None) -> None:
+    """Write the sound of a MIDI file."""
+    from kerasmusic import midi
+    from kerasmusic.audio import write_wav
+
+    path = Path(output) if output else Path(file).with_suffix(".wav")
+    if path.suffix.lower() != ".wav":
+        raise ArgumentError(f"{path}: the output is a WAV file; name it .wav")
+    seconds = write_wav(midi.read(file), path, soundfont=soundfont)
+    say(f"{path}: {seconds:.1f} s")

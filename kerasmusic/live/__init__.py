@@ -1,0 +1,9 @@
+"""Music that is made while it sounds: played without end, in answer to a person's phrases, or together with one."""
+
+from kerasmusic.live.answers import Answers
+from kerasmusic.live.clock import Clock, SystemClock
+from kerasmusic.live.duet import Duet
+from kerasmusic.live.endless import Endless
+from kerasmusic.live.player import Player, Source
+
+__all__ = ["Answers", "Clock", "Duet", "Endless", "Player", "Source", "SystemClock"]

@@ -1,0 +1,92 @@
+"""What a person plays: a MIDI keyboard's messages as key events on the player's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kerasmusic.errors import PortError
+from kerasmusic.live.clock import Clock
+from kerasmusic.live.ports import find_port, load_backend, open_port
+
+if TYPE_CHECKING:
+    import mido
+
+SUSTAIN = 64
+DOWN = 64
+
+
+class Strike(NamedTuple):
+    """A key went down: when [s on the clock], MIDI pitch, velocity 1 to 127."""
+
+    time: float
+    pitch: int
+    velocity: int
+
+
+class Release(NamedTuple):
+    """A key came up: when [s on the clock], MIDI pitch."""
+
+    time: float
+    pitch: int
+
+
+class Pedal(NamedTuple):
+    """The sustain pedal went down or came up: when [s on the clock], whether it is down."""
+
+    time: float
+    is_down: bool
+
+
+Event = Strike | Release | Pedal
+
+
+class MidiInput:
+    """A MIDI keyboard, opened by its name or by a part of it that no other port has.
+
+    Args:
+        name: of the port.
+        hear: called with each event, on the thread of the backend.
+        clock: tells when events come.
+        backend: mido's, by default its default.
+
+    Raises:
+        MissingPackageError: mido or python-rtmidi is not installed.
+        PortError: no such port, or it cannot be opened.
+    """
+
+    def __init__(
+        self, name: str, hear: Callable[[Event], None], clock: Clock, backend: mido.Backend | None = None
+    ) -> None:
+        self._backend = load_backend(backend)
+        self._hear = hear
+        self._clock = clock
+        full = find_port(name, "input", self._backend)
+        self._port: Any = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
+
+    def check(self) -> None:
+        """Raises PortError where the port went away."""
+        if self._port.name not in self._backend.get_input_names():
+            raise PortError(f"{self._port.name}: the MIDI port went away; connect it and start again")
+
+    def close(self) -> None:
+        """Closes the port."""
+        with suppress(Exception):  # what is gone cannot be closed, and each backend says so in its own way
+            self._port.close()
+
+    def _take(self, message: mido.Message) -> None:
+        event = event_of(message, self._clock.now())
+        if event is not None:
+            self._hear(event)
+
+
+def event_of(message: mido.Message, time: float) -> Event | None:
+    """The event that a MIDI message stands for; None for what is neither key nor sustain pedal."""
+    if message.type == "note_on" and message.velocity:
+        return Strike(time, message.note, message.velocity)
+    if message.type in ("note_on", "note_off"):
+        return Release(time, message.note)
+    if message.type == "control_change" and message.control == SUSTAIN:
+        return Pedal(time, message.value >= DOWN)
+    return None

@@ -1,0 +1,191 @@
+"""Performance: a player that plays until someone or something ends it, and leaves nothing sounding."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kerasmusic.edge.generator import Generator
+from kerasmusic.errors import ArgumentError
+from kerasmusic.live.answers import PAUSE_SECONDS, Answers
+from kerasmusic.live.controls import Controls
+from kerasmusic.live.duet import Duet
+from kerasmusic.live.endless import Endless
+from kerasmusic.live.inputs import MidiInput
+from kerasmusic.live.lateness import Lateness
+from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
+from kerasmusic.live.player import Player, Source
+from kerasmusic.live.view import terminal_view
+
+# How often the end is looked for, and whether the ports are still there.
+TURN_SECONDS = 0.05
+CHECK_SECONDS = 2.0
+# Python's own 5 ms between threads that both want to run would be half of what makes a note late.
+SWITCH_SECONDS = 0.001
+
+
+class Checked(Protocol):
+    """A port that can say that it went away."""
+
+    def check(self) -> None:
+        """Raises PortError where it went away."""
+
+
+@dataclass
+class Signals:
+    """Whether the process was asked to end."""
+
+    asked: bool = field(default=False)
+
+
+@contextmanager
+def ending_by_signals() -> Iterator[Signals]:
+    """Takes Ctrl-C, SIGTERM and a closed terminal for a wish to end, not for an end in the midst of things.
+
+    A handler may run while the main thread holds any lock, so all it does is to note the wish.
+    """
+    signals = Signals()
+
+    def note(*_: object) -> None:
+        signals.asked = True
+
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def perform(
+    player: Player,
+    signals: Signals,
+    *,
+    ports: Iterable[Checked] = (),
+    seconds: float = math.inf,
+    turn: Callable[[float], bool] | None = None,
+) -> None:
+    """Lets a player play until a signal comes, a port goes away, the seconds are over, or `turn` says so.
+
+    Args:
+        player: what plays.
+        signals: from `ending_by_signals`.
+        ports: looked after every two seconds.
+        seconds: how long at most.
+        turn: called again and again with how many seconds to take at most; ends the performance by returning False. By
+            default, it sleeps.
+
+    Raises:
+        PortError: a port went away.
+    """
+    ports = list(ports)
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        with player:
+            ends = time.monotonic() + seconds
+            checks = time.monotonic() + CHECK_SECONDS
+            while not (signals.asked or player.ended.is_set()):
+                now = time.monotonic()
+                if now >= ends:
+                    break
+                if now >= checks:
+                    for port in ports:
+                        port.check()
+                    checks = now + CHECK_SECONDS
+                if turn is None:
+                    time.sleep(min(TURN_SECONDS, ends - now))
+                elif not turn(min(TURN_SECONDS, ends - now)):
+                    break
+    finally:
+        sys.setswitchinterval(switching)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What and on what to play.
+
+    Args:
+        midi_out: the name of a MIDI output, or a part of it; None for FluidSynth on the machine's own sound.
+        midi_in: the name of a MIDI input to play along with, or a part of it.
+        duet: "pitch" or "time", which the keys of `midi_in` then give; None to answer phrases.
+        pause: seconds without a key down after which a phrase is answered.
+        soundfont: an `.sf2` file for FluidSynth.
+        driver: FluidSynth's name of what it plays on.
+        seconds: how long at most.
+    """
+
+    midi_out: str | None = None
+    midi_in: str | None = None
+    duet: str | None = None
+    pause: float = PAUSE_SECONDS
+    soundfont: str | os.PathLike[str] | None = None
+    driver: str | None = None
+    seconds: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.duet and self.midi_in is None:
+            raise ArgumentError(f"{self.duet}: --duet is with someone; name a MIDI keyboard with --midi-in")
+        if self.midi_out is not None and (self.soundfont or self.driver):
+            raise ArgumentError(f"{self.midi_out}: a MIDI port takes neither --soundfont nor --driver")
+        if not self.seconds > 0:
+            raise ArgumentError(f"{self.seconds:g}: --seconds must be more than 0")
+
+    def source(self, generator: Generator) -> Source:
+        """Who makes the notes."""
+        if self.midi_in is None:
+            return Endless(generator)
+        return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause)
+
+    def open_output(self) -> Output:
+        """Where they go."""
+        if self.midi_out is not None:
+            return open_midi_output(self.midi_out)
+        return FluidSynthOutput(self.soundfont, driver=self.driver)
+
+
+def play(
+    generator: Generator, wishes: Wishes, controls: Controls, *, title: str = "kerasmusic", plain: bool = False
+) -> Lateness:
+    """Plays until Ctrl-C, SIGTERM, a key that says so or the end of the time, and lets no note hang.
+
+    Args:
+        generator: makes the notes.
+        wishes: what and on what.
+        controls: what it plays by, from the first note on.
+        title: what the terminal's view calls the music.
+        plain: whether to show one line instead of the view, as where there is no terminal.
+
+    Returns:
+        how late the notes were.
+
+    Raises:
+        PortError: a port or device is not there, or went away.
+        MissingPackageError: what it needs is not installed.
+    """
+    with ending_by_signals() as signals, ExitStack() as stack:
+        source = wishes.source(generator)
+        controls.apply(generator)
+        output = wishes.open_output()
+        stack.enter_context(closing(output))
+        # A keyboard that plays on a MIDI port has a sound of its own; FluidSynth is the only one there is.
+        sounds_keys = wishes.midi_out is None and wishes.midi_in is not None and not wishes.duet
+        player = Player(source, output, sounds_keys=sounds_keys)
+        ports: list[Checked] = [output]
+        if wishes.midi_in is not None:
+            keyboard = MidiInput(wishes.midi_in, player.hear, player.clock)
+            stack.enter_context(closing(keyboard))
+            ports.append(keyboard)
+        view = None if plain else stack.enter_context(terminal_view(player, generator, controls, title))
+        if view is None:
+            print(f"{title} plays{f' on {wishes.midi_out}' if wishes.midi_out else ''}; Ctrl-C ends it", flush=True)
+        perform(player, signals, ports=ports, seconds=wishes.seconds, turn=view.turn if view else None)
+    return player.lateness

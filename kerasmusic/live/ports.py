@@ -1,0 +1,77 @@
+"""MIDI ports by mido: which there are, and how they are found by a part of their name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kerasmusic.errors import MissingPackageError, PortError
+from kerasmusic.quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    import mido
+
+
+def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
+    """A mido backend that works: the one given, or the default, which the environment's MIDO_BACKEND may name.
+
+    Raises:
+        MissingPackageError: mido or the backend's library is not installed.
+    """
+    try:
+        import mido
+
+        backend = backend or mido.Backend()
+        backend.load()
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(f"MIDI ports need {error.name}; run: pip install 'kerasmusic[live]'") from None
+    except ImportError as error:
+        raise MissingPackageError(
+            f"MIDI ports cannot be used ({error}); on Debian, run: apt install libasound2, or libasound2t64 on Trixie"
+        ) from None
+    return backend
+
+
+def port_names(kind: str, backend: mido.Backend) -> list[str]:
+    """The names of the ports of a kind, "input" or "output".
+
+    Raises:
+        PortError: the system has no MIDI that the backend could use.
+    """
+    try:
+        # ALSA says more than once, on the standard error, that it is not there.
+        with quiet_stderr():
+            return list(dict.fromkeys(backend.get_input_names() if kind == "input" else backend.get_output_names()))
+    except Exception as error:  # every backend has errors of its own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PortError(f"this system's MIDI cannot be used ({reason})") from None
+
+
+def find_port(name: str, kind: str, backend: mido.Backend) -> str:
+    """The full name of the one port that a name, or a part of one, means.
+
+    Raises:
+        PortError: there is none, or several.
+    """
+    names = port_names(kind, backend)
+    if name in names:
+        return name
+    found = [full for full in names if name.lower() in full.lower()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise PortError(f"{name}: several MIDI {kind}s are called so: {', '.join(found)}")
+    there = f"there are {', '.join(names)}" if names else "there is none at all"
+    raise PortError(f"{name}: no such MIDI {kind}; {there}")
+
+
+def open_port(open_named: Callable[[], Any], name: str) -> Any:
+    """What `open_named` opens.
+
+    Raises:
+        PortError: it cannot.
+    """
+    try:
+        return open_named()
+    except Exception as error:  # every backend has errors of its own
+        raise PortError(f"{name}: the MIDI port cannot be opened ({error})") from None

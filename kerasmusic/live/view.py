@@ -1,0 +1,251 @@
+"""The terminal's view of live music: notes falling onto a keyboard, what is played by, and keys that change it.
+
+What is to be seen is a grid of characters, made without a terminal; `rich` puts it on one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kerasmusic.edge.generator import Generator
+from kerasmusic.live.controls import Controls
+from kerasmusic.live.keypresses import reading_keys
+from kerasmusic.live.player import AHEAD_SECONDS, Player
+from kerasmusic.notes import Note
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+LOWEST, HIGHEST = 21, 108
+BLACK = frozenset((1, 3, 6, 8, 10))
+FRAME_SECONDS = 0.1
+TEMPO_SECONDS = 6.0
+TEMPERATURE_STEP = 0.05
+DENSITY_STEP = 0.1
+# Rows below the notes: the keyboard, its octaves, two of words.
+ROWS_BELOW = 4
+HELP = "↑↓ temperature   ←→ density   k K key   q end"
+# For how loud a note is, from soft to loud, a colour of the 256 that terminals have: from blue over green to yellow.
+COLOURS = (25, 31, 36, 77, 184)
+STYLES = ("", *(f"color({colour})" for colour in COLOURS))
+
+
+@dataclass
+class Frame:
+    """A grid of characters, and for each how loud the note is that it shows, 0 for none, up to 5."""
+
+    characters: list[list[str]]
+    loudness: list[list[int]]
+
+    @classmethod
+    def blank(cls, width: int, height: int) -> Frame:
+        """Spaces."""
+        return cls([[" "] * width for _ in range(height)], [[0] * width for _ in range(height)])
+
+    def write(self, row: int, text: str) -> None:
+        """Puts text at the beginning of a row, as much of it as there is room for."""
+        row_of = self.characters[row]
+        row_of[: len(text)] = text[: len(row_of)]
+
+    def lines(self) -> list[str]:
+        """Its text, without colours."""
+        return ["".join(row) for row in self.characters]
+
+
+def draw(
+    sounding: Sequence[Note], coming: Sequence[Note], now: float, words: Sequence[str], width: int, height: int
+) -> Frame:
+    """The picture at a moment.
+
+    Args:
+        sounding: notes that sound.
+        coming: notes that were made and are to be struck.
+        now: the moment on the notes' clock.
+        words: two lines to say below.
+        width: of the terminal, in characters.
+        height: likewise.
+
+    >>> lines = draw([], [Note(1.0, 60, 0.5, 100)], 0.0, ["this", "and that"], 88, 16).lines()
+    >>> [line.strip() for line in lines[5:9]], lines[7].index("█") == 60 - 21
+    (['', '█', '█', ''], True)
+    >>> [line.strip() for line in lines[-2:]]
+    ['this', 'and that']
+    """
+    frame = Frame.blank(width, height)
+    rows = height - ROWS_BELOW
+    if rows < 1:
+        for row, text in zip(range(height), words, strict=False):
+            frame.write(row, text)
+        return frame
+    # Two halves of a character to a row.
+    halves = [[0] * width for _ in range(2 * rows)]
+    for note in (*sounding, *coming):
+        first = max(0, math.floor((note.start - now) / AHEAD_SECONDS * 2 * rows))
+        last = max(first + 1, math.floor((note.start + note.duration - now) / AHEAD_SECONDS * 2 * rows))
+        loudness = 1 + note.velocity * len(COLOURS) // 128
+        left, right = _columns(note.pitch, width)
+        for half in halves[first : min(last, 2 * rows)]:
+            for column in range(left, right):
+                half[column] = max(half[column], loudness)
+    for row in range(rows):
+        # The lowest row is now.
+        lower, upper = halves[2 * (rows - 1 - row)], halves[2 * (rows - 1 - row) + 1]
+        for column, (low, high) in enumerate(zip(lower, upper, strict=True)):
+            if low or high:
+                frame.characters[row][column] = "█" if low and high else "▄" if low else "▀"
+                frame.loudness[row][column] = max(low, high)
+    _draw_keyboard(frame, rows, {note.pitch: note.velocity for note in sounding}, width)
+    for index, text in enumerate(words):
+        frame.write(rows + 2 + index, text)
+    return frame
+
+
+def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -> None:
+    for pitch in range(LOWEST, HIGHEST + 1):
+        left, right = _columns(pitch, width)
+        for column in range(left, right):
+            frame.characters[row][column] = "▀" if pitch % 12 in BLACK else "█"
+            frame.loudness[row][column] = 0
+    for pitch, velocity in struck.items():
+        left, right = _columns(pitch, width)
+        for column in range(left, right):
+            frame.characters[row][column] = "▼"
+            frame.loudness[row][column] = 1 + velocity * len(COLOURS) // 128
+    for pitch in range(24, HIGHEST + 1, 12):
+        name = f"C{pitch // 12 - 1}"
+        left = min(_columns(pitch, width)[0], width - len(name))
+        frame.characters[row + 1][left : left + len(name)] = name
+
+
+def _columns(pitch: int, width: int) -> tuple[int, int]:
+    """The columns of a key: from which on, and up to which."""
+    key, keys = min(max(pitch, LOWEST), HIGHEST) - LOWEST, HIGHEST + 1 - LOWEST
+    left = key * width // keys
+    return left, max(left + 1, (key + 1) * width // keys)
+
+
+class View:
+    """Shows a player on a terminal and takes the keys that change what it plays by.
+
+    Args:
+        show: puts a frame on the terminal.
+        read_keys: waits so many seconds at most for keys; see `reading_keys`.
+        size: the terminal's width and height, in characters, at the moment.
+        player: what plays.
+        generator: whose settings the keys change.
+        controls: what the settings are.
+        title: said first, such as the model's name.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[Frame], None],
+        read_keys: Callable[[float], list[str]],
+        size: Callable[[], tuple[int, int]],
+        player: Player,
+        generator: Generator,
+        controls: Controls,
+        title: str,
+    ) -> None:
+        self._show = show
+        self._read_keys = read_keys
+        self._size = size
+        self._player = player
+        self._generator = generator
+        self._controls = controls
+        self._title = title
+        self._counts: deque[tuple[float, int]] = deque()
+
+    def turn(self, seconds: float) -> bool:
+        """Waits for keys for so long at most, does what they say and draws; returns False where they say to end."""
+        for key in self._read_keys(min(seconds, FRAME_SECONDS)):
+            if key in ENDS:
+                return False
+            if key in ACTIONS:
+                ACTIONS[key](self._controls)
+                self._player.change(lambda: self._controls.apply(self._generator))
+        now = self._player.clock.now()
+        sounding, coming = self._player.seen()
+        self._show(draw(sounding, coming, now, self.words(now), *self._size()))
+        return True
+
+    def words(self, now: float) -> list[str]:
+        """What is said below the keyboard: two lines."""
+        lateness, controls = self._player.lateness, self._controls
+        self._counts.append((now, lateness.notes))
+        while len(self._counts) > 2 and self._counts[1][0] <= now - TEMPO_SECONDS:
+            self._counts.popleft()
+        (since, before), (until, count) = self._counts[0], self._counts[-1]
+        tempo = (count - before) / (until - since) if until > since else 0.0
+        late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} left out" if lateness.skipped else "")
+        return [
+            f"{self._title}  {tempo:.1f} notes/s  temperature {_number(controls.temperature)}  "
+            f"density {controls.density:+.1f}  {controls.key or 'any key'}  {lateness.notes:,} notes, {late}",
+            HELP,
+        ]
+
+
+ENDS = ("q", "Q", "escape")
+ACTIONS: dict[str, Callable[[Controls], None]] = {
+    "up": lambda controls: controls.warm(TEMPERATURE_STEP),
+    "down": lambda controls: controls.warm(-TEMPERATURE_STEP),
+    "right": lambda controls: controls.thicken(DENSITY_STEP),
+    "left": lambda controls: controls.thicken(-DENSITY_STEP),
+    "k": lambda controls: controls.turn_key(1),
+    "K": lambda controls: controls.turn_key(-1),
+}
+
+
+@contextmanager
+def terminal_view(player: Player, generator: Generator, controls: Controls, title: str) -> Iterator[View | None]:
+    """A view on the terminal, for as long as the block runs; None where there is no terminal, or no `rich`."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        yield None
+        return
+    try:
+        from rich.console import Console
+        from rich.live import Live
+    except ImportError:
+        yield None
+        return
+    console = Console()
+    if console.is_dumb_terminal:
+        yield None
+        return
+    with reading_keys() as read_keys, Live(console=console, screen=True, auto_refresh=False) as live:
+
+        def show(frame: Frame) -> None:
+            live.update(_text_of(frame), refresh=True)
+
+        def size() -> tuple[int, int]:
+            return console.size.width, console.size.height
+
+        # What drawing imports is imported before the first note is due.
+        show(draw([], [], 0.0, ["", ""], *size()))
+        yield View(show, read_keys, size, player, generator, controls, title)
+
+
+def _text_of(frame: Frame) -> Text:
+    from rich.text import Text
+
+    text = Text(no_wrap=True, end="")
+    for row, (characters, loudness) in enumerate(zip(frame.characters, frame.loudness, strict=True)):
+        if row:
+            text.append("\n")
+        # One span for all that is equally loud.
+        for level, group in itertools.groupby(zip(characters, loudness, strict=True), key=lambda cell: cell[1]):
+            text.append("".join(character for character, _ in group), style=STYLES[level])
+    return text
+
+
+def _number(value: float | Mapping[str, float]) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {number:.2f}" for name, number in value.items())
+    return f"{value:.2f}"

@@ -1,0 +1,316 @@
+"""Hostile input, made up from a seed: `python tests/fuzz.py [--cases 200000] [--kind KIND] [--seed 0] [--case N]`.
+
+Real files are mutated, and what reads them must answer with sane values or one of kerasmusic's own errors: never with a
+crash, a hang or another exception. Each case is named by its kind, the seed and its number, and runs again by `--case`.
+Ends with 1 where a case failed.
+
+Kinds: `midi` and `midi-slow`, MIDI files through both readers; `file`, whole `.tflite` files; `record`, the
+`kerasmusic.json` inside with its checksum right; `codec`, tables and fields. And, only when named, `graph`: graphs
+changed by someone who puts the checksum right, which nothing but the interpreter stands against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasmusic import midi
+from kerasmusic.bundled import bundled_model
+from kerasmusic.codec import NoteCodec
+from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge.golden import verify
+from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.inspection import describe
+from kerasmusic.notes import Notes
+
+CASES = 200_000
+# Of the cases in all; the pure Python reader is some fifty times slower.
+SHARES = {"midi": 0.55, "midi-slow": 0.05, "file": 0.1, "record": 0.05, "codec": 0.25}
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+HANGS_AFTER = 120.0
+SPAWN = get_context("spawn")
+NASTY_BYTES = (0x00, 0x01, 0x7F, 0x80, 0x81, 0x90, 0xB0, 0xC0, 0xF0, 0xF7, 0xFF)
+NASTY_NUMBERS = (0, 1, -1, 127, 128, 2**31 - 1, 2**31, -(2**31), 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), True)
+NASTY_VALUES = (None, "", "x" * 300, "\x1b[2J\n", [], {}, [[]], {"a": None}, "9" * 5000)
+
+
+def mutated(data: bytes, chosen: random.Random, *, start: int = 0) -> bytes:
+    """A few changes of the kinds that break parsers: flipped, nasty, lost, doubled and moved bytes, and cuts."""
+    changed = bytearray(data)
+    for _ in range(chosen.choice((1, 1, 1, 2, 3, 5, 10, 30))):
+        if len(changed) <= start + 1:
+            break
+        place = chosen.randrange(start, len(changed))
+        length = min(chosen.choice((1, 1, 2, 3, 4, 8, 100)), len(changed) - place)
+        match chosen.randrange(7):
+            case 0:
+                changed[place] ^= 1 << chosen.randrange(8)
+            case 1:
+                changed[place] = chosen.choice(NASTY_BYTES)
+            case 2:
+                changed[place : place + length] = chosen.randbytes(length)
+            case 3:
+                del changed[place : place + length]
+            case 4:
+                changed[place:place] = changed[place : place + length]
+            case 5:
+                changed[place : place + length] = bytes([chosen.choice(NASTY_BYTES)]) * length
+            case 6 if chosen.random() < 0.2:
+                del changed[place:]
+    return bytes(changed)
+
+
+@cache
+def midi_seeds(largest: int) -> list[bytes]:
+    """Real performances and files that other readers stumble over, where they are; and some notes in any case."""
+    seeds = [path.read_bytes() for path in sorted((SHARED / "bad-midi").rglob("*.mid*"))]
+    maestro = SHARED / "data" / "maestro-v2.0.0-trainval.zip"
+    if maestro.exists():
+        with zipfile.ZipFile(maestro) as archive:
+            members = sorted((each for each in archive.infolist() if each.file_size < 20_000), key=lambda m: m.filename)
+            seeds += [archive.read(member) for member in members[:20] if member.filename.endswith(".midi")]
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(5):
+            drawn = np.random.default_rng(seed)
+            start = np.cumsum(drawn.choice([0.0, 0.1, 0.3], 40))
+            path = Path(folder) / "notes.mid"
+            midi.write(Notes(start, drawn.integers(0, 128, 40), np.full(40, 0.2), drawn.integers(1, 128, 40)), path)
+            seeds.append(path.read_bytes())
+    return [seed for seed in seeds if 14 < len(seed) <= largest]
+
+
+def read_midi(chosen: random.Random, reader: str, largest: int) -> None:
+    seeds = midi_seeds(largest)
+    data = mutated(chosen.choice(seeds), chosen)
+    if chosen.random() < 0.1:
+        other = chosen.choice(seeds)
+        data = data[: chosen.randrange(len(data) + 1)] + other[chosen.randrange(len(other)) :]
+    notes = midi.read_bytes(data, "x.mid", reader=reader, pedal=chosen.random() < 0.5)
+    assert len(notes) > 0
+    assert np.isfinite(notes.end).all()
+    assert notes.seconds <= midi.LONGEST_SECONDS
+    codec = NoteCodec()
+    codec.checked(codec.encode(notes.from_first()))
+
+
+@cache
+def model_seed() -> tuple[bytes, int, dict[str, Any]]:
+    """A whole `.tflite` file, where its record begins, and the record."""
+    built = os.environ.get("KERASMUSIC_TEST_MODELS")
+    path = Path(built) / "tiny" / "model.tflite" if built else bundled_model()
+    data = read_model_bytes(path)
+    record = read_record(data, str(path))
+    with zipfile.ZipFile(path) as archive:
+        begins = archive.infolist()[0].header_offset
+    # A short passage proves as much.
+    golden = {name: values[:5] for name, values in record["golden"].items()}
+    record = {**record, "golden": golden}
+    data = with_record(data[:begins], record)
+    return data, begins, record
+
+
+def play_file(data: bytes) -> None:
+    """All that a device does with a file."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(data)
+        problems = []
+        for use in (lambda: describe(path), lambda: verify(TFLiteStep(path)), lambda: Generator(path, seed=1).take(5)):
+            try:
+                use()
+            except KerasMusicError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
+
+
+def load_file(chosen: random.Random) -> None:
+    data, begins, _ = model_seed()
+    # Half of the changes are in the record, which is a small part of the file.
+    play_file(mutated(data, chosen, start=begins if chosen.random() < 0.5 else 0))
+
+
+def load_record(chosen: random.Random) -> None:
+    data, begins, record = model_seed()
+    changed = json.loads(json.dumps(record))
+    for _ in range(chosen.choice((1, 1, 2, 4))):
+        spoil(changed, chosen)
+    play_file(with_record(data[:begins], changed))
+
+
+def load_graph(chosen: random.Random) -> None:
+    data, begins, record = model_seed()
+    play_file(with_record(mutated(data[:begins], chosen, start=8), record))
+
+
+def spoil(value: Any, chosen: random.Random) -> None:
+    """Changes one thing somewhere in JSON values."""
+    while True:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        if not keys:
+            return
+        key = chosen.choice(keys)
+        if isinstance(value[key], dict | list) and value[key] and chosen.random() < 0.8:
+            value = value[key]
+            continue
+        match chosen.randrange(4):
+            case 0:
+                del value[key]
+            case 1:
+                value[key] = copy.deepcopy(chosen.choice(NASTY_VALUES))
+            case _:
+                value[key] = chosen.choice(NASTY_NUMBERS)
+        return
+
+
+def use_codec(chosen: random.Random) -> None:
+    tables = NoteCodec().to_json()
+    if chosen.random() < 0.5:
+        spoil(tables, chosen)
+    elif chosen.random() < 0.5:
+        name = chosen.choice(("step_edges", "duration_edges", "velocity_edges"))
+        tables[name] = sorted(chosen.sample(range(200), chosen.randrange(1, 60)))
+    codec = NoteCodec.from_json(tables)
+    count = chosen.randrange(12)
+    drawn = np.random.default_rng(chosen.randrange(2**32))
+    fields = drawn.integers(0, codec.sizes, (count, 4))
+    if chosen.random() < 0.5:
+        fields = np.asarray(drawn.integers(-5, 600, chosen.choice([(count, 4), (count, 3), (4,)])))
+    notes = codec.decode(fields)
+    assert len(notes) == len(fields)
+    if chosen.random() < 0.5:
+        notes = notes.shifted(chosen.choice((0.0, 1e-9, 1e5, 1e15, 1e300)))
+    again = codec.checked(codec.encode(notes))
+    assert len(again) == len(notes)
+
+
+KINDS: dict[str, Callable[[random.Random], None]] = {
+    "midi": lambda chosen: read_midi(
+        chosen, "symusic" if importlib.util.find_spec("symusic") else "pretty_midi", 20_000
+    ),
+    "midi-slow": lambda chosen: read_midi(chosen, "pretty_midi", 2_000),
+    "file": load_file,
+    "record": load_record,
+    "codec": use_codec,
+    "graph": load_graph,
+}
+
+
+def run_case(kind: str, seed: int, number: int) -> bool:
+    """Runs a case; whether it was read, not refused with one of kerasmusic's own errors. Raises what it must not."""
+    try:
+        KINDS[kind](random.Random(f"{kind} {seed} {number}"))
+    except KerasMusicError as error:
+        refused = str(error)
+    else:
+        return True
+    assert refused, "an error without a word"
+    assert "\n" not in refused, refused
+    return False
+
+
+def run_cases(kind: str, seed: int, numbers: range, at: Any, read: Any, channel: Any) -> None:
+    """What a process does that may die: says which case it is at, and of each that failed, how."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Interpreters write to the standard error of what is wrong with a graph.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    warnings.simplefilter("error", RuntimeWarning)
+    for number in numbers:
+        at.value = number
+        try:
+            read.value += run_case(kind, seed, number)
+        except Exception:
+            channel.send((number, traceback.format_exc(limit=-3)))
+    at.value = numbers.stop
+    channel.send(None)
+
+
+def fuzz(
+    kind: str, seed: int, cases: int, *, hangs_after: float = HANGS_AFTER, run: Callable[..., None] = run_cases
+) -> Iterator[tuple[int, str]]:
+    """Runs so many cases of a kind; yields the number of each that failed, and how. Returns how many were read."""
+    at, read = SPAWN.Value("q", 0, lock=False), SPAWN.Value("q", 0, lock=False)
+    while at.value < cases:
+        ours, theirs = SPAWN.Pipe(duplex=False)
+        process = SPAWN.Process(target=run, args=(kind, seed, range(at.value, cases), at, read, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        seen, since = at.value, time.monotonic()
+        while True:
+            try:
+                if ours.poll(1.0):
+                    failed = ours.recv()
+                    if failed is None:
+                        break
+                    yield failed
+            except EOFError:
+                process.join()
+                yield at.value, f"the process died ({process.exitcode})"
+                at.value += 1
+                break
+            if at.value != seen:
+                seen, since = at.value, time.monotonic()
+            elif time.monotonic() - since > hangs_after:
+                process.kill()
+                yield at.value, f"no answer after {hangs_after:g} seconds"
+                at.value += 1
+                break
+        process.join()
+        ours.close()
+    return read.value
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=CASES, help="in all, or of the one kind that is named")
+    parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--case", type=int, help="run this one case of a kind alone, in this process")
+    options = parser.parse_args()
+    if options.case is not None:
+        print("read" if run_case(options.kind, options.seed, options.case) else "refused")
+        return 0
+    shares = {options.kind: 1.0} if options.kind else SHARES
+    failures = 0
+    for kind, share in shares.items():
+        cases, failed, began = round(options.cases * share), 0, time.monotonic()
+        running = fuzz(kind, options.seed, cases)
+        while True:
+            try:
+                number, how = next(running)
+            except StopIteration as ended:
+                read = ended.value
+                break
+            failed += 1
+            if failed <= 10:
+                print(f"{kind} --seed {options.seed} --case {number}: {how}", flush=True)
+        failures += failed
+        seconds = time.monotonic() - began
+        print(
+            f"{kind}: {cases:,} cases, {read:,} read, {cases - read - failed:,} refused, {failed:,} failed; "
+            f"{seconds:.0f} s", flush=True,
+        )  # fmt: skip
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

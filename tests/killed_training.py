@@ -1,0 +1,169 @@
+"""Kills a training at random moments and resumes it, until it ends: `python tests/killed_training.py [--kills 20]`.
+
+Then its history must have neither gap nor repeat, and its weights must be those of a training left alone, bit for bit,
+on one thread of the processor. The music is made up, so that nothing else is needed. Ends with 1 where that fails.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kerasmusic import midi
+from kerasmusic.notes import Notes
+
+KILLS = 20
+STEPS = 2_000
+# Of one thread, since sums that threads share are rounded as they happen to come.
+ONE_THREAD = {
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+
+
+def make_music(folder: Path) -> None:
+    """Four pieces of random notes, one of which will be for validation."""
+    folder.mkdir(parents=True)
+    for seed in range(4):
+        drawn = np.random.default_rng(seed)
+        start = np.cumsum(drawn.choice([0.0, 0.1, 0.25], 600))
+        notes = Notes(start, drawn.integers(40, 90, 600), drawn.uniform(0.1, 1.0, 600), drawn.integers(30, 110, 600))
+        midi.write(notes, folder / f"{seed}.mid")
+
+
+def train(data: Path, cache: Path, run: Path, steps: int) -> None:
+    """What the killed process does: begins the run, or carries it on where there is a checkpoint."""
+    from kerasmusic.corpus import open_corpus
+    from kerasmusic.training import CHECKPOINT, Settings
+    from kerasmusic.training import train as train_run
+
+    corpus = open_corpus(data, cache=cache)
+    pieces = corpus.pieces("train")
+    notes = int((pieces[:, 1] - pieces[:, 0]).sum())
+    settings = Settings(
+        # A label a window, four windows in a batch; half a step less, so that rounding up cannot add one.
+        preset="tutorial", epochs=(steps - 0.5) * 4 / notes, batch_size=4, patience=10**6, validations=20,
+        checkpoint_seconds=0.0,
+    )  # fmt: skip
+    train_run(corpus, run, settings, resume=(run / CHECKPOINT).exists())
+
+
+def start(data: Path, cache: Path, run: Path, steps: int) -> subprocess.Popen:
+    command = [sys.executable, "-P", __file__, "--train", str(data), str(cache), str(run), "--steps", str(steps)]
+    return subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the training ended by itself with {process.returncode}: {errors}")
+
+
+def is_saving(run: Path) -> bool:
+    """Whether some file is half written just now."""
+    return any(path.suffix == ".keras" for path in run.glob(".*"))
+
+
+def kill_and_resume(data: Path, cache: Path, run: Path, steps: int, kills: int, seed: int) -> tuple[int, int]:
+    """Trains with so many kills at random moments; returns how many there were, and how many while it was saving."""
+    chosen = random.Random(seed)
+    killed = saving = 0
+    while killed < kills:
+        process = start(data, cache, run, steps)
+        rows = count_rows(run)
+        # Compiling takes the longest, so half of the kills wait for a round that is done, the others come at any time.
+        if killed % 2 == 0:
+            while process.poll() is None and count_rows(run) <= rows:
+                time.sleep(0.02)
+            time.sleep(chosen.uniform(0.0, 0.8))
+            if killed % 4 == 0:
+                # The moment in which a checkpoint is half written.
+                while process.poll() is None and not is_saving(run):
+                    pass
+        else:
+            time.sleep(chosen.uniform(0.0, 8.0))
+        if process.poll() is not None:
+            finish(process)
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        killed += 1
+        saving += is_saving(run)
+        print(f"kill {killed}: {count_rows(run)} rows of history", file=sys.stderr, flush=True)
+    finish(start(data, cache, run, steps))
+    return killed, saving
+
+
+def count_rows(run: Path) -> int:
+    try:
+        return (run / "history.csv").read_text().count("\n")
+    except OSError:
+        return 0
+
+
+def differences(alone: Path, killed: Path) -> list[str]:
+    """In what a killed run differs from one that was left alone."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    import keras
+
+    from kerasmusic.models.loading import load_model
+    from kerasmusic.runs import read_history
+    from kerasmusic.training import CHECKPOINT
+
+    found = []
+    expected, history = read_history(alone), read_history(killed)
+    for name in sorted({*expected, *history} - {"minutes"}):
+        if not np.array_equal(expected.get(name, []), history.get(name, []), equal_nan=True):
+            found.append(f"the column {name}: {expected.get(name)} and {history.get(name)}")
+    for name, compiled in (("model.keras", False), (CHECKPOINT, True)):
+        models = [load_model(run / name, compile=compiled) for run in (alone, killed)]
+        weights = [
+            [
+                keras.ops.convert_to_numpy(each)
+                for each in (*model.weights, *(model.optimizer.variables if compiled else ()))
+            ]
+            for model in models
+        ]
+        if len(weights[0]) != len(weights[1]):
+            found.append(f"{name}: {len(weights[0])} and {len(weights[1])} weights")
+        unlike = sum(a.tobytes() != b.tobytes() for a, b in zip(*weights, strict=False))
+        if unlike:
+            found.append(f"{name}: {unlike} of {len(weights[0])} weights differ")
+    leftovers = [path.name for path in killed.glob(".*")]
+    return found + [f"left behind: {leftovers}"] * bool(leftovers)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", nargs=3, type=Path, metavar=("DATA", "CACHE", "RUN"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.train:
+        train(*options.train, options.steps)
+        return 0
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
+        folder = Path(place)
+        make_music(folder / "music")
+        data, cache = folder / "music", folder / "cache"
+        finish(start(data, cache, folder / "alone", options.steps))
+        killed, saving = kill_and_resume(data, cache, folder / "killed", options.steps, options.kills, options.seed)
+        found = differences(folder / "alone", folder / "killed")
+        rows = count_rows(folder / "killed") - 1
+    print(f"{killed} kills, {saving} of them while it was saving; {options.steps:,} steps, {rows} rows of history")
+    print("\n".join(found) or "the same history and the same weights, bit for bit")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""Reads MIDI files one by one, each within 2 seconds of the processor: `python read_within.py READER FILE...`.
+
+Prints a JSON line a file, with what came of it and the greatest memory so far, in bytes. A file that takes longer ends
+the process by SIGPROF, before its line.
+"""
+
+import json
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from kerasmusic import midi
+from kerasmusic.errors import MidiError
+
+SECONDS = 2.0
+
+if __name__ == "__main__":
+    reader, *paths = sys.argv[1:]
+    for path in paths:
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        began = time.process_time()
+        try:
+            notes = midi.read(path, reader=reader)
+            outcome = {
+                "notes": len(notes),
+                "pitch": [int(notes.pitch.min()), int(notes.pitch.max())],
+                "velocity": [int(notes.velocity.min()), int(notes.velocity.max())],
+                "seconds": [float(notes.start.min()), float(notes.end.max())],
+                "finite": bool(np.isfinite(notes.end).all() and (notes.duration >= 0).all()),
+            }
+        except MidiError as error:
+            outcome = {"refused": str(error)}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        # Not getrusage's, in which the process that started this one counts too.
+        bytes_used = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+        took = time.process_time() - began
+        print(json.dumps({"path": path, "bytes": bytes_used, "took": round(took, 4), **outcome}), flush=True)

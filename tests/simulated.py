@@ -1,0 +1,107 @@
+"""What live music is tested with: clocks that run as a test wants them to, an output in memory, a scripted player."""
+
+import heapq
+import time
+
+from kerasmusic.live.inputs import Release, Strike
+
+
+class SteppedClock:
+    """Stands still, until it is set: for a test without threads."""
+
+    def __init__(self):
+        self.time = 0.0
+
+    def now(self):
+        return self.time
+
+    def wait(self, woken, until):
+        raise AssertionError("nothing waits here")
+
+
+class FastClock:
+    """Runs so many times faster than the world's."""
+
+    def __init__(self, speed):
+        self.speed = speed
+        self.began = time.perf_counter()
+
+    def now(self):
+        return (time.perf_counter() - self.began) * self.speed
+
+    def wait(self, woken, until):
+        if until == float("inf"):
+            woken.wait()
+        elif until > self.now():
+            woken.wait((until - self.now()) / self.speed)
+
+
+class MemoryOutput:
+    """Keeps what it is sent, and which keys sound, as a synthesizer would."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.strikes = []
+        self.releases = []
+        self.sounding = set()
+        self.fails = False
+        self.silenced = 0
+
+    def note_on(self, pitch, velocity, channel=0):
+        if self.fails:
+            raise self.fails
+        assert 0 <= pitch <= 127
+        assert 1 <= velocity <= 127
+        # A key that sounds is not struck again before it is released.
+        assert (channel, pitch) not in self.sounding
+        self.sounding.add((channel, pitch))
+        self.strikes.append((self.clock.now(), pitch, velocity, channel))
+
+    def note_off(self, pitch, channel=0):
+        if self.fails:
+            raise self.fails
+        self.sounding.remove((channel, pitch))
+        self.releases.append((self.clock.now(), pitch, channel))
+
+    def silence(self):
+        self.silenced += 1
+
+    def check(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def events_of(notes, begins=0.0):
+    """The key events of someone who plays these notes."""
+    events = [event for note in notes.restruck() for event in (
+        Strike(begins + note.start, note.pitch, note.velocity),
+        Release(begins + note.start + max(note.duration, 0.02) - 0.001, note.pitch),
+    )]  # fmt: skip
+    return sorted(events, key=lambda event: event.time)
+
+
+def simulate(player, seconds, events=(), *, making=0.001, each=None):
+    """Lets a player play on its stepped clock for so many seconds.
+
+    Args:
+        events: what a person plays meanwhile.
+        making: seconds that each note takes to be made, during which nothing else is done, as on one slow core.
+        each: called after each turn.
+    """
+    clock, coming = player.clock, list(events)
+    heapq.heapify(coming)
+    while clock.time < seconds:
+        while coming and coming[0].time <= clock.time:
+            player.hear(heapq.heappop(coming))
+        made = player.make()
+        if made <= clock.time:
+            clock.time += making
+        struck = player.lateness.notes
+        due = player.send()
+        if each is not None:
+            each()
+        # Nothing is due and there is nothing to make: on to what happens next.
+        if made > clock.time and struck == player.lateness.notes:
+            clock.time = max(clock.time, min(due, made, coming[0].time if coming else seconds, seconds))

@@ -1,0 +1,173 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kerasmusic.command_line import main
+from kerasmusic.errors import ArgumentError
+from kerasmusic.live.controls import KEYS, Controls
+from kerasmusic.live.performance import Wishes, ending_by_signals
+
+HERE = Path(__file__).parent
+
+
+def playing(tmp_path, *arguments, **environment):
+    """The command, playing on the tests' own MIDI."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "kerasmusic.command_line", "play", *arguments],
+        env={
+            **os.environ, "MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(HERE), "PORTS": "Piano",
+            "SENT": str(tmp_path / "sent.txt"), **environment,
+        },
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=tmp_path,
+    )  # fmt: skip
+
+
+def sent_by(tmp_path):
+    path = tmp_path / "sent.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def wait_for(tmp_path, count):
+    for _ in range(1200):
+        if len(sent_by(tmp_path)) >= count:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it does not play")
+
+
+def hanging(lines):
+    """The keys that were struck and not released."""
+    sounding = set()
+    for line in lines:
+        words = line.split()
+        if words[0] in ("note_on", "note_off"):
+            (sounding.add if words[0] == "note_on" else sounding.discard)(words[2])
+    return sounding
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
+    with playing(tmp_path, "--midi-out", "piano") as command:
+        wait_for(tmp_path, 30)
+        command.send_signal(number)
+        out, err = command.communicate(timeout=60)
+    assert command.returncode == 0, err
+    assert "of their time" in out
+    lines = sent_by(tmp_path)
+    assert not hanging(lines)
+    # And the last words are those that end what nobody knows of.
+    assert {"control=120", "control=123"} <= {word for line in lines[-6:] for word in line.split()}
+
+
+def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
+    with playing(tmp_path, "--midi-out", "Piano", VANISH="30") as command:
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 2
+    # It is either a note that cannot be sent or the look every two seconds that finds it out.
+    assert err.startswith("kerasmusic: Piano: the MIDI port ")
+    assert err.count("\n") == 1
+
+
+def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path):
+    with playing(tmp_path, "--midi-out", "Piano", "--seconds", "3", "--seed", "7") as command:
+        out, err = command.communicate(timeout=60)
+    assert (command.returncode, err) == (0, "")
+    assert "seed 7" in out
+    struck = sum(line.startswith("note_on") for line in sent_by(tmp_path))
+    first, last = out.splitlines()
+    assert first == "small plays on Piano; Ctrl-C ends it"
+    assert last.startswith(f"{struck} notes, half of them within ")
+    assert not hanging(sent_by(tmp_path))
+
+
+def test_ports_are_listed(tmp_path):
+    with playing(tmp_path, "--ports", PORTS="Piano,Synth") as command:
+        out, _ = command.communicate(timeout=60)
+    assert out == "outputs: Piano, Synth\ninputs: Piano, Synth\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--midi-out pianola", "pianola: no such MIDI output; there are Piano, Synth one, Synth two"),
+        ("--midi-out synth", "synth: several MIDI outputs are called so: Synth one, Synth two"),
+        ("--midi-out Piano --midi-in organ", "organ: no such MIDI input"),
+        ("--midi-out Piano --duet time", "time: --duet is with someone"),
+        ("--midi-out Piano --midi-in Piano --duet rhythm", "rhythm: in a duet the keys give one of pitch, time"),
+        ("--midi-out Piano --midi-in Piano --pause 0", "0: a pause is from 0.1 to 10 seconds"),
+        ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes neither"),
+        ("--midi-out Piano --seconds 0", "0: --seconds must be more than 0"),
+        ("--midi-out Piano --density nan", "nan: a density"),
+        ("--midi-out Piano --key H", "H: no such key"),
+        ("--midi-out Piano absent.tflite", "absent.tflite: no such file"),
+        ("--soundfont absent.sf2", "absent.sf2: no such SoundFont"),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments, words, monkeypatch, capsys):
+    if "soundfont absent" in arguments:
+        pytest.importorskip("fluidsynth", exc_type=ImportError)
+    monkeypatch.setenv("MIDO_BACKEND", "scripted_midi")
+    assert main(["play", *arguments.split()]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_without_mido_one_line_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mido", None)
+    assert main(["play", "--midi-out", "Piano"]) == 2
+    said = capsys.readouterr().err
+    assert "pip install 'kerasmusic[live]'" in said
+    assert said.count("\n") == 1
+
+
+def test_fluidsynth_plays_what_the_model_makes(tmp_path):
+    pytest.importorskip("fluidsynth", exc_type=ImportError)
+    # FluidSynth's driver that writes a file, as fast as a device would take the sound.
+    with playing(tmp_path, "--driver", "file", "--seconds", "4", "--seed", "7") as command:
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 0, err
+    samples = np.frombuffer((tmp_path / "fluidsynth.wav").read_bytes()[44:], "<i2") / 32768
+    assert len(samples) > 2 * 2 * 44_100
+    assert np.sqrt(np.mean(samples**2)) > 0.005
+    assert np.abs(samples).max() < 0.99
+
+
+def test_signals_are_noted_and_then_what_they_were():
+    before = signal.getsignal(signal.SIGTERM)
+    with ending_by_signals() as signals:
+        assert not signals.asked
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.asked
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_controls_go_up_and_down_within_their_limits():
+    controls = Controls(temperature=0.1)
+    controls.warm(-0.2)
+    assert controls.temperature == 0
+    for _ in range(100):
+        controls.thicken(0.1)
+    assert controls.density == 3
+    controls.turn_key(-1)
+    assert controls.key == KEYS[-1]
+    controls.turn_key(1)
+    assert controls.key is None
+    assert len(set(KEYS)) == 24
+    # A key that is not spelt as in the list is left for its first.
+    other = Controls(key="dm")
+    other.turn_key(1)
+    assert other.key == KEYS[0]
+
+
+def test_what_cannot_be_meant_is_refused():
+    assert Wishes().seconds == math.inf
+    with pytest.raises(ArgumentError, match="pitch: --duet"):
+        Wishes(duet="pitch")

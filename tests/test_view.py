@@ -1,0 +1,137 @@
+import os
+import re
+import select
+import struct
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from simulated import MemoryOutput, SteppedClock, simulate
+
+from kerasmusic.bundled import bundled_model
+from kerasmusic.edge import Generator
+from kerasmusic.live import Endless, Player
+from kerasmusic.live.controls import Controls
+from kerasmusic.live.keypresses import keys_of
+from kerasmusic.live.player import AHEAD_SECONDS
+from kerasmusic.live.view import HELP, View, draw
+from kerasmusic.notes import Note
+
+WORDS = ["what is", "what to do"]
+
+
+def test_notes_fall_onto_their_keys():
+    note = Note(2.0, 60, 0.5, 100)
+    (column,) = {line.index("█") for line in draw([], [note], 1.0, WORDS, 88, 34).lines()[:30] if "█" in line}
+    assert column == 60 - 21
+    rows = [
+        [row for row, line in enumerate(draw([], [note], now, WORDS, 88, 34).lines()[:30]) if line.strip()]
+        for now in (0.0, 1.0, 1.9)
+    ]
+    assert rows[0][-1] < rows[1][-1] < rows[2][-1] == 28
+    assert {len(each) for each in rows} <= {5, 6}
+    # What sounds stands on its key until it has ended.
+    sounding = draw([note], [], 2.2, WORDS, 88, 34)
+    assert sounding.lines()[29][column] == "█"
+    assert sounding.lines()[30][column] == "▼"
+    assert draw([], [note], 2.0 - AHEAD_SECONDS - 0.1, WORDS, 88, 34).lines()[:30] == [" " * 88] * 30
+
+
+def test_a_louder_note_has_another_colour():
+    soft, loud = (draw([], [Note(1, 60, 1, velocity)], 0, WORDS, 88, 24).loudness for velocity in (1, 127))
+    assert max(map(max, soft)) == 1
+    assert max(map(max, loud)) == 5
+
+
+@pytest.mark.parametrize("width", [20, 60, 88, 100, 200])
+def test_the_whole_keyboard_fits_every_width(width):
+    low, high = Note(0.5, 21, 0.5, 64), Note(0.5, 108, 0.5, 64)
+    lines = draw([], [low, high, Note(0.5, 127, 0.5, 64)], 0, WORDS, width, 20).lines()
+    assert len(lines) == 20
+    assert {len(line) for line in lines} == {width}
+    row = next(line for line in reversed(lines[:16]) if line.strip())
+    assert row[0] != " "
+    assert row[-1] != " "
+    assert " " not in lines[16]
+    assert "C4" in lines[17]
+
+
+def test_where_there_is_no_room_for_notes_there_are_words():
+    assert draw([], [Note(1, 60, 1, 64)], 0, WORDS, 10, 2).lines() == ["what is   ", "what to do"]
+
+
+def test_keys_change_temperature_density_and_key_while_it_plays():
+    clock, generator, controls = SteppedClock(), Generator(bundled_model(), seed=7), Controls()
+    player = Player(Endless(generator), MemoryOutput(clock), clock)
+    pressed, frames = [], []
+
+    def read(seconds):
+        return [pressed.pop(0)] if pressed else []
+
+    view = View(frames.append, read, lambda: (120, 30), player, generator, controls, "small")
+    simulate(player, 20, each=lambda: None)
+    assert view.turn(0.05)
+    assert "small" in frames[-1].lines()[-2]
+    assert "temperature 1.00  density -0.2  any key" in frames[-1].lines()[-2]
+    assert frames[-1].lines()[-1].strip() == HELP
+    pressed += ["up", "up", "left", "k", "k", "x"]
+    for _ in range(6):
+        assert view.turn(0.05)
+    assert "temperature 1.10  density -0.3  C minor" in frames[-1].lines()[-2]
+    view.turn(0.05)
+    simulate(player, 40)
+    assert generator._step.temperature[0].tolist() == pytest.approx([1.1] * 4)
+    assert {pitch % 12 for when, pitch, *_ in player.output.strikes if when > 20.2} <= {0, 2, 3, 5, 7, 8, 10, 11}
+    view.turn(0.05)
+    tempo = float(re.search(r"([\d.]+) notes/s", frames[-1].lines()[-2])[1])
+    assert tempo == pytest.approx(len([when for when, *_ in player.output.strikes if when > 20]) / 20, abs=0.1)
+    pressed.append("q")
+    assert not view.turn(0.05)
+
+
+def test_keys_are_read_from_what_terminals_send():
+    assert keys_of("\x1b[A\x1b[B\x1bOC\x1bOD") == ["up", "down", "right", "left"]
+    assert keys_of("\x1b[1;5A\x1b[3~k\x1b") == ["up", "k", "escape"]
+    assert keys_of("") == []
+
+
+def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
+    pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
+    pytest.importorskip("rich")
+    import fcntl
+    import termios
+
+    child, terminal = pty.fork()
+    if not child:
+        os.environ.update(
+            MIDO_BACKEND="scripted_midi", PYTHONPATH=str(Path(__file__).parent), PORTS="Piano", TERM="xterm-256color"
+        )
+        os.chdir(tmp_path)
+        command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"]
+        os.execv(sys.executable, command)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    seen = ""
+
+    def wait_for(words):
+        nonlocal seen
+        until = time.monotonic() + 60
+        while words not in seen:
+            assert time.monotonic() < until, f"{words} is not to be seen in {seen[-500:]}"
+            if select.select([terminal], [], [], 0.1)[0]:
+                try:
+                    seen += os.read(terminal, 65536).decode(errors="ignore")
+                except OSError:  # the command has ended
+                    assert words in seen, seen[-500:]
+
+    wait_for("temperature 1.00")
+    wait_for("█")
+    os.write(terminal, b"\x1b[A")
+    wait_for("temperature 1.05")
+    os.write(terminal, b"k")
+    wait_for("C major")
+    os.write(terminal, b"q")
+    wait_for("; seed ")
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
