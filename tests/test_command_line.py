@@ -62,6 +62,23 @@ def test_data_is_built_and_shown(capsys, midi_zip):
         assert "train            2 performances" in out
 
 
+def test_files_that_cannot_be_read_are_reported_or_with_strict_the_end(capsys, midi_folder, performances):
+    name, data = performances[0]
+    (midi_folder / name).write_bytes(data[:-1])
+    code, out, _ = run(capsys, "data", "build", midi_folder)
+    assert code == 0
+    assert "train            1 performances" in out
+    assert f"skipped: {name}: not a MIDI file that can be read" in out
+    assert "1 files could not be read" in out
+    for command in (("data", "build", midi_folder), ("train", "--data", midi_folder, "--run", "strict")):
+        code, out, err = run(capsys, *command, "--strict")
+        assert code == 2
+        assert not out
+        assert f"{midi_folder}: 1 of 3 files cannot be read; the first: {name}" in err
+        assert err.count("\n") == 1
+    assert run(capsys, "data", "info", midi_folder)[0] == 0
+
+
 def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):
     code, out, err = run(
         capsys, "train", "--data", midi_folder, "--preset", "tutorial", "--epochs", 0.05, "--run", "first"

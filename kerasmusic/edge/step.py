@@ -98,9 +98,10 @@ class TFLiteStep:
         try:
             self.invoke()
         except RuntimeError as error:
+            reason = printable(" ".join(str(error).split()))
             raise ModelFileError(
-                f"the model's step failed ({printable(str(error).strip().splitlines()[0])}); its file is damaged, or "
-                "it was given fields that its codec does not have"
+                f"the model's step failed ({reason}); its file is damaged, or it was given fields that its codec does "
+                "not have"
             ) from None
         self.state[:] = self._next_state
 
