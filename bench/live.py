@@ -7,12 +7,13 @@ a synthesizer or a cable comes on top. Run it as `python -m kerasmusic.bench.liv
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
-import threading
 import time
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
@@ -49,11 +50,14 @@ class MemoryOutput:
         """There is nothing to let go of."""
 
 
-def play_events(player: Player, events: Sequence[Event]) -> None:
-    """Plays events at their times, on this thread, each with the time at which it really came."""
+def play_events(player: Player, events: Sequence[Event]) -> list[float]:
+    """Plays events at their times, on this thread; returns when each of them really was played."""
+    times = []
     for event in events:
         time.sleep(max(0.0, event.time - time.perf_counter()))
-        player.hear(event._replace(time=time.perf_counter()))
+        times.append(time.perf_counter())
+        player.hear(event._replace(time=times[-1]))
+    return times
 
 
 def phrases(begins: float, seconds: float) -> tuple[list[Event], list[float]]:
@@ -72,16 +76,20 @@ def phrases(begins: float, seconds: float) -> tuple[list[Event], list[float]]:
     return events, ends
 
 
-def measure(source: Source, events: Sequence[Event], seconds: float) -> tuple[Player, MemoryOutput]:
-    """Lets a player play for so long, with someone who plays events."""
-    output = MemoryOutput()
-    with Player(source, output) as player:
-        hand = threading.Thread(target=play_events, args=(player, events))
-        began = time.perf_counter()
-        hand.start()
+def measure(source: Source, events: Sequence[Event], seconds: float) -> tuple[Player, MemoryOutput, list[float]]:
+    """Lets a player play for so long, with someone who plays events; also returns when each was played."""
+    ear = MemoryOutput()
+    began = time.perf_counter()
+    with Player(source, ear) as player:
+        times = play_events(player, events)
         time.sleep(max(0.0, seconds - (time.perf_counter() - began)))
-        hand.join()
-    return player, output
+    return player, ear, times
+
+
+def spread(seconds: NDArray[np.float64]) -> str:
+    """How long something took, in words."""
+    half, most, every = (1000 * np.percentile(seconds, share) for share in (50, 99, 100))
+    return f"half within {half:.1f} ms, 99 % within {most:.1f} ms, all within {every:.1f} ms"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,24 +102,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"{options.seconds:g}: there is no phrase in less than 10 seconds")
     print(f"{platform.machine()}, Python {platform.python_version()}, {options.seconds:g} s each")
 
-    player, output = measure(Endless(Generator(options.model, seed=7)), [], options.seconds)
-    print(f"on its own: {player.lateness}; {output.hanging} hanging")
+    player, ear, _ = measure(Endless(Generator(options.model, seed=7)), [], options.seconds)
+    print(f"on its own: {player.lateness}; {ear.hanging} hanging")
 
-    events, ends = phrases(time.perf_counter(), options.seconds)
-    player, output = measure(Answers(Generator(options.model, seed=7)), events, options.seconds)
-    strikes = np.array(output.strikes)
-    # From the end of the phrase as it was planned; the hand's own lateness is within it.
+    answers = Answers(Generator(options.model, seed=7))
+    events, _ = phrases(time.perf_counter(), options.seconds)
+    player, ear, times = measure(answers, events, options.seconds)
+    # A phrase ends with a release that nothing follows for as long as the pause.
+    ends = [at + PAUSE_SECONDS for at, after in itertools.pairwise([*times, np.inf]) if after - at > PAUSE_SECONDS]
+    strikes = np.array(ear.strikes)
     latencies = np.array([strikes[strikes >= end - 0.05].min(initial=np.inf) - end for end in ends])
-    print(
-        f"answers: {len(ends)} phrases, the first note after the phrase's end within {1000 * np.median(latencies):.1f} "
-        f"ms for half of them, {1000 * latencies.max():.1f} ms for all; {player.lateness}; {output.hanging} hanging"
-    )
+    print(f"answers: {player.lateness}; {ear.hanging} hanging")
+    print(f"from the phrase's end to the answer's first note, {len(ends)} phrases: {spread(latencies)}")
 
-    began, random = time.perf_counter(), np.random.default_rng(0)
-    times = began + 0.5 + np.cumsum(random.uniform(0.08, 0.5, int(options.seconds / 0.3)))
-    taps: list[Event] = [Strike(float(at), 60, 80) for at in times if at < began + options.seconds - 1]
-    player, output = measure(Duet(Generator(options.model, seed=7), "time"), taps, options.seconds)
-    print(f"duet, from a key to its note: {player.lateness}; {output.hanging} hanging")
+    random = np.random.default_rng(0)
+    taps = np.cumsum(random.uniform(0.08, 0.5, int(options.seconds / 0.3)))
+    began = time.perf_counter() + 0.5
+    duet = Duet(Generator(options.model, seed=7), "time")
+    keys: list[Event] = [Strike(began + float(at), 60, 80) for at in taps if at < options.seconds - 1]
+    player, ear, times = measure(duet, keys, options.seconds)
+    print(f"duet: {player.lateness}; {ear.hanging} hanging")
+    print(f"from a key to its note, {len(keys)} keys: {spread(np.array(ear.strikes) - np.array(times))}")
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ def jack_server(monkeypatch):
         yield
         return
     monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
-    command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "256"]
+    command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "1024"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
         yield
@@ -290,7 +290,9 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_
     with Player(Answers(Generator(bundled_model(), seed=7), pause=0.3), output, clock) as player:
         midi_in = MidiInput("kerasmusic test keyboard", player.hear, clock, rtmidi)
         play_by_hand(MidiOutput(keyboard), phrase_of(6, gap=0.1))
-        while player.lateness.notes < 4:
+        until = time.monotonic() + 60
+        while player.lateness.notes < 5:
+            assert time.monotonic() < until, "no answer comes"
             time.sleep(0.02)
         midi_in.close()
     time.sleep(0.2)
@@ -298,9 +300,16 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_
     for port in (output, keyboard, synthesizer):
         port.close()
     assert sum(message.type == "note_on" for message in arrived) >= 4
-    assert sum(message.type == "note_on" for message in arrived) == sum(
-        message.type == "note_off" for message in arrived
-    )
+    # A server without a device may lose a message on a busy machine; what ends every note is sent last.
+    sounding = set()
+    for message in arrived:
+        if message.type == "note_on":
+            sounding.add(message.note)
+        elif message.type == "note_off":
+            sounding.discard(message.note)
+        elif message.is_cc(120):
+            sounding.clear()
+    assert not sounding
 
 
 def test_an_answer_ends_even_where_its_phrase_did_not(player, output):
