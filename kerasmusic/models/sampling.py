@@ -31,7 +31,7 @@ ABOVE_ZERO = 2.0**-24
 argmin: Callable[..., KerasTensor] = ops.argmin
 
 
-class Controls(NamedTuple):
+class FieldControls(NamedTuple):
     """What steers the draw of one field: see `controls_by_field`."""
 
     #: float32 `[batch, n]`.
@@ -51,7 +51,7 @@ def controls_by_field(
     min_p: KerasTensor,
     bias: KerasTensor,
     sizes: Sequence[int],
-) -> list[Controls]:
+) -> list[FieldControls]:
     """The controls of each field.
 
     Args:
@@ -72,10 +72,10 @@ def controls_by_field(
     lowest = np.full((1, together.shape[-1]), LOWEST_BIAS, "float32")
     lowest[:, -3 * count :] = np.repeat([ABOVE_ZERO, LOWEST_LOG_MIN_P, COLDEST], count)
     parts = ops.split(ops.maximum(together, lowest), np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
-    return [Controls(*parts[index::count]) for index in range(count)]
+    return [FieldControls(*parts[index::count]) for index in range(count)]
 
 
-def draw(logits: KerasTensor, controls: Controls) -> KerasTensor:
+def draw(logits: KerasTensor, controls: FieldControls) -> KerasTensor:
     """Draws a value by inverse transform sampling: int32 `[batch]` from float32 `[batch, n]`.
 
     The bias is added first. Values whose probability is then below `min_p` times the likeliest one's are ruled out
