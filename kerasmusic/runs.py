@@ -20,7 +20,11 @@ MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 LARGEST_CONFIG = 10_000_000
 # Module, class and registered name of what a file may ask for.
 _OWN_CLASS = re.compile(
-    r"kerasmusic\.models\.\w+:(\w+):kerasmusic>\1|keras\.optimizers:(Adam|AdamW|Muon|SGD):None", re.ASCII
+    r"kerasmusic\.models\.\w+:(\w+):kerasmusic>\1"
+    r"|keras\.optimizers:(Adam|AdamW|Muon|SGD):None"
+    # What Keras makes of these on PyTorch.
+    r"|keras\.src\.backend\.torch\.optimizers\.torch_\w+:(Adam|AdamW|SGD):\3",
+    re.ASCII,
 )
 
 

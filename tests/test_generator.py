@@ -104,10 +104,12 @@ def test_settings_change_from_the_next_note_on(small):
 
 
 def test_density_makes_notes_come_closer_or_further_apart():
+    # Of several pieces: one may be slow or quick by chance, and int8 plays other notes on another runtime.
     sparse, own, dense = (
-        Generator(bundled_model(), seed=3, density=density).take(400).seconds for density in (-1, 0, 1)
+        sum(Generator(bundled_model(), seed=seed, density=density).take(1_000).seconds for seed in range(5))
+        for density in (-1, 0, 1)
     )
-    assert sparse > 1.3 * own > 1.3 * 1.3 * dense
+    assert sparse > 1.2 * own > 1.2 * 1.2 * dense
 
 
 def test_forgetting_goes_on_with_other_random_numbers(small):
