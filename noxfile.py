@@ -43,9 +43,12 @@ ON_EVERY_BACKEND = (
 def tests(session: nox.Session) -> None:
     """Every test, from an installed wheel, on JAX, and on TensorFlow again what depends on Keras's backend."""
     session.install(".[jax,tensorflow,edge,audio,plot,live]", *TEST_PACKAGES)
-    session.run("pytest", *session.posargs, env={"KERAS_BACKEND": "jax"})
-    paths = [] if session.posargs else [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND]
-    session.run("pytest", *paths, *session.posargs, env={"KERAS_BACKEND": "tensorflow"})
+    everything = not session.posargs
+    # A file's tests share what they build, so it stays with one process.
+    side_by_side = ("-n", "2", "--dist", "loadfile") if everything else ()
+    session.run("pytest", *side_by_side, *session.posargs, env={"KERAS_BACKEND": "jax"})
+    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if everything else []
+    session.run("pytest", *side_by_side, *paths, *session.posargs, env={"KERAS_BACKEND": "tensorflow"})
 
 
 def build_models(session: nox.Session) -> Path:
