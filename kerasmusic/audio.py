@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.files import written_beside
+from kerasmusic.imports import import_silently
 from kerasmusic.notes import Notes
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def synthesizer_module() -> ModuleType:
         MissingPackageError: it or FluidSynth's library is not installed.
     """
     try:
-        import fluidsynth
+        return import_silently("fluidsynth")
     except (ImportError, OSError) as error:
         # A library that is listed but not there fails as it is opened.
         is_library = isinstance(error, OSError) or "library" in str(error).lower()
@@ -51,7 +52,6 @@ def synthesizer_module() -> ModuleType:
         raise MissingPackageError(
             f"{missing} not installed; run: pip install 'kerasmusic[audio]', and {INSTALL}"
         ) from None
-    return fluidsynth
 
 
 def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
@@ -61,7 +61,7 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
         ArgumentError: there is no such file, or it is no SoundFont.
     """
     if soundfont is None:
-        return str(resources.files("pretty_midi").joinpath("TimGM6mb.sf2"))
+        return str(resources.files(import_silently("pretty_midi")).joinpath("TimGM6mb.sf2"))
     path = os.fspath(soundfont)
     try:
         with open(path, "rb") as file:

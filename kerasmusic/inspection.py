@@ -13,6 +13,7 @@ from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError, ModelFileError, printable
+from kerasmusic.imports import import_silently
 from kerasmusic.midi_readers import Instrument
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import NAMES, name_of_pitch
@@ -139,8 +140,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _program_name(instrument: Instrument) -> str:
-    import pretty_midi
-
+    pretty_midi = import_silently("pretty_midi")
     return "drums" if instrument.is_drum else pretty_midi.program_to_instrument_name(instrument.program)
 
 

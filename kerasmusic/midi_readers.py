@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kerasmusic.imports import import_silently
+
 if TYPE_CHECKING:
     import pretty_midi
 
@@ -99,8 +101,7 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
 
 def instruments_by_pretty_midi(data: bytes) -> list[Instrument]:
     """Parses a MIDI file with pretty_midi."""
-    import pretty_midi
-
+    pretty_midi = import_silently("pretty_midi")
     with warnings.catch_warnings():
         # It warns of tempo changes outside the first track, and honours them as far as it can.
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kerasmusic.errors import ArgumentError
+from kerasmusic.imports import import_silently
 
 if TYPE_CHECKING:
     import os
@@ -176,8 +177,7 @@ class Notes:
 
     def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
         """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano."""
-        import pretty_midi
-
+        pretty_midi = import_silently("pretty_midi")
         instrument = pretty_midi.Instrument(program=program)
         instrument.notes = [
             # A file's note lasts a tick at least: one of no length would never end.

@@ -310,3 +310,17 @@ def test_a_traceback_never_reaches_the_user(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr == "kerasmusic: absent: no such file\n"
+
+
+def test_what_a_package_prints_as_it_is_imported_stays_out_of_the_output(tmp_path):
+    (tmp_path / "fluidsynth.py").write_text("print('found')")
+    path = tmp_path / "x.mid"
+    midi.write(kerasmusic.Notes([0.0], [60], [1.0], [64]), path)
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasmusic.command_line", "inspect", str(path), "--json"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["notes"] == 1
