@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, reason
 
 
 def main(folder: Path) -> int:
@@ -24,8 +24,8 @@ def main(folder: Path) -> int:
         excerpts = Excerpts(*(list(np.load(folder / f"{kind}.npz").values()) for kind in Excerpts._fields))
     try:
         reports = export(request["model"], request["outputs"], excerpts)
-    except KerasMusicError as error:
-        print(f"kerasmusic: {error}", file=sys.stderr)
+    except (KerasMusicError, OSError) as error:
+        print(f"kerasmusic: {reason(error)}", file=sys.stderr)
         return 2
     (folder / "report.json").write_text(json.dumps([asdict(report) for report in reports], default=str))
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from kerasmusic.errors import KerasMusicError, closest
+from kerasmusic.errors import KerasMusicError, closest, reason
 
 # In the order of their use; each is a module of kerasmusic.commands.
 COMMANDS = (
@@ -56,11 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _problem(f"{' '.join(error.format_message().split())}; see '{place} --help'")
     except click.ClickException as error:
         return _problem(error.format_message())
-    except KerasMusicError as error:
-        return _problem(str(error))
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return _problem(f"{place}{error.strerror or error}")
+    except (KerasMusicError, OSError) as error:
+        return _problem(reason(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("kerasmusic: stopped", err=True)
         return 130

@@ -56,6 +56,18 @@ def closest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {likely[0]}?" if likely else f"there are {', '.join(names)}"
 
 
+def reason(error: Exception) -> str:
+    """What a user reads of an error: of the system's, the file and what was wrong with it, without their numbers.
+
+    >>> reason(OSError(28, "No space left on device", "music.mid"))
+    'music.mid: No space left on device'
+    """
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    return str(error)
+
+
 def printable(text: str) -> str:
     r"""A text with a question mark for what a terminal would obey or cannot show: files and names may hold anything.
 

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -324,3 +326,48 @@ def test_what_a_package_prints_as_it_is_imported_stays_out_of_the_output(tmp_pat
         check=True,
     )
     assert json.loads(done.stdout)["notes"] == 1
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A mounted disk that holds a file `old.mid` and takes nothing more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("needs to mount a small disk")
+    (disk / "old.mid").write_bytes(b"old")
+    with open(disk / "filler", "wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(1024))
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "generate {model} --notes 20 -o {disk}/old.mid",
+        "generate {model} --notes 20 -o {disk}/new.mid",
+        "data build {music}",
+        "export --tflite {keras} -o {disk}/model.tflite",
+        "train --data {music} --preset tutorial --minutes 0.01 --run {disk}/run",
+        "plot {song} -o {disk}/song.png",
+    ],
+)
+def test_a_full_disk_ends_in_one_line_that_names_the_place(
+    capsys, monkeypatch, exported, midi_folder, full_disk, performances, command
+):
+    if command.startswith("data"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(full_disk))
+    keras, model = exported["small"]
+    song = midi_folder / performances[0][0]
+    words = command.format(model=model, keras=keras, music=midi_folder, song=song, disk=full_disk).split()
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    (line,) = [line for line in err.splitlines() if line.startswith("kerasmusic: ")]
+    assert line.startswith(f"kerasmusic: {full_disk}/")
+    assert "No space left on device" in line
+    assert "Traceback" not in err
+    assert (full_disk / "old.mid").read_bytes() == b"old"
+    assert not [path for path in full_disk.rglob("*") if path.is_file() and path.name not in ("old.mid", "filler")]
