@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import importlib.util
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from kerasmusic.bench import records
 
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, MissingPackageError
 
 LABEL = "instructions, emulated core"
 CORES = {
@@ -54,7 +55,10 @@ def measure(models: Sequence[str], pi: str, folder: str, site: str, profile: boo
 
     Raises:
         KerasMusicError: the emulation is not there, or fails.
+        MissingPackageError: a profile is asked for, without TensorFlow.
     """
+    if profile and importlib.util.find_spec("tensorflow") is None:
+        raise MissingPackageError("a profile needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
     record = records.new_record("instructions", {"notes": list(NOTES), "warm_up": WARM_UP, "threads": 1})
     emulation = _Emulation(Path(pi), Path(folder), site)
     record |= {"models": [], "results": [], "targets": []}

@@ -1,5 +1,6 @@
 import copy
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from kerasmusic.export.prefixes import prefixes
 
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.step import interpreter_module
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import KerasMusicError, MissingPackageError
 
 RECORD = Path(__file__).resolve().parents[1] / "bench" / "records" / "pi-instructions.json"
 
@@ -53,6 +54,12 @@ def test_a_comparison_with_nothing_fails(committed):
 def test_without_the_emulation_it_says_what_makes_it(tmp_path):
     with pytest.raises(KerasMusicError, match="nox -s bench-pi"):
         instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path))
+
+
+def test_a_profile_without_tensorflow_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(MissingPackageError, match=r"kerasmusic\[tensorflow\]"):
+        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path), profile=True)
 
 
 def run(graph, given=-1):
