@@ -12,7 +12,7 @@ import pytest
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, Controls
-from kerasmusic.live.performance import Wishes, ending_by_signals
+from kerasmusic.live.performance import Wishes, noting_signals
 
 HERE = Path(__file__).parent
 
@@ -64,6 +64,22 @@ def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
     assert not hanging(lines)
     # And the last words are those that end what nobody knows of.
     assert {"control=120", "control=123"} <= {word for line in lines[-6:] for word in line.split()}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTSTP"), reason="stopping and going on as of Unix")
+def test_what_is_stopped_for_a_while_is_silent_and_plays_on(tmp_path):
+    with playing(tmp_path, "--midi-out", "piano") as command:
+        wait_for(tmp_path, 30)
+        command.send_signal(signal.SIGTSTP)
+        _, status = os.waitpid(command.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert not hanging(sent_by(tmp_path))
+        command.send_signal(signal.SIGCONT)
+        wait_for(tmp_path, len(sent_by(tmp_path)) + 30)
+        command.send_signal(signal.SIGTERM)
+        _, err = command.communicate(timeout=60)
+    assert command.returncode == 0, err
+    assert not hanging(sent_by(tmp_path))
 
 
 def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
@@ -142,10 +158,10 @@ def test_fluidsynth_plays_what_the_model_makes(tmp_path):
 
 def test_signals_are_noted_and_then_what_they_were():
     before = signal.getsignal(signal.SIGTERM)
-    with ending_by_signals() as signals:
-        assert not signals.asked
+    with noting_signals() as signals:
+        assert not signals.end
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signals.asked
+        assert signals.end
     assert signal.getsignal(signal.SIGTERM) == before
 
 

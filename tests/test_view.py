@@ -1,6 +1,7 @@
 import os
 import re
 import select
+import signal
 import struct
 import sys
 import time
@@ -129,6 +130,15 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     os.write(terminal, b"\x1b[A")
     wait_for("temperature 1.05")
     os.write(terminal, b"k")
+    wait_for("C major")
+    os.write(terminal, b"\x1a")
+    _, status = os.waitpid(child, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    # What was on the screen before is there again.
+    wait_for("\x1b[?1049l")
+    seen = ""
+    os.kill(child, signal.SIGCONT)
+    wait_for("\x1b[?1049h")
     wait_for("C major")
     os.write(terminal, b"q")
     wait_for("; seed ")

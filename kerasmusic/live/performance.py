@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -40,24 +40,29 @@ class Checked(Protocol):
 
 @dataclass
 class Signals:
-    """Whether the process was asked to end."""
+    """Whether the process was asked to end, and whether to stop until it is continued."""
 
-    asked: bool = field(default=False)
+    end: bool = field(default=False)
+    stop: bool = field(default=False)
 
 
 @contextmanager
-def ending_by_signals() -> Iterator[Signals]:
-    """Takes Ctrl-C, SIGTERM and a closed terminal for a wish to end, not for an end in the midst of things.
+def noting_signals() -> Iterator[Signals]:
+    """Takes Ctrl-C, SIGTERM and a closed terminal for a wish to end, Ctrl-Z for one to stop: nothing ends in the midst.
 
     A handler may run while the main thread holds any lock, so all it does is to note the wish.
     """
     signals = Signals()
 
-    def note(*_: object) -> None:
-        signals.asked = True
+    def note_end(*_: object) -> None:
+        signals.end = True
 
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, note) for number in numbers}
+    def note_stop(*_: object) -> None:
+        signals.stop = True
+
+    notes = {"SIGINT": note_end, "SIGTERM": note_end, "SIGHUP": note_end, "SIGTSTP": note_stop}
+    numbers = {getattr(signal, name): note for name, note in notes.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, note) for number, note in numbers.items()}
     try:
         yield signals
     finally:
@@ -70,16 +75,16 @@ def perform(
     signals: Signals,
     *,
     ports: Iterable[Checked] = (),
-    seconds: float = math.inf,
+    until: float = math.inf,
     turn: Callable[[float], bool] | None = None,
 ) -> None:
-    """Lets a player play until a signal comes, a port goes away, the seconds are over, or `turn` says so.
+    """Waits while a player plays, until a signal comes, a port goes away, the time is over, or `turn` says so.
 
     Args:
-        player: what plays.
-        signals: from `ending_by_signals`.
+        player: what plays; entered already.
+        signals: from `noting_signals`.
         ports: looked after every two seconds.
-        seconds: how long at most.
+        until: when to end at the latest, on `time.monotonic`.
         turn: called again and again with how many seconds to take at most; ends the performance by returning False. By
             default, it sleeps.
 
@@ -90,21 +95,19 @@ def perform(
     switching = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        with player:
-            ends = time.monotonic() + seconds
-            checks = time.monotonic() + CHECK_SECONDS
-            while not (signals.asked or player.ended.is_set()):
-                now = time.monotonic()
-                if now >= ends:
-                    break
-                if now >= checks:
-                    for port in ports:
-                        port.check()
-                    checks = now + CHECK_SECONDS
-                if turn is None:
-                    time.sleep(min(TURN_SECONDS, ends - now))
-                elif not turn(min(TURN_SECONDS, ends - now)):
-                    break
+        checks = time.monotonic() + CHECK_SECONDS
+        while not (signals.end or signals.stop or player.ended.is_set()):
+            now = time.monotonic()
+            if now >= until:
+                break
+            if now >= checks:
+                for port in ports:
+                    port.check()
+                checks = now + CHECK_SECONDS
+            if turn is None:
+                time.sleep(min(TURN_SECONDS, until - now))
+            elif not turn(min(TURN_SECONDS, until - now)):
+                break
     finally:
         sys.setswitchinterval(switching)
 
@@ -171,7 +174,7 @@ def play(
         PortError: a port or device is not there, or went away.
         MissingPackageError: what it needs is not installed.
     """
-    with ending_by_signals() as signals, ExitStack() as stack:
+    with noting_signals() as signals, ExitStack() as stack:
         source = wishes.source(generator)
         controls.apply(generator)
         output = wishes.open_output()
@@ -184,8 +187,22 @@ def play(
             keyboard = MidiInput(wishes.midi_in, player.hear, player.clock)
             stack.enter_context(closing(keyboard))
             ports.append(keyboard)
-        view = None if plain else stack.enter_context(terminal_view(player, generator, controls, title))
-        if view is None:
-            print(f"{title} plays{f' on {wishes.midi_out}' if wishes.midi_out else ''}; Ctrl-C ends it", flush=True)
-        perform(player, signals, ports=ports, seconds=wishes.seconds, turn=view.turn if view else None)
+        until = time.monotonic() + wishes.seconds
+        begun = False
+        while True:
+            # A process that stops gives the terminal back, and takes it again when it goes on.
+            with nullcontext() if plain else terminal_view(player, generator, controls, title) as view:
+                if not begun:
+                    # After the view, whose imports would make the first notes late.
+                    stack.enter_context(player)
+                    begun = True
+                if view is None:
+                    place = f" on {wishes.midi_out}" if wishes.midi_out else ""
+                    print(f"{title} plays{place}; Ctrl-C ends it", flush=True)
+                perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
+            if signals.end or not signals.stop:
+                break
+            signals.stop = False
+            with player.held():
+                os.kill(os.getpid(), signal.SIGSTOP)
     return player.lateness

@@ -10,8 +10,8 @@ import heapq
 import math
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 from kerasmusic.errors import PortError
@@ -174,6 +174,16 @@ class Player:
         """The notes that sound and the ones to come, for who draws them; `start` is their time on the clock."""
         with self._lock:
             return [note for _, _, note in self._ends], [ahead.note for ahead in self._queue]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Ends everything that sounds, and strikes nothing for as long as the block runs."""
+        with self._lock:
+            self._ends.clear()
+            self.voices.silence()
+            if self._keys is not None:
+                self._keys.silence()
+            yield
 
     def __enter__(self) -> Player:
         for thread in self._threads:
