@@ -56,3 +56,11 @@ def test_an_installation_without_it_says_so_in_one_line(monkeypatch, tmp_path, c
     said = capsys.readouterr().err
     assert "train one with 'kerasmusic train'" in said
     assert said.count("\n") == 1
+
+
+def test_it_is_evaluated_where_no_model_is_named(midi_folder, capsys):
+    answers = []
+    for named in ([], [str(bundled_model())]):
+        assert main(["evaluate", *named, "--data", str(midi_folder), "--pieces", "1", "--json"]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]

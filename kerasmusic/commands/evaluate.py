@@ -18,7 +18,7 @@ from kerasmusic.errors import ArgumentError
     kerasmusic evaluate runs/mine/model.tflite --data my-midi/ --music --temperature pitch=0.95
     """,
 )
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--data", metavar="PATH", help="A folder or a zip of MIDI files (default: download MAESTRO).")
 @click.option("--split", default="validation", show_default=True, help="train, validation or test.")
 @click.option("--pieces", type=int, help="Only the first so many performances.")
@@ -34,13 +34,13 @@ from kerasmusic.errors import ArgumentError
 @arguments.backend
 @as_json
 def run(
-    model: str, data: str | None, split: str, pieces: int | None, music: bool, seed: int | None,
+    model: str | None, data: str | None, split: str, pieces: int | None, music: bool, seed: int | None,
     temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Measure how likely MODEL finds real performances, in nats a note.
 
-    MODEL is a .keras or .tflite file, or a run's folder.
+    MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
