@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,14 @@ def describe_model(path: str) -> dict[str, Any]:
     }
 
 
-def measure_nats(path: str, data: str, pieces: int | None) -> dict[str, Any]:
-    """How likely a file finds real music; see `kerasmusic.evaluation`."""
+def measure_nats(path: str, data: str, pieces: int | None) -> dict[str, Any] | None:
+    """How likely a file finds real music; see `kerasmusic.evaluation`. None where a field has no distribution."""
     from kerasmusic.corpus import open_corpus
     from kerasmusic.edge import Generator
     from kerasmusic.evaluation import evaluate
 
     scorer = Generator(path, seed=0)
     found = evaluate(scorer, open_corpus(data, codec=scorer.codec), "validation", pieces)
+    if math.isnan(found.nats):
+        return None
     return {"nats": found.nats, "interval": list(found.interval), "notes": found.notes, "pieces": found.pieces}

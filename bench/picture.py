@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ def latency(records: Sequence[dict[str, Any]]) -> Figure:
                 style = {**_style(model), **paler}
                 times = [result["layers_us"]["note"].get(percentile) for percentile in PERCENTILES]
                 by_percentile.plot(range(len(times)), times, label=name, linewidth=1.6, markersize=4, **style)
-                if model["nats"] is not None and math.isfinite(model["nats"]["nats"]):
+                if model["nats"] is not None:
                     # Hollow, so that two precisions at one place are both seen.
                     by_nats.plot(
                         [model["nats"]["nats"]], times[:1], markerfacecolor="none", markeredgewidth=1.8, markersize=9,

@@ -260,6 +260,7 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
         answers[" ".join(command.split()[:2])] = json.loads(out)
     assert answers["data info"]["splits"]["train"]["performances"] == 2
     assert answers[f"evaluate {tflite_file}"]["pieces"] == 1
+    assert answers[f"evaluate {tflite_file}"]["by_field"]["step"] is None
     assert answers[f"generate {tflite_file}"] == {
         "files": ["music.mid"], "notes": 5, "seconds": midi.read("music.mid").seconds, "seed": 3,
     }  # fmt: skip
@@ -268,6 +269,13 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
     assert answers[f"inspect {tflite_file}"]["preset"] == "tutorial"
     assert answers[f"inspect {keras_file}"]["class"] == "TutorialModel"
     assert answers["inspect music.mid"]["notes"] == 5
+
+
+def test_a_model_without_probabilities_is_said_to_have_none(capsys, exported, midi_folder):
+    code, out, _ = run(capsys, "evaluate", exported["tutorial"][1], "--data", midi_folder, "--pieces", 1)
+    assert code == 0
+    assert "the model gives single values for step, duration, velocity, and no probabilities\npitch " in out
+    assert "nan" not in out
 
 
 def test_quiet_says_nothing_but_what_was_asked_for(capsys, exported):

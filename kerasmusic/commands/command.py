@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -56,8 +57,16 @@ def warn(text: str) -> None:
 
 
 def answer(values: Any) -> None:
-    """Prints JSON for a script to read."""
-    click.echo(json.dumps(values, indent=1, default=str))
+    """Prints JSON for a script to read; what is not a number is null, since JSON has no other word for it."""
+    click.echo(json.dumps(_without_nan(values), indent=1, default=str, allow_nan=False))
+
+
+def _without_nan(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _without_nan(value) for name, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [_without_nan(value) for value in values]
+    return None if isinstance(values, float) and math.isnan(values) else values
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")

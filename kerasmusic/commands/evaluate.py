@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import click
@@ -68,11 +69,15 @@ def run(
     if as_json:
         answer({**asdict(result), **({"music": compared.to_json()} if compared else {})})
         return
-    click.echo(
-        f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
-        f"{result.bits_a_second:.1f} bits a second"
-    )
-    click.echo(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items()))
+    missing = [field for field, nats in result.by_field.items() if math.isnan(nats)]
+    if missing:
+        click.echo(f"no nats a note: the model gives single values for {', '.join(missing)}, and no probabilities")
+    else:
+        click.echo(
+            f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
+            f"{result.bits_a_second:.1f} bits a second"
+        )
+    click.echo(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items() if field not in missing))
     click.echo(f"{split}: {result.pieces:,} performances, {result.notes:,} notes")
     if compared and generator is not None:
         click.echo(f"\n{compared}\nplayed from the seeds {generator.seed} to {generator.seed + compared.pieces - 1}")
