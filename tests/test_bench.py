@@ -129,6 +129,7 @@ def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
     assert found["times_faster"] == pytest.approx(found["pretty_midi_seconds"] / found["corpus_seconds"])
     record = ingest.measure(str(midi_zip), (0,))
     assert record["results"][0]["files"] == 3
+    assert len(record["targets"]) == 1
     path = tmp_path / "ingest.json"
     records.write_record(record, path)
     assert "by a pretty_midi loop" in report.text(records.read_record(path))
