@@ -72,8 +72,9 @@ def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeyp
 
 
 def test_training_is_timed_on_the_backend_at_hand(midi_zip):
+    by_adam = training.measure_keras("tiny", str(midi_zip), batches=2, adam=True)
     found = training.measure_keras("tiny", str(midi_zip), batches=2)
-    assert found["notes_a_second"] > 0
+    assert min(found["notes_a_second"], by_adam["notes_a_second"]) > 0
     assert found["parameters"] <= 300_000
     assert set(found["seconds"]) == {"data", "compile", "steps"}
     # Compiling is what the first round takes and the others do not.

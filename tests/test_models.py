@@ -175,6 +175,11 @@ def test_a_preset_is_no_larger_than_its_name_promises(preset, most):
     assert most / 2 < NoteModel.from_preset(preset).count_params() <= most
 
 
+def test_a_wide_model_takes_larger_batches():
+    sizes = {preset: NoteModel.from_preset(preset).batch_size for preset in ("tutorial", "tiny", "small", "base")}
+    assert sizes == {"tutorial": 64, "tiny": 8, "small": 8, "base": 32}
+
+
 def test_an_unknown_preset_is_refused_by_name():
     with pytest.raises(ArgumentError, match=r"enormous: no such preset; there are .*small"):
         NoteModel.from_preset("enormous")

@@ -19,6 +19,8 @@ from kerasmusic.models.sampling import controls_by_field, draw
 EPSILON = 1e-6
 # A key that sounds for 10 s, 1,000 ticks, has a square root of 32.
 KEYBOARD_SCALE = 1.0 / DUE
+# From here on Muon's own work, which is the same for a batch of any size, would be more than half of a small batch's.
+WIDE = 512
 # Adam's learning rate as a share of Muon's.
 ADAM_SHARE = 0.3
 
@@ -108,6 +110,8 @@ class GatedNoteModel(NoteModel):
     def __init__(self, width: int, hidden: int, depth: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden, self.depth = width, hidden, depth
+        if width >= WIDE:
+            self.batch_size = 32
         sizes = self.codec.sizes
         self.keyboard = Keyboard(self.codec)
         # With all its sides: a device spreads out what has fewer an element at a time.

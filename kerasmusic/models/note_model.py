@@ -31,7 +31,7 @@ class NoteModel(keras.Model):
     #: Notes of a window that training has a loss for.
     labels_a_window: ClassVar[int] = 256
     #: Windows in a batch.
-    batch_size: ClassVar[int] = 8
+    batch_size: int = 8
     #: The highest learning rate of its training.
     learning_rate: ClassVar[float] = 3e-3
 

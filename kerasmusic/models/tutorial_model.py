@@ -34,7 +34,7 @@ class TutorialModel(NoteModel):
     window: ClassVar[int] = 25
     labels_a_window: ClassVar[int] = 1
     learning_rate: ClassVar[float] = 5e-3
-    batch_size: ClassVar[int] = 64
+    batch_size: int = 64
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
