@@ -96,7 +96,7 @@ def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> d
     from kerasmusic.models import NoteModel
 
     model = NoteModel.from_preset(preset)
-    batches = min(batches, _batches(model))
+    batches = _batches(model, batches)
     optimizer = keras.optimizers.AdamW(model.learning_rate, global_clipnorm=1.0) if adam else None
     return _measure_fit(model, data, model.window, model.batch_size, model.labels_a_window, batches, optimizer)
 
@@ -136,7 +136,7 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
     parameters = [parameter for layer in (embedding, lstm, heads) for parameter in layer.parameters()]
     optimizer = torch.optim.AdamW(parameters, 3e-3)
     offsets, last = torch.tensor(model.codec.offsets), model.labels_a_window
-    batches = min(batches, _batches(model))
+    batches = _batches(model, batches)
     windows = _windows(data, model.window, model.batch_size, batches)
 
     def train() -> None:
@@ -156,9 +156,9 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
     return {**_timed(train, windows, last), "parameters": sum(parameter.numel() for parameter in parameters)}
 
 
-def _batches(model: Any) -> int:
+def _batches(model: Any, at_most: int) -> int:
     """How many make a round: of large batches fewer, so that a round is about as many notes for each model."""
-    return max(MIN_BATCHES, NOTES_A_ROUND // (model.batch_size * model.window))
+    return min(at_most, max(MIN_BATCHES, NOTES_A_ROUND // (model.batch_size * model.window)))
 
 
 def _windows(data: str, length: int, batch_size: int, batches: int) -> Any:

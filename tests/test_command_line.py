@@ -1,11 +1,10 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
-from contextlib import suppress
 
 import pytest
+from small_disk import fill, small_disk
 
 import kerasmusic
 from kerasmusic import midi
@@ -340,16 +339,12 @@ def test_what_a_package_prints_as_it_is_imported_stays_out_of_the_output(tmp_pat
 def full_disk(tmp_path):
     """A mounted disk that holds a file `old.mid` and takes nothing more."""
     disk = tmp_path / "disk"
-    disk.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if not shutil.which("mount") or subprocess.run(["mount", *options], capture_output=True).returncode:
-        pytest.skip("needs to mount a small disk")
-    (disk / "old.mid").write_bytes(b"old")
-    with open(disk / "filler", "wb", buffering=0) as filler, suppress(OSError):
-        while True:
-            filler.write(bytes(1024))
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+    with small_disk(disk, "64k") as mounted:
+        if not mounted:
+            pytest.skip("needs to mount a small disk")
+        (disk / "old.mid").write_bytes(b"old")
+        fill(disk)
+        yield disk
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_density_makes_notes_come_closer_or_further_apart():
         sum(Generator(bundled_model(), seed=seed, density=density).take(1_000).seconds for seed in range(5))
         for density in (-1, 0, 1)
     )
-    assert sparse > 1.2 * own > 1.2 * 1.2 * dense
+    assert sparse > 1.3 * own > 1.3 * 1.3 * dense
 
 
 def test_forgetting_goes_on_with_other_random_numbers(small):

@@ -3,17 +3,16 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 
 import numpy as np
 import pytest
 from killed_training import differences, finish, kill_and_resume, make_music, start
+from small_disk import fill, small_disk
 
 from kerasmusic import training
 from kerasmusic.callbacks import Budget, Schedule, rate_at
@@ -107,22 +106,11 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
 def begun(corpus, tmp_path):
     """A run that has come to 25 steps, and saves after every round; its folder is a mounted disk where that may be."""
     run = tmp_path / "disk" / "run"
-    run.parent.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=8m", "tmpfs", str(run.parent)]
-    mounted = shutil.which("mount") and not subprocess.run(["mount", *options], capture_output=True).returncode
     pieces = corpus.pieces("train")
     epochs = 24.5 * 4 / (pieces[:, 1] - pieces[:, 0]).sum()
-    train(corpus, run, Settings(preset="tutorial", epochs=float(epochs), batch_size=4, checkpoint_seconds=0.0))
-    yield run, mounted
-    if mounted:
-        subprocess.run(["umount", "-l", str(run.parent)], check=True)
-
-
-def fill(run, process):
-    with open(run.parent / "filler", "wb") as filler, suppress(OSError):
-        while True:
-            filler.write(bytes(1 << 16))
-            filler.flush()
+    with small_disk(run.parent, "8m") as mounted:
+        train(corpus, run, Settings(preset="tutorial", epochs=float(epochs), batch_size=4, checkpoint_seconds=0.0))
+        yield run, mounted
 
 
 def make_read_only(run, process):
@@ -137,7 +125,11 @@ def forbid_large_files(run, process):
 @pytest.mark.parametrize(
     ("spoil", "restore", "reason"),
     [
-        (fill, lambda run: (run.parent / "filler").unlink(), "No space left on device"),
+        (
+            lambda run, process: fill(run.parent),
+            lambda run: (run.parent / "filler").unlink(),
+            "No space left on device",
+        ),
         (
             make_read_only,
             lambda run: subprocess.run(["mount", "-o", "remount,rw", str(run.parent)], check=True),
