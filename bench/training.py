@@ -113,7 +113,7 @@ def _measure_fit(
     model: Any, data: str, length: int, batch_size: int, labels: int, batches: int, optimizer: Any = None
 ) -> dict[str, Any]:
     model.compile(optimizer or model.make_optimizer(model.learning_rate, weight_decay=0.01, clip=1.0))
-    windows = _windows(data, length, batch_size, batches)
+    windows = _windows(data, length, batch_size, batches, model.context)
     found = _timed(lambda: model.fit(windows, verbose=0), windows, labels)
     return {**found, "parameters": model.count_params()}
 
@@ -161,11 +161,11 @@ def _batches(model: Any, at_most: int) -> int:
     return min(at_most, max(MIN_BATCHES, NOTES_A_ROUND // (model.batch_size * model.window)))
 
 
-def _windows(data: str, length: int, batch_size: int, batches: int) -> Any:
+def _windows(data: str, length: int, batch_size: int, batches: int, context: int = 0) -> Any:
     from kerasmusic.corpus import open_corpus
     from kerasmusic.windows import Windows
 
-    return Windows(open_corpus(data), "train", length=length, batch_size=batch_size, batches=batches)
+    return Windows(open_corpus(data), "train", length=length, context=context, batch_size=batch_size, batches=batches)
 
 
 def _timed(train: Callable[[], Any], windows: Any, labels: int) -> dict[str, Any]:

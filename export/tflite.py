@@ -27,7 +27,7 @@ from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.step import INPUTS, TFLiteStep
 from kerasmusic.files import written_beside
-from kerasmusic.models import NoteModel, lookup, sampling
+from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.loading import load_model
 from kerasmusic.scoring import KerasScorer
@@ -83,7 +83,8 @@ def saved_step(model: NoteModel) -> Iterator[str]:
     """
     lookup.take = tf.gather
     lookup.take_along_axis = functools.partial(tf.gather, batch_dims=-1)
-    sampling.argmin = functools.partial(tf.argmin, output_type=tf.int32)
+    lookup.argmin = functools.partial(tf.argmin, output_type=tf.int32)
+    lookup.argmax = functools.partial(tf.argmax, output_type=tf.int32)
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]

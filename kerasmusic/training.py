@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -37,6 +38,7 @@ STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
 CHECKPOINT = "checkpoint.keras"
+PRECISIONS = ("float32", "bfloat16")
 # Of the preset's learning rate, for a model that is trained already.
 START_SHARE = 0.3
 
@@ -54,6 +56,8 @@ class Settings:
         learning_rate: the highest of the schedule; by default the preset's, or a part of it with a model to start from.
         weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
         transposition, stretch: how far windows are moved in pitch and tempo; see `Windows`.
+        precision: of matrix products. On PyTorch they may be in bfloat16, at which many processors are faster;
+            weights and sums are float32 always.
         seed: of the weights and the windows.
         validations: how often the validation split is looked at in a run.
         patience: validations without a better one before the run ends early.
@@ -70,6 +74,7 @@ class Settings:
     clip: float = 1.0
     transposition: int = TRANSPOSITION
     stretch: float = 0.0
+    precision: str = "float32"
     seed: int = 0
     validations: int = 10
     patience: int = 5
@@ -86,6 +91,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
+        if self.precision not in PRECISIONS:
+            raise ArgumentError(f"{self.precision}: no such precision; there are {' and '.join(PRECISIONS)}")
+        if self.precision != "float32" and keras.backend.backend() != "torch":
+            raise ArgumentError(
+                f"{self.precision}: not on {keras.backend.backend()}; add --backend torch, or train in float32"
+            )
         if self.seed < 0:
             raise ArgumentError(f"{self.seed}: a seed is a whole number from 0 on")
 
@@ -142,12 +153,14 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
             raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
         model = _starting_model(corpus, settings)
         model.compile(model.make_optimizer(_highest_rate(model, settings), settings.weight_decay, settings.clip))
+        model.record = _training_record(corpus, settings, model.record)
     batch_size = settings.batch_size or model.batch_size
     notes_a_step = batch_size * model.labels_a_window
     rows = devices.rows(batch_size)
     windows = Windows(
-        corpus, "train", length=model.window, batch_size=batch_size, batches=STEPS_A_ROUND, seed=settings.seed,
-        first_batch=progress["steps"], transposition=settings.transposition, stretch=settings.stretch, rows=rows,
+        corpus, "train", length=model.window, context=model.context, batch_size=batch_size, batches=STEPS_A_ROUND,
+        seed=_seed_of_windows(settings.seed, model.record), first_batch=progress["steps"],
+        transposition=settings.transposition, stretch=settings.stretch, rows=rows,
     )  # fmt: skip
     total_steps = None
     if settings.epochs is not None:
@@ -155,8 +168,6 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     budget = Budget(
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
-    if not resume:
-        model.record = _training_record(corpus, settings, model.record)
     if devices.writes:
         with written_beside(run / "run.json") as temporary:
             started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
@@ -176,7 +187,8 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     if budget.share < 1.0:
         try:
             # Keras would shuffle the batches of a round, each process in its own way.
-            model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+            with _products_in(settings.precision):
+                model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
         except TrainingError as error:
             kept = f"the weights of step {checkpoint.saved_step:,} are kept in {run / CHECKPOINT}"
             raise TrainingError(
@@ -195,6 +207,17 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     elif budget.share < 1.0:
         ended = f"no better validation loss in {settings.patience} validations"
     return Trained(run, ended, budget.steps_done, budget.seconds, devices.writes)
+
+
+def _products_in(precision: str) -> contextlib.AbstractContextManager[Any]:
+    """A context in which PyTorch's matrix products are of a precision."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    import torch
+
+    # Its cache of converted weights would not see them change.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
@@ -228,8 +251,8 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
         return None
     batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
     return Windows(
-        corpus, "validation", length=model.window, batch_size=batch_size, batches=batches, seed=VALIDATION_SEED,
-        transposition=0, stretch=0.0, advance=False, rows=rows,
+        corpus, "validation", length=model.window, context=model.context, batch_size=batch_size, batches=batches,
+        seed=VALIDATION_SEED, transposition=0, stretch=0.0, advance=False, rows=rows,
     )  # fmt: skip
 
 
@@ -248,6 +271,14 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
         "settings": {**asdict(settings), "start": settings.start and Path(settings.start).name},
         **({"start": start} if start else {}),
     }
+
+
+def _seed_of_windows(seed: int, record: dict[str, Any]) -> int:
+    """Another one for each training of a model that was trained before: it would hear the same windows again."""
+    trainings = 0
+    while record := record.get("start", {}):
+        trainings += 1
+    return seed + (trainings << 32)
 
 
 def _record_outcome(run: Path, budget: Budget) -> None:

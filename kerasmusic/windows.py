@@ -25,6 +25,7 @@ class Windows(keras.utils.PyDataset):
         corpus: an opened corpus.
         split: "train", "validation" or "test".
         length: notes in a window.
+        context: further notes, before the note before it, that are given with a window; -1 where there are none.
         batch_size: windows in a batch.
         batches: how many batches one pass of `fit` takes.
         seed: names the random choices.
@@ -42,6 +43,7 @@ class Windows(keras.utils.PyDataset):
         split: str,
         *,
         length: int,
+        context: int = 0,
         batch_size: int,
         batches: int,
         seed: int = 0,
@@ -57,7 +59,8 @@ class Windows(keras.utils.PyDataset):
             raise CorpusError(f"{split}: no performances in this split; the corpus has {corpus.summary()}")
         self.fields = corpus.fields
         self.codec = corpus.codec
-        self.length, self.batch_size, self.batches = length, batch_size, batches
+        self.length, self.context = length, context
+        self.batch_size, self.batches = batch_size, batches
         self.seed, self.first_batch, self.advance = seed, first_batch, advance
         self.transposition, self.stretch = transposition, stretch
         self.rows = rows or slice(None)
@@ -89,13 +92,13 @@ class Windows(keras.utils.PyDataset):
         return int((self.ends - self.starts).sum())
 
     def batch(self, number: int) -> NDArray[np.int32]:
-        """The windows of one batch, int32 `[batch, length + 1, 4]`."""
+        """The windows of one batch, int32 `[batch, context + 1 + length, 4]`."""
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, number]))
         choice = random.integers(self.choices[-1], size=self.batch_size)
         piece = np.searchsorted(self.choices, choice, side="right") - 1
         begin = self.starts[piece] + choice - self.choices[piece]
-        index = begin[:, None] + np.arange(-1, self.length)
-        window = self.fields[np.minimum(index, len(self.fields) - 1)].astype(np.int32)
+        index = begin[:, None] + np.arange(-1 - self.context, self.length)
+        window = self.fields[np.clip(index, 0, len(self.fields) - 1)].astype(np.int32)
         within = (index >= self.starts[piece, None]) & (index < self.ends[piece, None])
         window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
         if self.stretch:
@@ -103,7 +106,7 @@ class Windows(keras.utils.PyDataset):
             window[..., 0][~within] = self.codec.sizes.step - 1
             window = _stretched(self.codec, window, random.uniform(1 - self.stretch, 1 + self.stretch, len(window)))
         window[~within] = -1
-        window[:, 0][begin == self.starts[piece]] = self.codec.start_note
+        window[index == self.starts[piece, None] - 1] = self.codec.start_note
         return window
 
     def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:

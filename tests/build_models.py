@@ -11,7 +11,7 @@ TINY = {"width": 32, "hidden": 32, "depth": 2}
 
 
 def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """The (model.keras, model.tflite) of each kind: the presets, and a tiny one of the same layers as `small`."""
+    """The (model.keras, model.tflite) of each kind: two presets, and tiny ones of `small`'s and of `base`'s layers."""
     import keras
     from kerasmusic.export import export_tflite
 
@@ -22,6 +22,7 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
         "small": lambda: NoteModel.from_preset("small"),
         "tutorial": lambda: NoteModel.from_preset("tutorial"),
         "tiny": lambda: GatedNoteModel(**TINY, preset="tiny"),
+        "echoing": lambda: GatedNoteModel(**TINY, memory=50, preset="echoing"),
     }
     paths = {}
     for name, make in makers.items():

@@ -128,5 +128,5 @@ def exported(tmp_path_factory):
     """Untrained models as (model.keras, model.tflite), by name; built before where there is no TensorFlow to do it."""
     built = os.environ.get("KERASMUSIC_TEST_MODELS")
     if built:
-        return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny")}
+        return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing")}
     return build_models(tmp_path_factory.mktemp("models"))

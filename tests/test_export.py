@@ -188,26 +188,29 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
 
 TRAIN_ON_TORCH = """
 import sys
-import keras
 from kerasmusic.corpus import open_corpus
-from kerasmusic.models import NoteModel
-from kerasmusic.windows import Windows
+from kerasmusic.training import Settings, train
 
 if __name__ == "__main__":
     corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
-    model = NoteModel.from_preset("small")
-    model.compile(keras.optimizers.Adam(1e-3))
-    model.fit(Windows(corpus, "train", length=32, batch_size=4, batches=3), verbose=0)
-    model.save(sys.argv[3])
+    train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 """
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
-def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path, precision):
     (tmp_path / "train.py").write_text(TRAIN_ON_TORCH)
-    keras_file, tflite_file = tmp_path / "model.keras", tmp_path / "model.tflite"
+    keras_file, tflite_file = tmp_path / "run" / "model.keras", tmp_path / "model.tflite"
     subprocess.run(
-        [sys.executable, str(tmp_path / "train.py"), str(midi_zip), str(tmp_path / "cache"), str(keras_file)],
+        [
+            sys.executable,
+            str(tmp_path / "train.py"),
+            str(midi_zip),
+            str(tmp_path / "cache"),
+            str(tmp_path / "run"),
+            precision,
+        ],
         env={**os.environ, "KERAS_BACKEND": "torch"},
         check=True,
     )

@@ -181,7 +181,7 @@ def test_arguments_out_of_range_are_refused_with_their_value(small, wrong, messa
         Generator(small, **{"seed": 0, **wrong})
 
 
-@pytest.mark.parametrize("kind", ["tiny", "tutorial"])
+@pytest.mark.parametrize("kind", ["tiny", "echoing", "tutorial"])
 def test_however_hot_or_cold_it_plays_notes(exported, kind):
     step = TFLiteStep(exported[kind][1])
     for temperature in (0, 1e-300, 1e-45, 1e-38, 1e-10, 1e3, 1e30, 3.4e38):

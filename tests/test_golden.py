@@ -23,7 +23,7 @@ def changed(path, tmp_path, change):
     return copy
 
 
-@pytest.mark.parametrize("preset", ["small", "tutorial", "tiny"])
+@pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing"])
 def test_a_file_proves_itself_on_another_runtime(exported, preset):
     verdict = verify(TFLiteStep(exported[preset][1]))
     assert verdict.holds

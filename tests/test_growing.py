@@ -33,9 +33,9 @@ def preset_of(monkeypatch):
     return add
 
 
-@pytest.mark.parametrize("factor", [1, 2, 3])
-def test_a_wider_model_gives_real_music_the_same_probabilities(narrow, preset_of, notes, factor):
-    wide = grown(narrow, preset_of("wide", width=32 * factor, hidden=64 * factor, depth=2))
+@pytest.mark.parametrize(("factor", "memory"), [(1, 0), (2, 0), (3, 0), (1, 50), (2, 50)])
+def test_a_wider_model_gives_real_music_the_same_probabilities(narrow, preset_of, notes, factor, memory):
+    wide = grown(narrow, preset_of("wide", width=32 * factor, hidden=64 * factor, depth=2, memory=memory))
     fields = NoteCodec().encode(notes.from_first())[:300]
     (expected,), (found,) = (list(KerasScorer(model).score_fields([fields])) for model in (narrow, wide))
     np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -9,6 +9,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.edge.generator import LEAST_LOG_PROB
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
+from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.keras_step import KerasStep, StepModel
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.presets import PRESETS
@@ -16,11 +17,17 @@ from kerasmusic.scoring import KerasScorer
 from kerasmusic.windows import Windows
 
 
-# `base` has the layers of `small`, only larger.
-@pytest.fixture(scope="module", params=sorted(PRESETS.keys() - {"base"}))
+# A tiny one has the layers of `base`.
+@pytest.fixture(scope="module", params=[*sorted(PRESETS.keys() - {"base"}), "echoing"])
 def model(request):
     keras.utils.set_random_seed(3)
-    return NoteModel.from_preset(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            PRESETS,
+            "echoing",
+            lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, memory=50, codec=codec, preset="echoing"),
+        )
+        yield NoteModel.from_preset(request.param)
 
 
 @pytest.fixture
@@ -119,7 +126,9 @@ def test_it_comes_back_from_its_file_the_same(model, fields, tmp_path):
 
 def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
     trained = NoteModel.from_preset(model.preset)
-    windows = Windows(corpus, "train", length=min(trained.window, 64), batch_size=8, batches=4, advance=False)
+    windows = Windows(
+        corpus, "train", length=min(trained.window, 64), context=trained.context, batch_size=8, batches=4, advance=False
+    )
     trained.compile(keras.optimizers.Adam(2e-3))
     history = trained.fit(windows, epochs=8, verbose=0).history
     assert history["loss"][-1] < 0.9 * history["loss"][0]
@@ -127,12 +136,26 @@ def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
 
 
 def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus):
-    window = Windows(corpus, "train", length=model.window, batch_size=4, batches=1)[0][0]
+    window = Windows(corpus, "train", length=model.window, context=model.context, batch_size=4, batches=1)[0][0]
     filled = np.concatenate([window, np.full_like(window, -1)])
     alone, with_fillers = model(window), model(filled)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(with_fillers)[4:], 0)
     loss, same = model.compute_loss(x=window, y_pred=alone), model.compute_loss(x=filled, y_pred=with_fillers)
     assert float(loss) == pytest.approx(float(same), rel=1e-5)
+
+
+def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
+    keras.utils.set_random_seed(4)
+    model = GatedNoteModel(width=32, hidden=32, depth=1, memory=40)
+    fields = model.codec.encode(notes.from_first())[:100].astype("int32")[None]
+    without = model(np.concatenate([np.full_like(fields[:, :40], -1), fields[:, 40:]], axis=1))
+    with_context = model(fields)
+    assert np.abs(keras.ops.convert_to_numpy(with_context - without)).max() > 1e-3
+    # All that is carried from before is arithmetic on notes: a trunk that hears nothing tells what was heard.
+    state = model.state_after(fields[:, :40])
+    repeats = keras.ops.convert_to_numpy(state)[0, sum(model.keyboard.sizes) :][: sum(model.repeats.sizes)]
+    assert repeats[0] == fields[0, 39, 1]
+    assert np.count_nonzero(keras.ops.convert_to_numpy(state)) == np.count_nonzero(repeats)
 
 
 def test_a_model_that_knows_nothing_scores_as_chance_does(notes):

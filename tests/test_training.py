@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from kerasmusic.models.loading import load_model
 from kerasmusic.runs import read_history, read_start
 from kerasmusic.scoring import open_scorer
 from kerasmusic.training import Settings, train
-from kerasmusic.windows import TRANSPOSITION
+from kerasmusic.windows import TRANSPOSITION, Windows
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +293,25 @@ def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus,
     settings = Settings(preset="tutorial", start=str(tmp_path / "licensed.keras"), epochs=0.02)
     train(corpus, tmp_path / "run", settings)
     assert load_model(tmp_path / "run").record["licence"] == f"CC BY 4.0; and {corpus.licence}"
+
+
+def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corpus, tmp_path, monkeypatch):
+    seen = []
+
+    class Watched(Windows):
+        def batch(self, number):
+            seen.append(super().batch(number))
+            return seen[-1]
+
+    monkeypatch.setattr(training, "Windows", Watched)
+    settings = Settings(preset="tutorial", epochs=0.02, validations=1)
+    train(corpus, tmp_path / "first", settings)
+    again = dataclasses.replace(settings, start=str(tmp_path / "first" / "model.keras"))
+    train(corpus, tmp_path / "second", again)
+    train(corpus, tmp_path / "third", dataclasses.replace(again, start=str(tmp_path / "second" / "model.keras")))
+    third = len(seen) // 3
+    trained = [windows[0] for windows in (seen[:third], seen[third : 2 * third], seen[2 * third :])]
+    assert not any(np.array_equal(*pair) for pair in itertools.combinations(trained, 2))
 
 
 def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):

@@ -112,6 +112,29 @@ def test_windows_begin_everywhere_in_a_piece(corpus):
     assert len(beginnings) == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize("stretch", [0.0, 0.05])
+def test_a_context_is_what_stands_before_the_window(corpus, stretch):
+    data = windows(corpus, length=32, context=50, batch_size=200, stretch=stretch)
+    batch = data[0][0]
+    assert batch.shape == (200, 83, 4)
+    assert all(np.all(np.diff((row[:, 0] < 0).astype(int)) <= 0) for row in batch[:, :-32])
+    early = batch[:, 0, 0] < 0
+    assert 0 < early.sum() < 100
+    for row in batch[early]:
+        begin = np.flatnonzero(row[:, 0] >= 0)[0]
+        np.testing.assert_array_equal(row[begin], corpus.codec.start_note)
+    if not stretch:
+        np.testing.assert_array_equal(batch[:, 50:], windows(corpus, length=32, batch_size=200)[0][0])
+        pieces = [piece.astype(np.int32) for piece in corpus.performances("train")]
+        moved = windows(corpus, length=32, context=50, batch_size=200, transposition=0)[0][0]
+        for row in moved[~early][:20]:
+            assert any(
+                np.array_equal(piece[begin : begin + 83], row)
+                for piece in pieces
+                for begin in np.flatnonzero((piece[: max(0, len(piece) - 82)] == row[0]).all(axis=1))
+            )
+
+
 def test_an_empty_split_is_refused(corpus):
     with pytest.raises(CorpusError, match="test: no performances"):
         Windows(corpus, "test", length=8, batch_size=1, batches=1)

@@ -72,6 +72,12 @@ TRANSPOSITION = 5
     metavar="SHARE",
     help="Play it up to this much slower or faster, such as 0.05; for performances, not for music on a grid.",
 )
+@click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    help="Of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster at it.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and the windows.")
 @click.option(
     "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
@@ -135,6 +141,7 @@ def _new_settings(options: dict[str, Any]) -> Settings:
         learning_rate=options["learning_rate"],
         transposition=options["transposition"],
         stretch=options["stretch"],
+        precision=options["precision"],
         seed=options["seed"],
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, ClassVar
+import operator
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -12,8 +14,9 @@ from keras import KerasTensor, initializers, layers, ops
 from kerasmusic.codec import FIELDS
 from kerasmusic.models.keyboard import DUE, Keyboard, KeyboardState
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.lookup import entries, rows
+from kerasmusic.models.lookup import columns, entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
+from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
 from kerasmusic.models.sampling import controls_by_field, draw
 
 EPSILON = 1e-6
@@ -23,6 +26,19 @@ KEYBOARD_SCALE = 1.0 / DUE
 WIDE = 512
 # Adam's learning rate as a share of Muon's.
 ADAM_SHARE = 0.3
+
+
+class Echoed(NamedTuple):
+    """What an echo adds to the trunk's input, to the later heads' context, and to the logits of all fields."""
+
+    before: KerasTensor | None
+    now: KerasTensor | None
+    logits: KerasTensor | None
+
+
+def added(*terms: KerasTensor | None) -> KerasTensor:
+    """The sum of the terms that are there."""
+    return functools.reduce(operator.add, [term for term in terms if term is not None])
 
 
 def unit(x: KerasTensor) -> KerasTensor:
@@ -102,14 +118,17 @@ class GatedNoteModel(NoteModel):
         width: of the trunk.
         hidden: units of the perceptron in each block.
         depth: how many blocks.
+        memory: how many notes are kept to be compared with (see `kerasmusic.models.repeats`); 0 does without.
         codec, preset: see `NoteModel`.
     """
 
     learning_rate: ClassVar[float] = 1e-2
 
-    def __init__(self, width: int, hidden: int, depth: int, **kwargs: Any) -> None:
+    def __init__(self, width: int, hidden: int, depth: int, memory: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.hidden, self.depth = width, hidden, depth
+        self.context = memory
+        self.repeats = Repeats(memory)
         if width >= WIDE:
             self.batch_size = 32
         sizes = self.codec.sizes
@@ -138,11 +157,24 @@ class GatedNoteModel(NoteModel):
             self.keyboard.sizes.due,
         )
         self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
+        if memory:
+            # What an echo's fields add to the trunk's input, to the context of the later heads, and to all logits.
+            self.echo = _built(layers.Embedding(self.codec.size, 2 * width + self.codec.size, name="echo"), None)
+            self.echo_counts = _built(
+                layers.Dense(len(FIELDS), bias_initializer="ones", name="head_echo_counts"), width
+            )
+            self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
+            self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
 
     @property
     def state_size(self) -> int:
-        return sum(self.keyboard.sizes) + self.depth * self.width
+        return sum(self._state_sizes)
+
+    @property
+    def _state_sizes(self) -> list[int]:
+        repeats = self.repeats.sizes if self.context else ()
+        return [*self.keyboard.sizes, *repeats, *[self.width] * self.depth]
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
         """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all else.
@@ -160,44 +192,61 @@ class GatedNoteModel(NoteModel):
         )
 
     def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
-        keyboard, memories = self._split_state(state)
+        keyboard, repeats, memories = self._split_state(state)
         keyboard = self.keyboard.struck(keyboard, previous)
-        x = self._embed(previous) + self._hear(self.keyboard_before, keyboard)
+        echo = None
+        if repeats:
+            repeats, echo = self.repeats.struck(repeats, previous)
+        echoed = self._hear_echo(echo)
+        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboard), echoed.before)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block.step(x, memories[index])
 
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
-        first, context = self._first_head_and_context(x)
+        first, context, expected = self._first_head_and_context(x, echoed)
         logits = [first]
         values = [draw(first, controls[0])]
         keyboard = self.keyboard.later(keyboard, values[0])
-        context = context + self._hear(self.keyboard_now, keyboard)
+        context = added(context, self._hear(self.keyboard_now, keyboard), echoed.now)
         for index, field in enumerate(FIELDS[1:]):
             context = ops.relu(context + rows(self.drawn[index].embeddings, values[-1]))
-            logits.append(self._logits(field, context, keyboard))
+            logits.append(added(self._logits(field, context, keyboard), expected[index + 1]))
             values.append(draw(logits[-1], controls[index + 1]))
         note = ops.stack(values, axis=-1)
         # The logarithm of four numbers, not of all; a probability below float32's least is 0 here.
         probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
         log_prob = ops.log(entries(probabilities, note + self.offsets))
-        return note, log_prob, ops.concatenate([*keyboard, *memories], axis=-1)
+        return note, log_prob, ops.concatenate([*keyboard, *repeats, *memories], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, memories = self._split_state(state)
+        keyboard, repeats, memories = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards = self.keyboard.sequence(keyboard, previous)
-        x = self._embed(previous) + self._hear(self.keyboard_before, keyboards)
+        echo = None
+        if repeats:
+            repeats, echo = self.repeats.sequence(repeats, previous)
+        echoed = self._hear_echo(echo)
+        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboards), echoed.before)
         for index, block in enumerate(self.blocks):
             x, memories[index] = block(x, memories[index])
-        first, context = self._first_head_and_context(x)
+        first, context, expected = self._first_head_and_context(x, echoed)
         log_probs = [log_prob_of(first, now[..., 0])]
         keyboards = self.keyboard.later(keyboards, now[..., 0])
-        context = context + self._hear(self.keyboard_now, keyboards)
+        context = added(context, self._hear(self.keyboard_now, keyboards), echoed.now)
         for index, field in enumerate(FIELDS[1:]):
             context = ops.relu(context + rows(self.drawn[index].embeddings, now[..., index]))
-            log_probs.append(log_prob_of(self._logits(field, context, keyboards), now[..., index + 1]))
+            logits = added(self._logits(field, context, keyboards), expected[index + 1])
+            log_probs.append(log_prob_of(logits, now[..., index + 1]))
         last = [part[:, -1] for part in keyboards]
-        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *memories], axis=-1)
+        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *memories], axis=-1)
+
+    def state_after(self, context: KerasTensor) -> KerasTensor:
+        silence = ops.zeros((ops.shape(context)[0], self.state_size))
+        if not self.context:
+            return silence
+        keyboard, _, memories = self._split_state(silence)
+        repeats = [ops.stop_gradient(part) for part in self.repeats.after(context)]
+        return ops.concatenate([*keyboard, *repeats, *memories], axis=-1)
 
     def _hear(self, layer: layers.Dense, keyboard: KeyboardState) -> KerasTensor:
         """A layer of the square root of how long each key will sound, about 0 to 1, and of the ends that are due."""
@@ -216,21 +265,38 @@ class GatedNoteModel(NoteModel):
         ends_there = self.keyboard.coming[:, None] == self.codec.duration_ticks
         return ops.convert_to_tensor(2.0 * ends_there, dtype or "float32")
 
-    def _first_head_and_context(self, x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    def _hear_echo(self, echo: Echo | None) -> Echoed:
+        """What an echo adds, as strong as the agreement is."""
+        if echo is None:
+            return Echoed(None, None, None)
+        sums = ops.sum(rows(self.echo.embeddings, echo.note + self.echo_offsets), axis=-2) * echo.strength
+        return Echoed(*ops.split(sums, [self.width, 2 * self.width], axis=-1))
+
+    def _first_head_and_context(
+        self, x: KerasTensor, echoed: Echoed
+    ) -> tuple[KerasTensor, KerasTensor, list[KerasTensor | None]]:
+        """The logits of the first field, what the other heads read, and what the echo adds to each field's logits."""
         normalized, scale = unit(x), math.sqrt(self.width)
         first, context = (scaled_dense(layer, normalized, scale) for layer in (self.heads[0], self.trunk_to_heads))
-        return first, context
+        if echoed.logits is None:
+            return first, context, [None] * len(FIELDS)
+        # How much of it counts is made of the trunk, field by field.
+        counts = columns(scaled_dense(self.echo_counts, normalized, scale), self.field)
+        expected = ops.split(echoed.logits * counts, list(self.codec.offsets)[1:], axis=-1)
+        return first + expected[0], context, expected
 
-    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, list[KerasTensor]]:
-        ends = np.cumsum([*self.keyboard.sizes, *[self.width] * self.depth])
-        ticks, due, *memories = ops.split(state, ends[:-1].tolist(), axis=-1)
-        return KeyboardState(ticks, due), memories
+    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, RepeatsState | tuple[()], list[KerasTensor]]:
+        ticks, due, *parts = ops.split(state, np.cumsum(self._state_sizes)[:-1].tolist(), axis=-1)
+        if not self.context:
+            return KeyboardState(ticks, due), (), parts
+        return KeyboardState(ticks, due), RepeatsState(*parts[:4]), parts[4:]
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
         return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width, "hidden": self.hidden, "depth": self.depth}
+        sizes = {"width": self.width, "hidden": self.hidden, "depth": self.depth, "memory": self.context}
+        return {**super().get_config(), **sizes}
 
 
 def _built(layer: layers.Layer, inputs: int | None) -> Any:

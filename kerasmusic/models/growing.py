@@ -39,6 +39,11 @@ def grown(model: NoteModel, preset: str) -> NoteModel:
     random = np.random.default_rng(SEED)
     narrow = {variable.path: np.array(variable) for variable in model.trainable_variables}
     for variable in wide.trainable_variables:
+        if variable.path not in narrow:
+            # Only the wide one hears echoes. They have no effect to begin with.
+            if variable.path.endswith("/embeddings"):
+                variable.assign(np.zeros(variable.shape, np.float32))
+            continue
         weights = narrow[variable.path]
         if weights.shape[-1] != variable.shape[-1]:
             weights = np.tile(weights, factor)

@@ -1,4 +1,4 @@
-"""Looking up entries of tables by indices that are known to be within them."""
+"""Looking up entries of tables by indices that are known to be within them, and finding the least or the greatest."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,9 @@ from keras import KerasTensor, ops
 # an exported graph. The exporter, in its own process, puts TensorFlow's plain gather here.
 take: Callable[..., KerasTensor] = ops.take
 take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
+# These tell zeros of different sign apart, which costs operators, too, and never matters here.
+argmin: Callable[..., KerasTensor] = ops.argmin
+argmax: Callable[..., KerasTensor] = ops.argmax
 
 
 def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
@@ -20,12 +23,12 @@ def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
 
 
 def columns(table: KerasTensor, index: KerasTensor) -> KerasTensor:
-    """The columns of `[batch, n]` at int32 indices `[m]`, each from 0 to n - 1: `[batch, m]`.
+    """The columns of `[..., n]` at int32 indices `[m]`, each from 0 to n - 1: `[..., m]`.
 
     >>> ops.convert_to_numpy(columns(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1, 1, 0]))).tolist()
     [[2.0, 2.0, 1.0], [4.0, 4.0, 3.0]]
     """
-    return take(table, index, axis=1)
+    return take(table, index, axis=-1)
 
 
 def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
@@ -35,3 +38,21 @@ def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
     [[2.0], [3.0]]
     """
     return take_along_axis(values, index, axis=-1)
+
+
+def least(values: KerasTensor) -> KerasTensor:
+    """Where the first of the least values of `[..., n]` is: int32 `[...]`.
+
+    >>> ops.convert_to_numpy(least(ops.array([[2.0, 1.0, 1.0]]))).tolist()
+    [1]
+    """
+    return ops.cast(argmin(values, axis=-1), "int32")
+
+
+def greatest(values: KerasTensor) -> KerasTensor:
+    """Where the first of the greatest values of `[..., n]` is: int32 `[...]`.
+
+    >>> ops.convert_to_numpy(greatest(ops.array([[1.0, 2.0, 2.0]]))).tolist()
+    [1]
+    """
+    return ops.cast(argmax(values, axis=-1), "int32")

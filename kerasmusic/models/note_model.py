@@ -18,7 +18,8 @@ class NoteModel(keras.Model):
     """The base of all models of notes.
 
     A subclass gives `state_size`, `step` and `score`, and sets `window`. Trained through `fit` on windows, int32
-    `[batch, T + 1, 4]`: the note before the window, then its T notes; rows of -1 fill up windows at a piece's end.
+    `[batch, context + 1 + T, 4]`: what was heard before, the note before the window, then its T notes; rows of -1 fill
+    up windows at a piece's beginning and end.
 
     Args:
         codec: what the fields mean; `NoteCodec()` by default.
@@ -30,6 +31,8 @@ class NoteModel(keras.Model):
     window: ClassVar[int] = 256
     #: Notes of a window that training has a loss for.
     labels_a_window: ClassVar[int] = 256
+    #: Notes before a window, and before the note before it, that training lets the model have heard.
+    context: int = 0
     #: Windows in a batch.
     batch_size: int = 8
     #: The highest learning rate of its training.
@@ -104,12 +107,23 @@ class NoteModel(keras.Model):
         """
         raise NotImplementedError
 
+    def state_after(self, context: KerasTensor) -> KerasTensor:
+        """The state with which a window is trained, float32 `[batch, S]`, from the notes before it.
+
+        What a trunk remembers begins from nothing; only what is plain arithmetic on notes is as if they had been heard.
+
+        Args:
+            context: int32 `[batch, context, 4]`, zeros where there were no notes.
+        """
+        return ops.zeros((ops.shape(context)[0], self.state_size))
+
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
         """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without fillers.
 
         By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`).
         """
-        log_prob, _ = self.score(notes, ops.zeros((ops.shape(notes)[0], self.state_size)))
+        context, notes = notes[:, : self.context], notes[:, self.context :]
+        log_prob, _ = self.score(notes, self.state_after(context))
         widths = [
             ops.take(ops.convert_to_tensor(width, "float32"), notes[:, 1:, index])
             for index, width in enumerate(self.codec.log_widths)

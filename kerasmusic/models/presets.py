@@ -12,7 +12,7 @@ PRESETS: dict[str, Callable[[NoteCodec | None], NoteModel]] = {
     "tutorial": lambda codec: TutorialModel(codec=codec, preset="tutorial"),
     "tiny": lambda codec: GatedNoteModel(width=64, hidden=128, depth=2, codec=codec, preset="tiny"),
     "small": lambda codec: GatedNoteModel(width=256, hidden=640, depth=2, codec=codec, preset="small"),
-    "base": lambda codec: GatedNoteModel(width=512, hidden=1280, depth=2, codec=codec, preset="base"),
+    "base": lambda codec: GatedNoteModel(width=512, hidden=1280, depth=2, memory=2048, codec=codec, preset="base"),
 }
 
 

@@ -4,13 +4,13 @@ What a step costs on a small device is mostly the number of its operators, and h
 done for all fields at once is done in `controls_by_field`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.models.lookup import columns
+from kerasmusic.models.lookup import columns, least
 
 # All constants are numbers of float16 too, as which an exported file may hold them.
 # A temperature of 0 divides by this instead: logits that differ at all are then too far apart for the softmax.
@@ -25,10 +25,6 @@ LOWEST_LOG_MIN_P = -69.0
 STEEP = 1e9
 # Random numbers stay above 0, since a sum of 0 would reach that, whose values were all ruled out.
 ABOVE_ZERO = 2.0**-24
-
-# Keras's tells zeros of different sign apart, which costs operators in an exported graph and never matters here. The
-# exporter, in its own process, puts TensorFlow's plain one here.
-argmin: Callable[..., KerasTensor] = ops.argmin
 
 
 class FieldControls(NamedTuple):
@@ -93,4 +89,4 @@ def draw(logits: KerasTensor, controls: FieldControls) -> KerasTensor:
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
     # The first sum that reaches the number: its value was kept, since it raised the sum. Where rounding keeps even the
     # last sum below the number, the first that comes nearest.
-    return ops.cast(argmin(ops.relu(controls.uniform - cumulative), axis=-1), "int32")
+    return least(ops.relu(controls.uniform - cumulative))

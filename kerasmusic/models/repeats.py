@@ -1,0 +1,152 @@
+"""Where the last notes were heard before, and what followed them there.
+
+Music repeats itself, some of it minutes later, and often on other pitches. A recurrence that must squeeze all it has
+heard into some hundred numbers cannot say what came next the last time; a list of the notes can. So the state holds
+the last notes of a performance and, for each number of notes back, how well what was played there agrees with what is
+played now. The note after the best agreement, on the pitch that continues it here, is the echo: an input like others,
+for a model to trust or not. Pitches are compared by their intervals, so that a sequence is a repeat too.
+
+It is exact arithmetic on small whole numbers, the same on every runtime: an agreement gains 1 with each interval that
+is the same, up to 16, and loses 1 with each that is not, down to 0. Of equal ones the latest counts.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from keras import KerasTensor, ops
+
+from kerasmusic.codec import FIELDS, PITCHES
+from kerasmusic.models.lookup import columns, entries, greatest
+
+#: The highest agreement.
+SURE = 16
+#: The order of an echo's fields: the pitch, which is not as it was heard, comes last.
+ECHO_FIELDS = ("step", "duration", "velocity", "pitch")
+# How many notes are heard to know the agreements at a passage's beginning: nearly all that counts.
+WARM_UP = 64
+
+
+class RepeatsState(NamedTuple):
+    """What was heard, from the latest note to the earliest; zeros are silence.
+
+    Args:
+        pitch: float32 `[..., 1]`, of the latest note.
+        agreement: float32 `[..., memory]`, of the notes up to now with those that were 1, 2, 3 and so on notes earlier.
+        intervals: float32 `[..., memory]`, of each note to the one before it, plus 128.
+        others: float32 `[..., 3 * memory]`, each note's step, duration and velocity.
+    """
+
+    pitch: KerasTensor
+    agreement: KerasTensor
+    intervals: KerasTensor
+    others: KerasTensor
+
+
+class Echo(NamedTuple):
+    """What followed the last time.
+
+    Args:
+        note: int32 `[..., 4]`, its fields in the order of `ECHO_FIELDS`.
+        strength: float32 `[..., 1]`, 0 to 1: how well the notes up to now agree with those before it.
+    """
+
+    note: KerasTensor
+    strength: KerasTensor
+
+
+class Repeats:
+    """The arithmetic of repeats.
+
+    Args:
+        memory: how many notes are kept.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self.memory = memory
+        # With all its sides, as the exporter wants whole numbers that are added.
+        self.field = np.arange(3, dtype="int32")[None]
+        #: How many numbers the parts of a state have.
+        self.sizes = RepeatsState(1, memory, memory, 3 * memory)
+
+    def struck(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
+        """The state `[batch, ...]` with a note struck, whose fields are int32 `[batch, 4]`, and its echo."""
+        note = ops.cast(note, "float32")
+        step, pitch, *others = ops.split(note, len(FIELDS), axis=-1)
+        interval, sought = _interval(state.pitch, pitch)
+        agreement, best, back = _agree(state.agreement, state.intervals, sought)
+        intervals = ops.concatenate([interval, state.intervals[:, :-1]], axis=-1)
+        others = ops.concatenate([step, *others, state.others[:, :-3]], axis=-1)
+        followed = entries(others, 3 * back + self.field)
+        echo = _echo(pitch, entries(intervals, back), followed, best)
+        return RepeatsState(pitch, agreement, intervals, others), echo
+
+    def sequence(self, state: RepeatsState, notes: KerasTensor) -> tuple[RepeatsState, Echo]:
+        """The state after `notes` int32 `[batch, T, 4]` were struck, and the echo `[batch, T, ...]` after each."""
+        length, memory = notes.shape[1], self.memory
+        notes = ops.cast(notes, "float32")
+        pitch, others = notes[..., 1:2], ops.take(notes, [0, 2, 3], axis=-1)
+        before = ops.concatenate([state.pitch[:, None], pitch[:, :-1]], axis=1)
+        interval, sought = (part[..., 0] for part in _interval(before, pitch))
+        # The latest first, so that what is heard at a note is a slice.
+        intervals = ops.concatenate([ops.flip(interval, axis=1), state.intervals], axis=1)
+        former = ops.reshape(state.others, (-1, memory, 3))
+        others = ops.concatenate([ops.flip(others, axis=1), former], axis=1)
+
+        def hear(index: KerasTensor, found: tuple[KerasTensor, ...]) -> tuple[KerasTensor, ...]:
+            agreement, strength, back = found
+            heard = columns(intervals, length - index + ops.arange(memory, dtype="int32"))
+            agreement, best, at = _agree(agreement, heard, columns(sought, ops.reshape(index, (1,))))
+            now = ops.arange(length, dtype="int32") == index
+            return agreement, ops.where(now, best, strength), ops.where(now, at, back)
+
+        nothing = (ops.zeros_like(interval), ops.zeros_like(interval, dtype="int32"))
+        agreement, best, back = ops.fori_loop(0, length, hear, (state.agreement, *nothing))
+        source = back + ops.arange(length - 1, -1, -1, dtype="int32")
+        followed = ops.take_along_axis(others, source[..., None], axis=1)
+        echo = _echo(pitch, entries(intervals, source)[..., None], followed, best[..., None])
+        last = RepeatsState(
+            pitch[:, -1], agreement, intervals[:, :memory], ops.reshape(others[:, :memory], (-1, 3 * memory))
+        )
+        return last, echo
+
+    def after(self, notes: KerasTensor) -> RepeatsState:
+        """The state after notes int32 `[batch, memory, 4]`, of which zeros at the beginning are none."""
+        warm_up = min(WARM_UP, self.memory - 1)
+        fields = ops.cast(notes[:, :-warm_up], "float32")
+        pitch = fields[..., 1]
+        before = ops.pad(pitch[:, :-1], [[0, 0], [1, 0]])
+        silence = [[0, 0], [0, warm_up]]
+        others = ops.pad(ops.flip(ops.take(fields, [0, 2, 3], axis=-1), axis=1), [*silence, [0, 0]])
+        state = RepeatsState(
+            pitch[:, -1:],
+            ops.zeros((ops.shape(notes)[0], self.memory)),
+            ops.pad(ops.flip(_interval(before, pitch)[0], axis=1), silence),
+            ops.reshape(others, (-1, 3 * self.memory)),
+        )
+        return self.sequence(state, notes[:, -warm_up:])[0]
+
+
+def _interval(before: KerasTensor, pitch: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    """The interval plus 128, 0 where either is no note; and what to look for: the same, or where it is 0, nothing."""
+    # Pitch 0 stands for none, as in the codec's start note.
+    both = ops.minimum(before * pitch, 1.0)
+    interval = both * (pitch - before + float(PITCHES))
+    return interval, interval + both - 1.0
+
+
+def _agree(
+    agreement: KerasTensor, heard: KerasTensor, sought: KerasTensor
+) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+    """The agreements as the latest interval leaves them, the best of where it is the same, and where that is."""
+    # 1 where they are the same, else 0: a comparison with one number is done an element at a time on a device.
+    difference = heard - sought
+    same = ops.relu(1.0 - difference * difference)
+    agreement = ops.minimum(ops.relu(agreement + 2.0 * same - 1.0), float(SURE))
+    agreeing = agreement * same
+    return agreement, ops.max(agreeing, axis=-1, keepdims=True), ops.expand_dims(greatest(agreeing), -1)
+
+
+def _echo(pitch: KerasTensor, interval: KerasTensor, others: KerasTensor, best: KerasTensor) -> Echo:
+    continued = ops.minimum(ops.relu(pitch + interval - float(PITCHES)), PITCHES - 1.0)
+    note = ops.concatenate([others, continued], axis=-1)
+    return Echo(ops.cast(note, "int32"), best * (1.0 / SURE))
