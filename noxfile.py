@@ -34,8 +34,8 @@ def train_tensorflow(session: nox.Session) -> None:
 
 # What depends on Keras's backend; the rest is tested once.
 ON_EVERY_BACKEND = (
-    "documentation", "evaluation", "growing", "keyboard", "linear_recurrence", "loading", "models", "sampling",
-    "training", "windows",
+    "documentation", "evaluation", "growing", "keyboard", "linear_recurrence", "loading", "models", "repeats",
+    "sampling", "training", "windows",
 )  # fmt: skip
 
 

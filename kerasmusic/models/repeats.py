@@ -58,12 +58,12 @@ class Repeats:
     """The arithmetic of repeats.
 
     Args:
-        memory: how many notes are kept.
+        memory: how many notes are kept, 2 or more.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
-        # With all its sides, as the exporter wants whole numbers that are added.
+        # With all its sides: otherwise it would be added as a bias, which devices have for floats alone.
         self.field = np.arange(3, dtype="int32")[None]
         #: How many numbers the parts of a state have.
         self.sizes = RepeatsState(1, memory, memory, 3 * memory)
