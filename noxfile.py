@@ -173,7 +173,8 @@ def tests_pi(session: nox.Session) -> None:
         command = ("-m", "kerasmusic.command_line")
         for arguments in (
             *((*command, "verify", str(models / model)) for model in (
-                "tiny/model.tflite", "tiny/int8.tflite", "tutorial/model.tflite", "small/model.tflite",
+                "tiny/model.tflite", "tiny/int8.tflite", "echoing/model.tflite", "tutorial/model.tflite",
+                "small/model.tflite",
             )),
             (*command, "generate", "--notes", "100", "--seed", "7", "-o", music),
             (*command, "inspect", music),

@@ -1,11 +1,18 @@
-"""Which backend Keras runs on, settled before Keras is imported: afterwards it cannot be changed."""
+"""Which backend Keras runs on, settled before Keras is imported: afterwards it cannot be changed.
 
+What only one backend can do, and Keras has no word for, is here too.
+"""
+
+import contextlib
 import importlib.util
 import os
+from typing import Any
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
 
 BACKENDS = ("jax", "tensorflow", "torch")
+#: Of matrix products; all but the first on PyTorch alone.
+PRECISIONS = ("float32", "bfloat16")
 
 
 def choose_backend(name: str | None = None) -> str:
@@ -25,6 +32,17 @@ def choose_backend(name: str | None = None) -> str:
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return name
+
+
+def products_in(precision: str) -> contextlib.AbstractContextManager[Any]:
+    """A context in which PyTorch's matrix products are of one of `PRECISIONS`."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    import torch
+
+    # Its cache of converted weights would not see them change.
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def _installed(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -12,6 +11,7 @@ from typing import Any
 
 import keras
 
+from kerasmusic.backend import PRECISIONS, products_in
 from kerasmusic.callbacks import (
     PROGRESS,
     Bar,
@@ -38,7 +38,6 @@ STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
 CHECKPOINT = "checkpoint.keras"
-PRECISIONS = ("float32", "bfloat16")
 # Of the preset's learning rate, for a model that is trained already.
 START_SHARE = 0.3
 
@@ -187,7 +186,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     if budget.share < 1.0:
         try:
             # Keras would shuffle the batches of a round, each process in its own way.
-            with _products_in(settings.precision):
+            with products_in(settings.precision):
                 model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
         except TrainingError as error:
             kept = f"the weights of step {checkpoint.saved_step:,} are kept in {run / CHECKPOINT}"
@@ -207,17 +206,6 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     elif budget.share < 1.0:
         ended = f"no better validation loss in {settings.patience} validations"
     return Trained(run, ended, budget.steps_done, budget.seconds, devices.writes)
-
-
-def _products_in(precision: str) -> contextlib.AbstractContextManager[Any]:
-    """A context in which PyTorch's matrix products are of a precision."""
-    if precision == "float32":
-        return contextlib.nullcontext()
-    import torch
-
-    # Its cache of converted weights would not see them change.
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
