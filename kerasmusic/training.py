@@ -27,7 +27,7 @@ from kerasmusic.callbacks import (
 )
 from kerasmusic.corpus import Corpus
 from kerasmusic.devices import Devices, open_devices, undistributed
-from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
 from kerasmusic.files import remove_leftovers, written_beside
 from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
@@ -91,7 +91,7 @@ class Settings:
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
         if self.precision not in PRECISIONS:
-            raise ArgumentError(f"{self.precision}: no such precision; there are {' and '.join(PRECISIONS)}")
+            raise ArgumentError(f"{self.precision}: no such precision; {closest(self.precision, PRECISIONS)}")
         if self.precision != "float32" and keras.backend.backend() != "torch":
             raise ArgumentError(
                 f"{self.precision}: not on {keras.backend.backend()}; add --backend torch, or train in float32"

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from build_models import TINY
 
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge import Generator
@@ -25,7 +26,7 @@ def model(request):
         patch.setitem(
             PRESETS,
             "echoing",
-            lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, memory=50, codec=codec, preset="echoing"),
+            lambda codec: GatedNoteModel(**TINY, memory=50, codec=codec, preset="echoing"),
         )
         yield NoteModel.from_preset(request.param)
 

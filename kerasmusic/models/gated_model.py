@@ -241,7 +241,7 @@ class GatedNoteModel(NoteModel):
         return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *memories], axis=-1)
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
-        silence = ops.zeros((ops.shape(context)[0], self.state_size))
+        silence = super().state_after(context)
         if not self.context:
             return silence
         keyboard, _, memories = self._split_state(silence)

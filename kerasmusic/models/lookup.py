@@ -8,7 +8,7 @@ from keras import KerasTensor, ops
 # an exported graph. The exporter, in its own process, puts TensorFlow's plain gather here.
 take: Callable[..., KerasTensor] = ops.take
 take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
-# These tell zeros of different sign apart, which costs operators, too, and never matters here.
+# Keras's own tell zeros of different sign apart, which costs operators, too, and never matters here.
 argmin: Callable[..., KerasTensor] = ops.argmin
 argmax: Callable[..., KerasTensor] = ops.argmax
 
