@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
-from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
+from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
@@ -74,6 +74,14 @@ def test_the_file_holds_builtin_operators_and_all_weights(exported, preset):
     assert record["operators"] == [list(operator) for operator in found]
     with zipfile.ZipFile(tflite_file) as archive:
         assert archive.namelist() == ["kerasmusic.json"]
+
+
+def test_every_operator_of_the_schema_has_its_own_name():
+    from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+
+    names = [name for name in dir(BuiltinOperator) if not name.startswith("_")]
+    assert len(names) > 150
+    assert {operator_name(getattr(BuiltinOperator, name)) for name in names} == set(names)
 
 
 @pytest.mark.parametrize("name", ["CUSTOM", "WHILE", "VAR_HANDLE", "RANDOM_UNIFORM"])
