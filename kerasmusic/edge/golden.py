@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge.compiled_step import CompiledModelStep
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.step import Step, TFLiteStep
 from kerasmusic.errors import ModelFileError
@@ -79,7 +80,7 @@ def golden_passage(step: Step) -> dict[str, Any]:
     }
 
 
-def verify(step: TFLiteStep) -> Verdict:
+def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
     """Plays and scores the golden passage inside a file again.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,7 +75,7 @@ class TFLiteStep:
                 f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
                 "or newer; run: pip install --upgrade ai-edge-litert"
             ) from None
-        self._check_signature(inputs, outputs, str(path))
+        check_signature(_forms(inputs), _forms(outputs), self.codec, self.record, str(path))
 
         # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
@@ -110,17 +110,29 @@ class TFLiteStep:
         array: NDArray[Any] = self._interpreter.tensor(index)()
         return array
 
-    def _check_signature(self, inputs: dict[str, Any], outputs: dict[str, Any], path: str) -> None:
-        if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
-            raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
-        sizes = {"bias": self.codec.size, "state": self.record.get("state_size")}
-        for name, detail in (*inputs.items(), *outputs.items()):
-            shape, expected = [int(side) for side in detail["shape"]], [1, sizes.get(name, len(FIELDS))]
-            if shape != expected:
-                raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
-            dtype = np.int32 if name in ("previous", "given", "note") else np.float32
-            if detail["dtype"] != dtype:
-                raise ModelFileError(f"{path}: its {name} is of {detail['dtype'].__name__}, not {dtype.__name__}")
+
+def check_signature(
+    inputs: Mapping[str, tuple[list[int], np.dtype[Any]]],
+    outputs: Mapping[str, tuple[list[int], np.dtype[Any]]],
+    codec: NoteCodec,
+    record: Mapping[str, Any],
+    path: str,
+) -> None:
+    """Refuses a graph whose tensors, each a shape and a dtype by name, are not those of the file's own record."""
+    if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+        raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
+    sizes = {"bias": codec.size, "state": record.get("state_size")}
+    for name, (shape, dtype) in (*inputs.items(), *outputs.items()):
+        expected = [1, sizes.get(name, len(FIELDS))]
+        if shape != expected:
+            raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
+        wanted = np.int32 if name in ("previous", "given", "note") else np.float32
+        if dtype != wanted:
+            raise ModelFileError(f"{path}: its {name} is of {dtype}, not {wanted.__name__}")
+
+
+def _forms(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int], np.dtype[Any]]]:
+    return {name: ([int(side) for side in each["shape"]], np.dtype(each["dtype"])) for name, each in details.items()}
 
 
 def interpreter_module(name: str | None = None) -> Any:
