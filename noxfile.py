@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -11,6 +12,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+# The versions of Python that the classifiers name, oldest first.
+PYTHONS = nox.project.python_versions(PYPROJECT)
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
 LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
@@ -42,13 +45,99 @@ ON_EVERY_BACKEND = (
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, from an installed wheel, on JAX, and on TensorFlow again what depends on Keras's backend."""
-    session.install(".[jax,tensorflow,edge,audio,plot,live]", *TEST_PACKAGES)
-    everything = not session.posargs
+    run_tests(session)
+
+
+@nox.session(name="tests-on", python=PYTHONS)
+def tests_on(session: nox.Session) -> None:
+    """The same as `tests` on a Python of one's choice: nox -s tests-on-3.12 -- -m 'not slow'."""
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Installs kerasmusic with all that its tests need, and runs them; arguments choose among them."""
+    session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
+    install_ports(session)
+    run_pytest(session)
+
+
+def install_ports(session: nox.Session) -> None:
+    """Installs what MIDI ports need; without it the tests of real ports skip.
+
+    python-rtmidi has no wheels for Python 3.13 and later, and is built there: with a compiler and the headers of ALSA
+    and JACK (apt install build-essential libasound2-dev libjack-jackd2-dev).
+    """
+    session.run("python", "-m", "pip", "install", "--quiet", ".[live]", success_codes=[0, 1])
+
+
+def run_pytest(session: nox.Session) -> None:
+    """Runs the tests on JAX, and on TensorFlow what depends on Keras's backend."""
+    chosen = session.posargs
     # A file's tests share what they build, so it stays with one process.
-    side_by_side = ("-n", "2", "--dist", "loadfile") if everything else ()
-    session.run("pytest", *side_by_side, *session.posargs, env={"KERAS_BACKEND": "jax"})
-    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if everything else []
-    session.run("pytest", *side_by_side, *paths, *session.posargs, env={"KERAS_BACKEND": "tensorflow"})
+    side_by_side = ("-n", "2", "--dist", "loadfile") if not has_paths(chosen) else ()
+    session.run("pytest", *side_by_side, *chosen, env={"KERAS_BACKEND": "jax"})
+    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if not has_paths(chosen) else []
+    session.run("pytest", *side_by_side, *paths, *chosen, env={"KERAS_BACKEND": "tensorflow"})
+
+
+def has_paths(arguments: list[str]) -> bool:
+    """Whether arguments of pytest name test files, not only which of all tests to run."""
+    return any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+
+
+@nox.session(name="tests-oldest", python=PYTHONS[0])
+def tests_oldest(session: nox.Session) -> None:
+    """The same as `tests` with the lowest version of every dependency that pyproject.toml declares."""
+    session.install("uv")
+    session.run(
+        "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct",
+        ".[jax,tensorflow,edge,audio,plot,live]", external=True,
+    )  # fmt: skip
+    # Those of the tests may be newer, and must not replace what was just installed.
+    lowest = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True, external=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.writelines(line + "\n" for line in str(lowest).splitlines() if " @ " not in line)
+        constraints.flush()
+        session.run("uv", "pip", "install", "--quiet", "--constraint", constraints.name, *TEST_PACKAGES, external=True)
+    run_pytest(session)
+
+
+@nox.session(name="main-job", python=PYTHONS)
+def main_job(session: nox.Session) -> None:
+    """A few steps of training on each backend, every precision exported, verified, and played into a file."""
+    session.install(".[jax,tensorflow,edge,plot]")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        music = folder / "music"
+        music.mkdir()
+        for seed in ("1", "2", "3"):
+            session.run("kerasmusic", "generate", "--notes", "600", "--seed", seed, "-o", str(music / f"{seed}.mid"))
+        for backend in ("jax", "tensorflow"):
+            run = folder / backend
+            session.run(
+                "kerasmusic", "train", "--backend", backend, "--preset", "tiny", "--data", str(music), "--epochs", "8",
+                "--batch-size", "4", "--run", str(run),
+            )  # fmt: skip
+            session.run("kerasmusic", "export", "--tflite", str(run), "--precision", "all", "--data", str(music))
+            files = sorted(run.glob("*.tflite"))
+            if len(files) < 4:
+                session.error(f"{len(files)} files were exported, not one for each precision")
+            for file in files:
+                session.run("kerasmusic", "verify", str(file))
+                session.run("kerasmusic", "generate", str(file), "--notes", "100", "-o", str(file.with_suffix(".mid")))
+                session.run("kerasmusic", "inspect", str(file.with_suffix(".mid")))
+
+
+@nox.session
+def everything(session: nox.Session) -> None:
+    """Every session that proves something, on every Python: some hours."""
+    for name in (
+        "lint", "docs",
+        *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
+        "tests-oldest", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi", "bench-pi", "fuzz",
+        "killed-training", "long-run", "bench",
+    ):  # fmt: skip
+        session.notify(name)
 
 
 def build_models(session: nox.Session) -> Path:
@@ -70,8 +159,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
-        "answers", "duet", "performance", "view", "fuzz", "latency",
+        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "files",
+        "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
