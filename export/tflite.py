@@ -62,7 +62,7 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
                     precision=precision,
                     path=Path(output),
                     bytes=temporary.stat().st_size,
-                    operators=[tuple(operator) for operator in found],
+                    operators=[(operator.name, operator.version, operator.uses) for operator in found],
                     runtime=record["runtime"],
                     **measured,
                 )

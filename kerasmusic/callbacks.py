@@ -82,6 +82,8 @@ def rate_at(share: float, highest: float) -> float:
 class Schedule(keras.callbacks.Callback):
     """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent."""
 
+    _model: keras.Model
+
     def __init__(self, budget: Budget, highest: float) -> None:
         super().__init__()
         self.budget, self.highest = budget, highest
@@ -326,6 +328,8 @@ class StopOnSignal(keras.callbacks.Callback):
     Not by an exception: one that came in the middle of a step would leave no weights to save. A second signal does what
     it did before.
     """
+
+    _model: keras.Model
 
     def __init__(self) -> None:
         super().__init__()

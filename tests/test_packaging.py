@@ -86,3 +86,7 @@ def test_every_public_name_is_there():
         assert getattr(kerasmusic, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kerasmusic.nothing  # noqa: B018
+
+
+def test_type_checkers_are_told_that_the_package_has_types():
+    assert (PACKAGE / "py.typed").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -123,7 +124,7 @@ class TFLiteStep:
                 raise ModelFileError(f"{path}: its {name} is of {detail['dtype'].__name__}, not {dtype.__name__}")
 
 
-def interpreter_module(name: str | None = None) -> Any:
+def interpreter_module(name: str | None = None) -> ModuleType:
     """The module of a TFLite interpreter: the named one, or the first of `INTERPRETERS` that is installed."""
     for candidate in (name,) if name else INTERPRETERS:
         try:

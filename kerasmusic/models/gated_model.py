@@ -12,7 +12,7 @@ import numpy as np
 from keras import KerasTensor, initializers, layers, ops
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.models.keyboard import DUE, Keyboard, KeyboardState
+from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import columns, entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
@@ -154,7 +154,7 @@ class GatedNoteModel(NoteModel):
             layers.Dense(
                 sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"
             ),
-            self.keyboard.sizes.due,
+            HORIZON,
         )
         self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
         if memory:
@@ -191,7 +191,16 @@ class GatedNoteModel(NoteModel):
             exclude_layers=["head_"],
         )
 
-    def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
+    def step(
+        self,
+        previous: KerasTensor,
+        given: KerasTensor,
+        state: KerasTensor,
+        uniform: KerasTensor,
+        temperature: KerasTensor,
+        min_p: KerasTensor,
+        bias: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         keyboard, repeats, memories = self._split_state(state)
         keyboard = self.keyboard.struck(keyboard, previous)
         echo = None

@@ -39,7 +39,7 @@ class Keyboard:
     """The arithmetic of keys for one codec."""
 
     #: How many numbers the two parts of a state have.
-    sizes = KeyboardState(PITCHES, HORIZON)
+    sizes = (PITCHES, HORIZON)
 
     def __init__(self, codec: NoteCodec) -> None:
         # Tables rather than comparisons with a number, which a device does an element at a time.

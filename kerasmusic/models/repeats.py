@@ -66,7 +66,7 @@ class Repeats:
         # With all its sides: otherwise it would be added as a bias, which devices have for floats alone.
         self.field = np.arange(3, dtype="int32")[None]
         #: How many numbers the parts of a state have.
-        self.sizes = RepeatsState(1, memory, memory, 3 * memory)
+        self.sizes = (1, memory, memory, 3 * memory)
 
     def struck(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
         """The state `[batch, ...]` with a note struck, whose fields are int32 `[batch, 4]`, and its echo."""

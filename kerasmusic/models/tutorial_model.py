@@ -53,7 +53,16 @@ class TutorialModel(NoteModel):
     def state_size(self) -> int:
         return 2 * UNITS
 
-    def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
+    def step(
+        self,
+        previous: KerasTensor,
+        given: KerasTensor,
+        state: KerasTensor,
+        uniform: KerasTensor,
+        temperature: KerasTensor,
+        min_p: KerasTensor,
+        bias: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
         logits = self.pitch(hidden)
