@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
-from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
 
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
 from kerasmusic.scoring import KerasScorer

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kerasmusic.bench
-import kerasmusic.export
 import pytest
 
 import kerasmusic
+import kerasmusic.bench
+import kerasmusic.export
 
 PACKAGE = Path(kerasmusic.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}

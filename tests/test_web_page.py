@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kerasmusic.export import web_page
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
@@ -21,6 +20,7 @@ from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.golden import TOLERANCES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError
+from kerasmusic.export import web_page
 from kerasmusic.live.controls import KEYS
 from kerasmusic.notes import Notes
 
