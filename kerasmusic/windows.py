@@ -1,7 +1,5 @@
 """Windows: batches of note sequences, cut at random from a corpus, for training."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +107,9 @@ class Windows(keras.utils.PyDataset):
         window[index == self.starts[piece, None] - 1] = self.codec.start_note
         return window
 
-    def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:
+    def _shifts(
+        self, random: np.random.Generator, pitch: NDArray[np.int32], within: NDArray[np.bool_]
+    ) -> NDArray[np.int32]:
         shift = random.integers(-self.transposition, self.transposition + 1, size=len(pitch))
         lowest = np.where(within, pitch, HIGHEST_KEY).min(axis=1)
         highest = np.where(within, pitch, LOWEST_KEY).max(axis=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import keras
 import numpy as np
@@ -18,6 +19,8 @@ from kerasmusic.models.lookup import columns, entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
 from kerasmusic.models.sampling import controls_by_field, draw
+
+Layer = TypeVar("Layer", bound=layers.Layer)
 
 EPSILON = 1e-6
 # A key that sounds for 10 s, 1,000 ticks, has a square root of 32.
@@ -73,14 +76,14 @@ class RecurrentBlock(layers.Layer):
         self.perceptron = layers.Dense(hidden, name="perceptron")
         self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.decay.build((None, self.width))
         self.candidate.build((None, self.width))
         self.perceptron.build((None, 2 * self.width))
         self.output_dense.build((None, self.hidden))
         super().build(input_shape)
 
-    def _initial_bias(self, shape: Any, dtype: Any = None) -> KerasTensor:
+    def _initial_bias(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
         # Memories of 2 to 500 notes to begin with: sigmoid(bias) = 1 - 1 / notes.
         notes = ops.exp(ops.linspace(math.log(2.0), math.log(500.0), self.width))
         return ops.cast(ops.log(notes - 1.0), dtype or "float32")
@@ -269,7 +272,7 @@ class GatedNoteModel(NoteModel):
             logits = logits + ends_there * self.due_counts(context)
         return logits
 
-    def _initial_due(self, shape: Any, dtype: Any = None) -> KerasTensor:
+    def _initial_due(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
         # An end that is due makes the duration that ends there e**2 times likelier to begin with.
         ends_there = self.keyboard.coming[:, None] == self.codec.duration_ticks
         return ops.convert_to_tensor(2.0 * ends_there, dtype or "float32")
@@ -308,6 +311,6 @@ class GatedNoteModel(NoteModel):
         return {**super().get_config(), **sizes}
 
 
-def _built(layer: layers.Layer, inputs: int | None) -> Any:
+def _built(layer: Layer, inputs: int | None) -> Layer:
     layer.build((None, inputs) if inputs else (None,))
     return layer

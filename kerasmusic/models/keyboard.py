@@ -83,8 +83,11 @@ class Keyboard:
         return KeyboardState(ops.stop_gradient(ops.relu(ends - onset)), ops.stop_gradient(due))
 
     def _due_sequence(self, due: KerasTensor, step: KerasTensor, duration: KerasTensor) -> KerasTensor:
-        """Every end is written on a line of ticks, one line a row, with the number of the first note that ends there;
-        each note then looks at the ticks after its onset for ends of notes that are not after itself."""
+        """The ticks at which notes will end, after each note.
+
+        Note-offs are scattered onto one timeline per batch row, each tick keeping the earliest note that ends there;
+        each note then gathers the ticks after its onset, without the ends of later notes.
+        """
         batch, length = ops.shape(step)[0], step.shape[1]
         # A step over the horizon leaves nothing due, however long it is; so the line is short enough.
         onset = ops.cast(ops.cumsum(ops.minimum(step, float(HORIZON)), axis=1), "int32")
