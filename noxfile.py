@@ -62,7 +62,7 @@ def build_models(session: nox.Session) -> Path:
         session.run("python", "-m", "venv", str(python.parents[1]))
     session.run(str(python), "-m", "pip", "install", "--quiet", ".[tensorflow]", external=True)
     environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    session.run(str(python), "-P", "tests/build_models.py", str(folder), env=environment, external=True)
+    session.run(str(python), "tests/build_models.py", str(folder), env=environment, external=True)
     return folder
 
 
@@ -95,21 +95,21 @@ def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
     session.install(".[edge]", "symusic>=0.5")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
+    session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
 
 
 @nox.session(name="killed-training")
 def killed_training(session: nox.Session) -> None:
     """Kill a training at 20 random moments, carry it on, and compare it bit for bit with one left alone."""
     session.install(".[jax]")
-    session.run("python", "-P", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
+    session.run("python", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
 
 
 @nox.session(name="long-run")
 def long_run(session: nox.Session) -> None:
     """Ten million notes from one generator, its fields, clock and memory watched."""
     session.install(".[edge]")
-    session.run("python", "-P", "tests/long_run.py", *session.posargs)
+    session.run("python", "tests/long_run.py", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:

@@ -16,7 +16,7 @@ HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}
 
 def modules_loaded_by(code):
     lines = subprocess.run(
-        [sys.executable, "-P", "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
         capture_output=True,
         text=True,
         check=True,

@@ -174,7 +174,7 @@ def test_the_server_names_types_that_browsers_want(page):
 
 @needs_node
 def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
     with subprocess.Popen([*command, exported["tiny"][1]], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as serving:
         assert "page: " in serving.stdout.readline()
         address = serving.stdout.readline().split()[0]
