@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import keras
@@ -204,53 +204,90 @@ class GatedNoteModel(NoteModel):
         min_p: KerasTensor,
         bias: KerasTensor,
     ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        keyboard, repeats, memories = self._split_state(state)
+        keyboard, repeats, states = self._split_state(state)
         keyboard = self.keyboard.struck(keyboard, previous)
         echo = None
         if repeats:
             repeats, echo = self.repeats.struck(repeats, previous)
         echoed = self._hear_echo(echo)
-        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboard), echoed.before)
-        for index, block in enumerate(self.blocks):
-            x, memories[index] = block.step(x, memories[index])
+        x, states = self._trunk(previous, keyboard, echoed, states, RecurrentBlock.step)
 
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
-        first, context, expected = self._first_head_and_context(x, echoed)
-        logits = [first]
-        values = [draw(first, controls[0])]
-        keyboard = self.keyboard.later(keyboard, values[0])
-        context = added(context, self._hear(self.keyboard_now, keyboard), echoed.now)
-        for index, field in enumerate(FIELDS[1:]):
-            context = ops.relu(context + rows(self.drawn[index].embeddings, values[-1]))
-            logits.append(added(self._logits(field, context, keyboard), expected[index + 1]))
-            values.append(draw(logits[-1], controls[index + 1]))
+        logits: list[KerasTensor] = []
+        values: list[KerasTensor] = []
+
+        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
+            logits.append(of_field)
+            values.append(draw(of_field, controls[index]))
+            return values[-1]
+
+        keyboard = self._heads(x, echoed, keyboard, choose)
         note = ops.stack(values, axis=-1)
         # The logarithm of four numbers, not of all; a probability below float32's least is 0 here.
         probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
         log_prob = ops.log(entries(probabilities, note + self.offsets))
-        return note, log_prob, ops.concatenate([*keyboard, *repeats, *memories], axis=-1)
+        return note, log_prob, ops.concatenate([*keyboard, *repeats, *states], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, repeats, memories = self._split_state(state)
+        keyboard, repeats, states = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards = self.keyboard.sequence(keyboard, previous)
         echo = None
         if repeats:
             repeats, echo = self.repeats.sequence(repeats, previous)
         echoed = self._hear_echo(echo)
-        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboards), echoed.before)
-        for index, block in enumerate(self.blocks):
-            x, memories[index] = block(x, memories[index])
-        first, context, expected = self._first_head_and_context(x, echoed)
-        log_probs = [log_prob_of(first, now[..., 0])]
-        keyboards = self.keyboard.later(keyboards, now[..., 0])
-        context = added(context, self._hear(self.keyboard_now, keyboards), echoed.now)
-        for index, field in enumerate(FIELDS[1:]):
-            context = ops.relu(context + rows(self.drawn[index].embeddings, now[..., index]))
-            logits = added(self._logits(field, context, keyboards), expected[index + 1])
-            log_probs.append(log_prob_of(logits, now[..., index + 1]))
+        x, states = self._trunk(previous, keyboards, echoed, states, RecurrentBlock.__call__)
+
+        log_probs: list[KerasTensor] = []
+
+        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
+            log_probs.append(log_prob_of(of_field, now[..., index]))
+            return now[..., index]
+
+        keyboards = self._heads(x, echoed, keyboards, choose)
         last = [part[:, -1] for part in keyboards]
-        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *memories], axis=-1)
+        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *states], axis=-1)
+
+    def _trunk(
+        self,
+        previous: KerasTensor,
+        keyboard: KeyboardState,
+        echoed: Echoed,
+        states: list[KerasTensor],
+        run: Callable[[RecurrentBlock, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]],
+    ) -> tuple[KerasTensor, list[KerasTensor]]:
+        """The trunk's output and the blocks' new states, for one note or a sequence as `run` runs a block."""
+        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboard), echoed.before)
+        after = []
+        for block, state in zip(self.blocks, states, strict=True):
+            x, state = run(block, x, state)
+            after.append(state)
+        return x, after
+
+    def _heads(
+        self,
+        x: KerasTensor,
+        echoed: Echoed,
+        keyboard: KeyboardState,
+        choose: Callable[[int, KerasTensor], KerasTensor],
+    ) -> KeyboardState:
+        """Asks for the value of each field in turn, and returns the keyboard at the new note's onset.
+
+        Args:
+            x: the trunk's output.
+            echoed: the echo's part in it.
+            keyboard: the keys at the onset of the note before.
+            choose: takes a field's index and its logits, and returns its value: drawn in the step, the label in a
+                sequence.
+        """
+        first, context, expected = self._first_head_and_context(x, echoed)
+        value = choose(0, first)
+        keyboard = self.keyboard.later(keyboard, value)
+        context = added(context, self._hear(self.keyboard_now, keyboard), echoed.now)
+        for index, field in enumerate(FIELDS[1:], start=1):
+            context = ops.relu(context + rows(self.drawn[index - 1].embeddings, value))
+            value = choose(index, added(self._logits(field, context, keyboard), expected[index]))
+        return keyboard
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
         silence = super().state_after(context)
