@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
-FIELDS = ("step", "pitch", "duration", "velocity")
 TICKS_A_SECOND = 100
 PITCHES = 128
 LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
@@ -35,6 +34,11 @@ class Fields(NamedTuple, Generic[Value]):
     pitch: Value
     duration: Value
     velocity: Value
+
+
+FIELDS = Fields._fields
+#: The index of each field, where a note's fields are columns.
+STEP, PITCH, DURATION, VELOCITY = range(len(FIELDS))
 
 
 def growing_edges(first: int, fine: int, bins: int, last: int) -> tuple[int, ...]:
@@ -144,12 +148,13 @@ class NoteCodec:
         end = np.rint(notes.end * TICKS_A_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
-        fields = np.empty((len(notes), len(FIELDS)), np.int32)
-        fields[:, 0] = self.step_of(np.diff(tick, prepend=0))
-        fields[:, 1] = notes.pitch[order]
-        fields[:, 2] = self.duration_of(end - tick)
-        fields[:, 3] = _bin(self.velocity_edges, notes.velocity[order])
-        return fields
+        columns: Fields[NDArray[np.integer]] = Fields(
+            step=self.step_of(np.diff(tick, prepend=0)),
+            pitch=notes.pitch[order],
+            duration=self.duration_of(end - tick),
+            velocity=_bin(self.velocity_edges, notes.velocity[order]),
+        )
+        return np.stack(columns, axis=1).astype(np.int32, order="C")
 
     def decode(self, fields: NDArray[np.integer]) -> Notes:
         """The notes that fields `[n, 4]` stand for, the first step counted from 0.

@@ -143,10 +143,10 @@ class GatedNoteModel(NoteModel):
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(layers.Dense(width, name="trunk_to_heads"), width)
         self.keyboard_now = _built(layers.Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
-        # What a head knows of the fields drawn before it; velocity is the last.
+        # What a head knows of the fields drawn before it: of all but the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
-            for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
+            for field, size in zip(FIELDS[:-1], sizes[:-1], strict=True)
         ]
         # The first head reads the trunk, the others a context that the heads' own layers make.
         self.heads = [

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import FIELDS, PITCHES, NoteCodec
+from kerasmusic.codec import DURATION, FIELDS, PITCH, PITCHES, STEP, NoteCodec
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import entries, rows
 
@@ -73,11 +73,11 @@ class Keyboard:
 
         `state` is that at the first note's onset, as `later` gives it, before the note is struck.
         """
-        step, duration = rows(self.step_ticks, notes[..., 0]), rows(self.duration_ticks, notes[..., 2])
+        step, duration = rows(self.step_ticks, notes[..., STEP]), rows(self.duration_ticks, notes[..., DURATION])
         # Counted from the first onset.
         step = ops.concatenate([ops.zeros_like(step[:, :1]), step[:, 1:]], axis=1)
         onset = ops.cumsum(step, axis=1)
-        struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
+        struck = ops.one_hot(notes[..., PITCH], PITCHES, dtype="float32")
         ends = linear_recurrence(1.0 - struck, struck * (onset + duration), state.ticks)
         due = self._due_sequence(state.due, step[..., 0], duration[..., 0])
         return KeyboardState(ops.stop_gradient(ops.relu(ends - onset)), ops.stop_gradient(due))
