@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kerasmusic.bench import records
 
+from kerasmusic.bench import records
 from kerasmusic.errors import KerasMusicError, MissingPackageError
 
 LABEL = "instructions, emulated core"
@@ -142,9 +142,8 @@ def _profile(emulation: _Emulation, core: str, model: str) -> dict[str, dict[str
 
     Counted by graphs that end with each operator in turn, so that the parts add up to the whole.
     """
-    from kerasmusic.export.prefixes import prefixes
-
     from kerasmusic.edge.model_file import read_model_bytes
+    from kerasmusic.export.prefixes import prefixes
 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
         names: list[str] = []
@@ -176,7 +175,6 @@ def _count_steps(path: str) -> dict[str, Any]:
     """On the emulated core: few and many steps of `invoke`, then of whole notes, each between two markers."""
     from kerasmusic.bench.latency import midi_messages
     from kerasmusic.bench.models import describe_model
-
     from kerasmusic.edge import Generator, TFLiteStep
 
     step = TFLiteStep(path)

@@ -18,7 +18,6 @@ from kerasmusic.bench.report import (
     train_tables,
     tutorial_tables,
 )
-
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.files import written_beside
 

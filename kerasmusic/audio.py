@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import wave
 from importlib import resources
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
         return str(resources.files(import_silently("pretty_midi")).joinpath("TimGM6mb.sf2"))
     path = os.fspath(soundfont)
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(12)
     except FileNotFoundError:
         raise ArgumentError(f"{path}: no such SoundFont; name an .sf2 file") from None

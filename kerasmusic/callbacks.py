@@ -82,6 +82,8 @@ def rate_at(share: float, highest: float) -> float:
 class Schedule(keras.callbacks.Callback):
     """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent."""
 
+    _model: keras.Model
+
     def __init__(self, budget: Budget, highest: float) -> None:
         super().__init__()
         self.budget, self.highest = budget, highest
@@ -248,14 +250,14 @@ class History(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         rows = []
         if self.steps_done and self.path.exists():
-            with open(self.path, newline="") as file:
+            with self.path.open(newline="") as file:
                 # A row that was being written as the process died has no end.
                 whole = [line for line in file if line.endswith("\n")]
             rows = [row for row in csv.DictReader(whole) if float(row["training_steps"]) <= self.steps_done]
         if not rows:
             self.path.unlink(missing_ok=True)
             return
-        with written_beside(self.path) as temporary, open(temporary, "w", newline="") as file:
+        with written_beside(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -263,7 +265,7 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         is_new = not self.path.exists()
-        with naming(self.path), open(self.path, "a", newline="") as file:
+        with naming(self.path), self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
@@ -326,6 +328,8 @@ class StopOnSignal(keras.callbacks.Callback):
     Not by an exception: one that came in the middle of a step would leave no weights to save. A second signal does what
     it did before.
     """
+
+    _model: keras.Model
 
     def __init__(self) -> None:
         super().__init__()

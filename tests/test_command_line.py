@@ -299,7 +299,7 @@ def test_a_shell_can_complete_commands(capsys, shell):
 def test_completion_knows_commands_and_options():
     for words, expected in (("kerasmusic gen", "generate"), ("kerasmusic train --pre", "--preset")):
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "kerasmusic.command_line"],
+            [sys.executable, "-m", "kerasmusic.command_line"],
             env={
                 **os.environ, "_KERASMUSIC_COMPLETE": "bash_complete", "COMP_WORDS": words,
                 "COMP_CWORD": str(words.count(" ")),
@@ -317,7 +317,7 @@ def test_the_version_is_the_packages(capsys):
 
 def test_a_traceback_never_reaches_the_user(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
+        [sys.executable, "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stderr == "kerasmusic: absent: no such file\n"

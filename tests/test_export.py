@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
-from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
 from kerasmusic.scoring import KerasScorer
@@ -37,7 +37,7 @@ def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, back
     keras_file, tflite_file = exported[preset]
     golden = read_record(read_model_bytes(tflite_file), "it")["golden"]["notes"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", PLAY, str(keras_file)],
+        [sys.executable, "-c", PLAY, str(keras_file)],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
@@ -182,7 +182,7 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     old = exported["tutorial"][1].read_bytes()
     output = tmp_path / "model.tflite"
     output.write_bytes(old)
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "export"]
     command += ["--tflite", str(exported["small"][0]), "-o", str(output)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     # The worst moment: the new file is being written beside the old one.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kerasmusic.bench import instructions
-from kerasmusic.export.prefixes import prefixes
 
+from kerasmusic.bench import instructions
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.step import interpreter_module
 from kerasmusic.errors import KerasMusicError, MissingPackageError
+from kerasmusic.export.prefixes import prefixes
 
 RECORD = Path(__file__).resolve().parents[1] / "bench" / "records" / "pi-instructions.json"
 

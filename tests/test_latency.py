@@ -4,10 +4,10 @@ import sys
 
 import mido
 import pytest
+
 from kerasmusic.bench import latency, machine, models, pace
 from kerasmusic.bench.processes import in_fresh_process, peak_memory
 from kerasmusic.bench.timing import growth, summary
-
 from kerasmusic.commands.bench import duration, numbers
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes, read_record

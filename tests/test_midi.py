@@ -132,7 +132,7 @@ def read_one_by_one(paths, reader):
     """What a process of its own made of each file; it is killed where one takes more than two seconds."""
     script = str(Path(__file__).with_name("read_within.py"))
     done = subprocess.run(
-        [sys.executable, "-P", script, reader, *map(str, paths)], capture_output=True, text=True, check=False
+        [sys.executable, script, reader, *map(str, paths)], capture_output=True, text=True, check=False
     )
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, f"ended by {done.returncode} at {paths[len(outcomes)]}: {done.stderr}"

@@ -143,7 +143,7 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_wh
     run, mounted = begun
     if not mounted and spoil is not forbid_large_files:
         pytest.skip("needs to mount a small disk")
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train", "--resume", str(run), "--epochs", "1000"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "train", "--resume", str(run), "--epochs", "1000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     saved = (run / "checkpoint.keras").stat().st_mtime_ns
     while (run / "checkpoint.keras").stat().st_mtime_ns == saved and process.poll() is None:

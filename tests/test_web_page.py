@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kerasmusic.export import web_page
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
@@ -21,6 +20,7 @@ from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.golden import TOLERANCES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError
+from kerasmusic.export import web_page
 from kerasmusic.live.controls import KEYS
 from kerasmusic.notes import Notes
 
@@ -174,7 +174,7 @@ def test_the_server_names_types_that_browsers_want(page):
 
 @needs_node
 def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
     with subprocess.Popen([*command, exported["tiny"][1]], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as serving:
         assert "page: " in serving.stdout.readline()
         address = serving.stdout.readline().split()[0]

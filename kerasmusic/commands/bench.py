@@ -60,7 +60,7 @@ def latency(
 
     from kerasmusic.bench import latency
 
-    asked = {
+    asked: dict[str, Any] = {
         "threads": threads and numbers(threads), "sustained": sustained and duration(sustained), **numbers_asked,
     }  # fmt: skip
     settings = dataclasses.replace(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -135,7 +136,7 @@ def _forms(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int
     return {name: ([int(side) for side in each["shape"]], np.dtype(each["dtype"])) for name, each in details.items()}
 
 
-def interpreter_module(name: str | None = None) -> Any:
+def interpreter_module(name: str | None = None) -> ModuleType:
     """The module of a TFLite interpreter: the named one, or the first of `INTERPRETERS` that is installed."""
     for candidate in (name,) if name else INTERPRETERS:
         try:

@@ -142,7 +142,9 @@ class NoteModel(keras.Model):
         """Nats a note: the fields' losses added, averaged over the notes."""
         return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: KerasTensor, y: object, y_pred: KerasTensor, sample_weight: object = None
+    ) -> dict[str, Any]:
         """The loss and its parts by field."""
         is_note = _is_note(x, y_pred)
         for index, metric in enumerate(self._field_losses):
@@ -163,7 +165,7 @@ class NoteModel(keras.Model):
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NoteModel:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, object] | None = None) -> NoteModel:
         """The model, with new weights, that `get_config` described."""
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 
