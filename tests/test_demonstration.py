@@ -66,7 +66,7 @@ def play_each_on_a_full_disk(model, notes, folder, seeds):
 
 def test_a_piece_that_cannot_be_written_is_told_of_and_leaves_nothing(model, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "_play_each", play_each_on_a_full_disk)
-    with pytest.raises(KerasMusicError, match="^seed-0.mid: No space left on device$"):
+    with pytest.raises(KerasMusicError, match=r"^seed-0\.mid: No space left on device$"):
         play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
     assert not list(tmp_path.iterdir())
 
