@@ -1,11 +1,13 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,6 +16,7 @@ import tensorflow as tf
 from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
 
+from kerasmusic.command_line import main
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
@@ -184,6 +187,39 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert output.read_bytes() == old
+
+
+@pytest.mark.parametrize(
+    ("start", "line"),
+    [
+        (
+            "raise RuntimeError('this processor\\nhas no AVX')",
+            r"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: unexpected RuntimeError: this processor has no AVX; "
+            r"please report it, with (\S+)",
+        ),
+        (
+            "import os; os.write(2, b'this processor has no AVX\\n'); os.abort()",
+            r"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: its process died \(SIGABRT\); please report it, "
+            r"with (\S+)",
+        ),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            r"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: its process was killed; is there enough memory\?()",
+        ),
+    ],
+)
+def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
+    start, line, exported, tmp_path, monkeypatch, capfd
+):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(start)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["export", "--tflite", str(exported["tiny"][0]), "-o", str(tmp_path / "model.tflite")]) == 2
+    told = re.fullmatch(line + "\n", capfd.readouterr().err)
+    assert told
+    if told[1]:
+        assert "this processor" in Path(told[1]).read_text()
+    assert not (tmp_path / "model.tflite").exists()
 
 
 TRAIN_ON_TORCH = """
