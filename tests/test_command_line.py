@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -87,7 +88,14 @@ def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp
     assert code == 0, err
     left = {path.name for path in (tmp_path / "first").iterdir()}
     assert {"model.keras", "model.tflite", "history.csv", "loss.png", "sample.mid", "sample.png"} <= left
-    assert "left" in out
+    steps, *_, last = out.splitlines()
+    assert re.fullmatch(
+        r"\d+ steps in \d+\.\d minutes, after \d+\.\d of compiling, budget spent; saved in first", steps
+    )
+    assert last.startswith("left ")
+    assert re.search(
+        r"^too short to learn from: 0\.0\d+ of a pass over the data; give it more --epochs$", err, re.MULTILINE
+    )
     assert len(midi.read(tmp_path / "first" / "sample.mid")) > 10
     code, out, _ = run(capsys, "evaluate", "first/model.tflite", "--data", midi_folder, "--pieces", 1)
     assert code == 0
