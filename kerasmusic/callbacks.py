@@ -21,7 +21,6 @@ from kerasmusic.errors import TrainingError
 from kerasmusic.files import naming, written_beside
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.progress import progress, report
-from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
 WARM_UP_SHARE = 0.02
@@ -409,6 +408,5 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
             weights = model.get_weights()
             model = type(model).from_config(model.get_config())
             model.set_weights(weights)
-        # Keras loads TensorFlow, where it is installed, the first time it saves a file.
-        with quiet_stderr(), written_beside(path) as temporary:
+        with written_beside(path) as temporary:
             model.save(temporary)

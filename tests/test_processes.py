@@ -56,6 +56,7 @@ def test_a_script_without_a_main_guard_trains_and_evaluates(midi_zip, tmp_path):
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )  # fmt: skip
     assert done.stdout == "the script runs\nTrue 1\n", done.stderr
+    assert all(line.startswith("training ") for line in done.stderr.splitlines())
 
 
 def echo(requests):
