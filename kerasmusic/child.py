@@ -86,7 +86,10 @@ def _error_frame(error: Exception) -> bytes:
 
     if isinstance(error, KerasMusicError | OSError):
         return ERROR + json.dumps({"type": type(error).__name__, "text": reason(error)}).encode()
+    import re
+    import textwrap
     import traceback
 
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    # Keras colours its messages, and lets them run over many lines.
+    text = textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}"), 200, placeholder=" ...")
     return ERROR + json.dumps({"text": text, "traceback": traceback.format_exc()}).encode()

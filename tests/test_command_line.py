@@ -81,6 +81,18 @@ def test_files_that_cannot_be_read_are_reported_or_with_strict_the_end(capsys, m
     assert run(capsys, "data", "info", midi_folder)[0] == 0
 
 
+def test_a_keras_json_of_another_precision_is_refused_before_training(midi_folder, tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train"]
+    done = subprocess.run(
+        [*command, "--data", str(midi_folder), "--preset", "tiny", "--epochs", "0.1", "--run", "run"],
+        env={**os.environ, "KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"kerasmusic: float16: is Keras's floatx, .* in keras\.json .*\n", done.stderr)
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):
     code, out, err = run(
         capsys, "train", "--data", midi_folder, "--preset", "tutorial", "--epochs", 0.05, "--run", "first"

@@ -8,7 +8,7 @@ import keras
 
 from kerasmusic.errors import ModelFileError, printable
 from kerasmusic.models import presets  # noqa: F401  registers the classes that a file may hold
-from kerasmusic.models.note_model import NoteModel
+from kerasmusic.models.note_model import NoteModel, check_precision
 from kerasmusic.runs import read_keras_config
 
 
@@ -18,7 +18,9 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
     Raises:
         ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel; see
             `read_keras_config` for what it must not ask for.
+        ArgumentError: Keras is set to another precision than float32.
     """
+    check_precision()
     path = Path(path)
     if path.is_dir():
         path = path / "model.keras"
