@@ -7,6 +7,7 @@ and output. A notebook, a script, `python -c` and the command line are all alike
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -24,7 +25,7 @@ from contextlib import suppress
 from typing import IO, Any, TypeVar
 
 from kerasmusic import errors
-from kerasmusic.child import ANSWER, LENGTH_BYTES, Service
+from kerasmusic.child import ANSWER, ERROR, LENGTH_BYTES, Service
 from kerasmusic.errors import KerasMusicError, ProcessError, printable
 
 # What a process that went wrong may say of how much it will send.
@@ -118,7 +119,7 @@ def ask_in_processes(
             worker.end()
         for worker, thread in zip(workers, threads, strict=True):
             thread.join()
-            worker.discard()
+            worker.close()
 
 
 class _Worker:
@@ -149,30 +150,34 @@ class _Worker:
             self._asked_at, late_by, self._ended_after = None, self._ended_after, None
         if frame is not None and frame.startswith(ANSWER) and late_by is None:
             return frame[1:]
-        self.discard()
+        self._discard()
         if late_by is not None:
             return ProcessError(f"took longer than {late_by:g} seconds")
-        return self._error("a process", frame) if frame else ProcessError(f"died ({_fate(process.returncode)})")
+        return self._error("failed", frame) if frame else ProcessError(f"died ({_fate(process.returncode)})")
 
     def end_if_later_than(self, longest: float | None) -> None:
         """Kills the process where it is at a request for longer than so many seconds."""
         with self._lock:
             late = self._asked_at is not None and longest is not None and time.monotonic() - self._asked_at > longest
-            if late and self.process is not None:
+            if late and (process := self.process):
                 self._ended_after = longest
-                self.process.kill()
+                process.kill()
 
     def end(self) -> None:
         """Kills the process, whatever it is at, and starts no other."""
         with self._lock:
             self._closed = True
-            if self.process is not None:
-                self.process.kill()
+            if process := self.process:
+                process.kill()
 
-    def discard(self) -> None:
-        """Kills the process, if there is one, and closes its pipes."""
-        if self.process is not None:
-            process, self.process = self.process, None
+    def close(self) -> None:
+        """Frees what is left of it, once no thread asks any more."""
+        self._discard()
+        self._said.close()
+
+    def _discard(self) -> None:
+        if process := self.process:
+            self.process = None
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -184,13 +189,16 @@ class _Worker:
         with self._lock:
             if self._closed:
                 raise ProcessError("ended before it was asked")
+            # What the one before said was told with its end.
+            self._said.seek(0)
+            self._said.truncate()
             self.process = process = subprocess.Popen(
                 _command("serve"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
             )
         frame = _exchange(process, self.service)
         if frame == ANSWER:
             return process
-        self.discard()
+        self._discard()
         if self._closed:
             raise ProcessError("ended before it was asked")
         raise self._error(f"a process could not start ({_fate(process.returncode)})", frame)
@@ -227,28 +235,33 @@ def _read_frame(answers: IO[bytes]) -> bytes | None:
     if not 0 < length <= LARGEST_FRAME:
         return None
     frame = answers.read(length)
-    return frame if len(frame) == length else None
+    return frame if len(frame) == length and frame.startswith((ANSWER, ERROR)) else None
 
 
 def _error(named: str, frame: bytes | None, said: bytes) -> KerasMusicError:
     """The error that a frame tells of; without one, or with one that nobody expected, what to report and which file."""
     log = said.decode(errors="replace")
-    try:
-        told = json.loads((frame or b"")[1:])
-        text, trace = printable(str(told["text"])), told.get("traceback")
-        if trace is None:
-            known = getattr(errors, str(told["type"]), KerasMusicError)
-            return (known if issubclass(known, KerasMusicError) else KerasMusicError)(text)
+    if frame is not None:
+        try:
+            told = json.loads(frame[1:])
+            text, trace = printable(str(told["text"])), told.get("traceback")
+            if trace is None:
+                known = getattr(errors, str(told["type"]), KerasMusicError)
+                return (known if issubclass(known, KerasMusicError) else KerasMusicError)(text)
+        except (ValueError, TypeError, AttributeError, KeyError):
+            text, trace = "answer", frame.decode(errors="replace")
         named, log = f"{named}: unexpected {text}", f"{log}{trace}"
-    except (ValueError, TypeError, AttributeError, KeyError):
-        pass
-    if not log.strip():
-        return ProcessError(f"{named}; please report it")
+    return ProcessError(f"{named}; please report it" + (f", with {_kept(log)}" if log.strip() else ""))
+
+
+@functools.lru_cache(maxsize=100)
+def _kept(log: str) -> str:
+    """The name of a file that holds a log; for what many files of music run into, one file."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="kerasmusic-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
     ) as kept:
         kept.write(log)
-    return ProcessError(f"{named}; please report it, with {kept.name}")
+    return kept.name
 
 
 def _fate(exit_code: int) -> str:

@@ -67,7 +67,7 @@ def echo(requests):
                 raise MidiError("no music")
             case "disk":
                 raise OSError(28, "No space left on device", "music.mid")
-            case "bug":
+            case "bug" | "bug again":
                 raise ZeroDivisionError("by nought")
             case "print":
                 print("printed", flush=True)
@@ -80,13 +80,29 @@ def test_what_is_printed_in_a_process_is_no_answer():
 
 
 def test_an_error_in_a_process_is_the_answer_to_one_request():
-    answers = dict(ask_in_processes(echo, ["refuse", 1, "disk", 2, "bug", 3]))
+    answers = dict(ask_in_processes(echo, ["refuse", 1, "disk", 2, "bug", 3, "bug again"]))
     assert [answers[number] for number in (1, 2, 3)] == [b"1", b"2", b"3"]
     assert (type(answers["refuse"]), str(answers["refuse"])) == (MidiError, "no music")
     assert (type(answers["disk"]), str(answers["disk"])) == (KerasMusicError, "music.mid: No space left on device")
     line, _, report = str(answers["bug"]).rpartition(" ")
-    assert line == "a process: unexpected ZeroDivisionError: by nought; please report it, with"
+    assert line == "failed: unexpected ZeroDivisionError: by nought; please report it, with"
     assert "in echo" in Path(report).read_text()
+    assert str(answers["bug again"]) == str(answers["bug"]), "a file for each"
+
+
+def refuse_to_start():
+    """What a service becomes where it is unpickled, and there alone."""
+    raise ImportError("no NumPy here")
+
+
+class BrokenService:
+    def __reduce__(self):
+        return refuse_to_start, ()
+
+
+def test_processes_that_cannot_start_are_told_of_once():
+    with pytest.raises(ProcessError, match=r"a process could not start .*no NumPy here; please report it, with /"):
+        list(ask_in_processes(BrokenService(), [1, 2, 3]))
 
 
 def test_nothing_asked_is_nothing_answered():
