@@ -225,9 +225,8 @@ import sys
 from kerasmusic.corpus import open_corpus
 from kerasmusic.training import Settings, train
 
-if __name__ == "__main__":
-    corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
-    train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
+corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
+train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 """
 
 
