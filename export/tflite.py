@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
                 )
             )
     return reports
+
+
+def export_as_asked(model: str, outputs: dict[str, str], excerpts: str | None) -> list[dict[str, Any]]:
+    """`export` of JSON values, for the process that asks; excerpts are the `.npz` files of a folder."""
+    pieces = None
+    if excerpts is not None:
+        pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))
+    return [{**asdict(report), "path": str(report.path)} for report in export(model, outputs, pieces)]
 
 
 def number_of_weights(model: NoteModel) -> int:

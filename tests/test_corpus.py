@@ -188,11 +188,10 @@ import sys
 import numpy as np
 from kerasmusic.corpus import open_corpus
 
-if __name__ == "__main__":
-    source, cache, times = sys.argv[1:]
-    for _ in range(int(times)):
-        corpus = open_corpus(source, cache=cache, rebuild=True)
-        print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
+source, cache, times = sys.argv[1:]
+for _ in range(int(times)):
+    corpus = open_corpus(source, cache=cache, rebuild=True)
+    print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
 """
 
 

@@ -1,17 +1,20 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kerasmusic.command_line import main
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
@@ -194,14 +197,44 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     assert output.read_bytes() == old
 
 
+@pytest.mark.parametrize(
+    ("start", "line"),
+    [
+        (
+            "raise RuntimeError('this processor\\nhas no AVX')",
+            r"unexpected RuntimeError: this processor has no AVX; please report it, with (\S+)",
+        ),
+        (
+            "import os; os.write(2, b'this processor has no AVX\\n'); os.abort()",
+            r"its process died \(SIGABRT\); please report it, with (\S+)",
+        ),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            r"its process was killed; is there enough memory\?()",
+        ),
+    ],
+)
+def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
+    start, line, exported, tmp_path, monkeypatch, capfd
+):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(start)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["export", "--tflite", str(exported["tiny"][0]), "-o", str(tmp_path / "model.tflite")]) == 2
+    told = re.fullmatch(rf"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: {line}\n", capfd.readouterr().err)
+    assert told
+    if told[1]:
+        assert "this processor" in Path(told[1]).read_text()
+    assert not (tmp_path / "model.tflite").exists()
+
+
 TRAIN_ON_TORCH = """
 import sys
 from kerasmusic.corpus import open_corpus
 from kerasmusic.training import Settings, train
 
-if __name__ == "__main__":
-    corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
-    train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
+corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
+train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 """
 
 

@@ -37,6 +37,24 @@ def test_a_trainings_loss_is_drawn_by_field(tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("validation", [float("nan"), 5.0])
+def test_a_training_of_one_round_is_seen(validation):
+    history = {"minutes": [0.02], "loss": [3.0], "val_loss": [validation]}
+    history |= {field: [0.8] for field in FIELDS} | {f"val_{field}": [validation / 4] for field in FIELDS}
+    axes = plots.loss_curves(history).axes[0]
+    training = [line for line in axes.get_lines() if line.get_marker() == "x"]
+    assert [line.get_ydata().tolist() for line in training] == [[3.0], *[[0.8]] * 4]
+    points = [(x, y) for line in axes.get_lines() for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    assert len(points) == (5 if np.isnan(validation) else 10)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert all(left < x < right and bottom < y < top for x, y in points)
+
+
+def test_a_training_without_a_round_is_refused():
+    with pytest.raises(ArgumentError, match="no loss to draw"):
+        plots.loss_curves({})
+
+
 def test_trainings_are_drawn_side_by_side_with_their_last_loss():
     slow = {"minutes": [1.0, 2.0, 3.0], "val_loss": [12.0, float("nan"), 11.25]}
     fast = {"minutes": [1.0, 2.0], "val_loss": [11.0, 10.5]}

@@ -263,6 +263,25 @@ def test_the_learning_rate_rises_then_falls_and_is_never_zero():
     assert rates.max() == pytest.approx(1.0, abs=1e-3)
 
 
+def test_minutes_count_from_the_end_of_the_first_step():
+    budget = Budget(minutes=1, steps=None, steps_done=7, seconds_done=30)
+    assert (budget.seconds, budget.share) == (30, 0.5)
+    compiling = budget.compiling_seconds
+    budget.count_step()
+    assert budget.steps_done == 8
+    compiled, seconds = budget.compiling_seconds, budget.seconds
+    assert compiled > compiling
+    budget.count_step()
+    assert budget.seconds > seconds
+    assert budget.compiling_seconds == compiled
+
+
+def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
+    trained = train(corpus, tmp_path / "run", Settings(preset="tutorial", minutes=0.1 / 60))
+    assert trained.compiling_seconds > 0.1
+    assert trained.steps > 1
+
+
 def test_a_budget_of_steps_counts_what_was_done_before():
     assert Budget(minutes=None, steps=10, steps_done=4).share == 0.4
     assert Budget(minutes=1, steps=None, seconds_done=120).share == 1.0

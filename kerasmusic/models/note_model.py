@@ -12,6 +12,25 @@ import keras
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.errors import ArgumentError
+
+
+def check_precision() -> None:
+    """Raises an ArgumentError where Keras is set to another precision than float32, in which all models of notes are.
+
+    Such a setting, of `keras.json` or of the program, is of all layers: they would train badly and not be exported.
+    """
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
+    if floatx != "float32":
+        raise ArgumentError(
+            f'{floatx}: is Keras\'s floatx, and models of notes are of float32; write "floatx": "float32" in '
+            "keras.json (in $KERAS_HOME, else in ~/.keras), or call keras.config.set_floatx('float32')"
+        )
+    if policy != "float32":
+        raise ArgumentError(
+            f"{policy}: is Keras's dtype policy, and models of notes are of float32; "
+            "call keras.config.set_dtype_policy('float32')"
+        )
 
 
 class NoteModel(keras.Model):
@@ -25,6 +44,9 @@ class NoteModel(keras.Model):
         codec: what the fields mean; `NoteCodec()` by default.
         preset: the name of the preset it was made from.
         record: how it was trained, as JSON values; it travels with the model's files.
+
+    Raises:
+        ArgumentError: Keras is set to another precision than float32.
     """
 
     #: Notes in a training window.
@@ -41,6 +63,7 @@ class NoteModel(keras.Model):
     def __init__(
         self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
+        check_precision()
         super().__init__(**kwargs)
         self.codec = codec or NoteCodec()
         self.preset = preset
