@@ -95,7 +95,7 @@ def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
     session.install(".[edge]", "symusic>=0.5")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
+    session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
 
 
 @nox.session(name="killed-training")
@@ -203,13 +203,12 @@ def bench_pi(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark in a short form, to see that it runs; on MAESTRO in ../shared/data, or what --data names."""
+    """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
     session.install(".[jax,tensorflow,edge,plot]")
-    data = session.posargs or ["--data", "../shared/data/maestro-v2.0.0-trainval.zip"]
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
         kind = record.removesuffix(".json").rpartition("-")[2]
-        session.run("kerasmusic", "bench", kind, "--short", *data, "-o", record)
+        session.run("kerasmusic", "bench", kind, "--short", *session.posargs, "-o", record)
     session.run("kerasmusic", "bench", "report", *kept, "--picture", ".nox/latency.png")
 
 
