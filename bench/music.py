@@ -1,4 +1,4 @@
-"""Music for benchmarks and tests where none is named: real music where there is any, else what the bundled model plays."""
+"""Music for benchmarks and tests: real music where there is any, else what the bundled model plays."""
 
 from __future__ import annotations
 

@@ -273,13 +273,21 @@ def _broken() -> Iterator[tuple[str, File]]:
 
     yield "a-delta-time-in-5-bytes", File(file(b"\x81\x80\x80\x80\x00" + note(60)[1:], division=480), None)
     yield "a-delta-time-without-end", File(header(1, 1) + chunk(b"\xff" * 6 + END_OF_TRACK), None)
-    yield "no-delta-time", File(header(1, 1) + chunk(meta(0x59, b"\x00\x00") + END_OF_TRACK[1:]), None)
+    for length in (0, 2):
+        signature = meta(0x59, bytes(length))
+        yield (
+            f"no-delta-time-after-a-key-of-{length}-bytes",
+            File(header(1, 1) + chunk(signature + END_OF_TRACK[1:]), None),
+        )
     yield "a-text-longer-than-the-file", File(header(1, 1) + chunk(b"\x00\xff\x03\xff\xff\x7f"), None)
     for name, kind in (("key-signature", 0x59), ("offset", 0x54), ("tempo", 0x51), ("time-signature", 0x58)):
         yield f"a-{name}-of-no-length", File(file(meta(kind) + scale), 8, disputed=True)
+        yield f"nothing-but-a-{name}-of-no-length", File(file(meta(kind)), 0, disputed=True)
     for name, sharps in (("sharps", 8), ("flats", 0xF8)):
-        yield f"a-key-of-8-{name}", File(file(meta(0x59, bytes([sharps, 0])) + scale), 8, disputed=True)
-    yield "a-tempo-of-0", File(file(meta(0x51, bytes(3)) + scale), None, disputed=True)
+        signature = meta(0x59, bytes([sharps, 0]))
+        yield f"a-key-of-8-{name}", File(file(signature + scale), 8, disputed=True)
+        yield f"no-delta-time-after-a-key-of-8-{name}", File(header(1, 1) + chunk(signature + END_OF_TRACK[1:]), None)
+    yield "a-tempo-of-0", File(file(meta(0x51, bytes(3)) + scale), 8, disputed=True)
 
     yield (
         "running-status-after-a-text",
