@@ -1,7 +1,6 @@
 """The commands that the pages and the help show: each is one that the command line takes, and short ones are run."""
 
 import ast
-import ctypes.util
 import glob
 import importlib.util
 import re
@@ -9,12 +8,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pretty_midi
 import pytest
 from conftest import stand_in
+from test_audio import has_fluidsynth
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import kerasmusic as command_line
@@ -171,12 +172,6 @@ def runs(line):
 RUN = sorted({line for _, line in TYPED if runs(line)})
 
 
-def cost(line):
-    """Exporting starts TensorFlow, and comparing music plays some thousand notes."""
-    words = line.split()
-    return pytest.param(line, marks=[pytest.mark.slow] if words[1] == "export" or "--music" in words else [], id=line)
-
-
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """A folder with all the files that the commands name: a small corpus, a run of a small model, and their like."""
@@ -206,21 +201,20 @@ def desk(tmp_path_factory):
     return desk
 
 
-@pytest.mark.parametrize("line", map(cost, RUN))
+@pytest.mark.slow
+@pytest.mark.parametrize("line", RUN)
 def test_a_short_command_does_what_it_says(line, desk, monkeypatch, capsys):
+    arguments = shlex.split(line)[1:]
+    if ("render" in arguments or "--wav" in arguments) and not has_fluidsynth():
+        pytest.skip("needs FluidSynth's library")
     monkeypatch.chdir(desk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(desk / "cache"))
-    arguments = [
-        found for word in shlex.split(line)[1:] for found in (sorted(glob.glob(word)) if "*" in word else [word])
-    ]
-    if ("render" in arguments or "--wav" in arguments) and not ctypes.util.find_library("fluidsynth"):
-        pytest.skip("needs FluidSynth's library")
-    written = Path(arguments[arguments.index("-o") + 1]) if "-o" in arguments else None
-    before = written.stat().st_mtime_ns if written and written.exists() else 0
-    try:
-        code = main(arguments)
-    except SystemExit as ended:
-        code = ended.code
+    written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--readme", "--picture")]
+    before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
+    # The shell's work.
+    arguments = [found for word in arguments for found in (sorted(glob.glob(word)) if "*" in word else [word])]
+    code = main(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
-    assert written.stat().st_mtime_ns > before if written else out + err
+    assert all(path.stat().st_mtime_ns > then for path, then in zip(written, before, strict=True))
+    assert written or out
