@@ -292,13 +292,12 @@ def bench_pi(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark in a short form, to see that it runs; on MAESTRO in ../shared/data, or what --data names."""
+    """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
     session.install(".[jax,tensorflow,edge,plot]")
-    data = session.posargs or ["--data", "../shared/data/maestro-v2.0.0-trainval.zip"]
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
         kind = record.removesuffix(".json").rpartition("-")[2]
-        session.run("kerasmusic", "bench", kind, "--short", *data, "-o", record)
+        session.run("kerasmusic", "bench", kind, "--short", *session.posargs, "-o", record)
     session.run("kerasmusic", "bench", "report", *kept, "--picture", ".nox/latency.png")
 
 

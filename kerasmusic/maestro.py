@@ -38,11 +38,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         NoNetworkError: no connection to the server can be made.
         KerasMusicError: it cannot be fetched, or is not what it should be.
     """
-    if folder is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("kerasmusic")
-    target = Path(folder) / url.rsplit("/", 1)[-1]
+    target = _target(folder, url)
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +66,20 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
         raise KerasMusicError(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}; deleted, run again to retry")
     partial.replace(target)
     return target
+
+
+def downloaded_maestro(folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """The path of MAESTRO's zip where `download_maestro` has put it before; None where it has not."""
+    target = _target(folder, URL)
+    return target if target.exists() else None
+
+
+def _target(folder: str | os.PathLike[str] | None, url: str) -> Path:
+    if folder is None:
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("kerasmusic")
+    return Path(folder) / url.rsplit("/", 1)[-1]
 
 
 def _fetch(url: str, partial: Path) -> None:

@@ -85,7 +85,7 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
         extreme(edge(notes.pitch) for notes in pieces.values()) for extreme, edge in ((min, np.min), (max, np.max))
     )
     edges = {
-        "pitch": np.arange(low // 3 * 3, high + 3, 3) - 0.5,
+        "pitch": np.arange(low // 3 * 3, high + 4, 3) - 0.5,
         "step": np.linspace(0, max(longest["step"], 0.01), 21),
         "velocity": np.arange(0, 129, 8) - 0.5,
         "duration": np.linspace(0, max(longest["duration"], 0.01), 21),

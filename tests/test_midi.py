@@ -1,19 +1,16 @@
-import csv
 import importlib.util
 import io
 import json
-import re
 import struct
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import mido
 import numpy as np
 import pretty_midi
 import pytest
-from conftest import BAD_MIDI
+from broken_midi import FILES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +18,7 @@ from kerasmusic import midi
 from kerasmusic.errors import ArgumentError, MidiError
 from kerasmusic.midi_readers import READERS
 from kerasmusic.notes import Notes
+from kerasmusic.sources import list_source, read_members
 
 needs_both_readers = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, READERS)), reason="symusic has no place on a small device"
@@ -139,11 +137,12 @@ def read_one_by_one(paths, reader):
     return outcomes
 
 
-def test_broken_files_are_read_with_sane_notes_or_refused_in_little_time_and_memory(bad_midi, reader):
-    outcomes = read_one_by_one(bad_midi, reader)
-    assert len(outcomes) == len(bad_midi) == 121
+def test_broken_files_are_read_with_sane_notes_or_refused_in_little_time_and_memory(broken_midi, reader):
+    paths = sorted(broken_midi.iterdir())
+    outcomes = read_one_by_one(paths, reader)
+    assert len(outcomes) == len(paths) == len(FILES)
     read = [outcome for outcome in outcomes if "refused" not in outcome]
-    assert len(read) >= 60
+    assert len(read) >= 50
     for outcome in read:
         assert outcome["finite"]
         assert 0 <= outcome["pitch"][0] <= outcome["pitch"][1] <= 127
@@ -156,26 +155,16 @@ def test_broken_files_are_read_with_sane_notes_or_refused_in_little_time_and_mem
     assert outcomes[-1]["bytes"] < 300e6
 
 
-def test_what_three_readers_agree_on_is_read_with_their_number_of_notes(bad_midi, reader):
-    sources = csv.DictReader(io.StringIO((BAD_MIDI / "SOURCES.tsv").read_text()), delimiter="\t")
-    agreed = 0
-    for row in sources:
-        found = [re.match(r"ok .*(?:notes|on)=(\d+)", row[library]) for library in ("symusic", "mido", "pretty_midi")]
-        counts = {int(match[1]) if match else None for match in found}
-        if len(counts) > 1 or None in counts:
-            continue
-        agreed += 1
-        (expected,) = counts
-        path = BAD_MIDI / row["file"]
-        instruments = READERS[reader](path.read_bytes())
-        assert sum(len(each.start) for each in instruments) == expected, path
-        of_drums = sum(len(each.start) for each in instruments if each.is_drum)
-        if expected > of_drums:
-            assert len(midi.read(path, reader=reader)) == expected - of_drums, path
-        else:
-            with pytest.raises(MidiError, match=f"has no notes but {of_drums} of drums" if of_drums else "no notes"):
-                midi.read(path, reader=reader)
-    assert agreed > 70
+@pytest.mark.parametrize("name", [name for name, file in FILES.items() if not file.disputed])
+def test_odd_files_are_read_with_the_notes_they_have_or_refused(name, reader):
+    file = FILES[name]
+    if file.notes:
+        assert len(midi.read_bytes(file.data, name, reader=reader)) == file.notes
+        return
+    with pytest.raises(MidiError) as refused:
+        midi.read_bytes(file.data, name, reader=reader)
+    silent = f"{name}: has no notes" + (f" but {file.drums} of drums" if file.drums else "")
+    assert (str(refused.value) == silent) == (file.notes == 0)
 
 
 def midi_bytes(*events, ticks_per_beat=100):
@@ -275,16 +264,14 @@ def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):
 
 
 @needs_both_readers
-def test_both_readers_agree_on_performances_from_all_of_maestro(maestro_zip):
-    with zipfile.ZipFile(maestro_zip) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".midi"))
-        for name in names[:: len(names) // 10]:
-            data = archive.read(name)
-            fast, slow = (midi.read_bytes(data, name, reader=reader) for reader in ("symusic", "pretty_midi"))
-            orders = [np.lexsort((notes.pitch, np.round(notes.start, 4))) for notes in (fast, slow)]
-            assert fast.pitch[orders[0]].tolist() == slow.pitch[orders[1]].tolist()
-            np.testing.assert_allclose(fast.start[orders[0]], slow.start[orders[1]], atol=1e-3)
-            np.testing.assert_allclose(fast.end[orders[0]], slow.end[orders[1]], atol=1e-3)
+def test_both_readers_agree_on_performances_from_all_of_maestro(maestro):
+    names = list(list_source(maestro).splits)
+    for name, data in read_members(maestro, names[:: len(names) // 10]):
+        fast, slow = (midi.read_bytes(data, name, reader=reader) for reader in ("symusic", "pretty_midi"))
+        orders = [np.lexsort((notes.pitch, np.round(notes.start, 4))) for notes in (fast, slow)]
+        assert fast.pitch[orders[0]].tolist() == slow.pitch[orders[1]].tolist()
+        np.testing.assert_allclose(fast.start[orders[0]], slow.start[orders[1]], atol=1e-3)
+        np.testing.assert_allclose(fast.end[orders[0]], slow.end[orders[1]], atol=1e-3)
 
 
 def test_an_unknown_reader_is_refused_by_name(performances):

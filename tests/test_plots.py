@@ -89,6 +89,16 @@ def test_distributions_are_shares_of_each_pieces_own_notes(notes):
     assert "share" in by_label["pitch"].get_ylabel()
 
 
+@pytest.mark.parametrize("low", [0, 1, 2])
+@pytest.mark.parametrize("high", [63, 64, 65, 66, 125, 126, 127])
+def test_the_lowest_and_the_highest_note_are_among_the_shares(low, high):
+    piece = Notes([0, 1, 2, 3], [low, 60, high, high], [1, 1, 0, 2], [1, 127, 64, 64])
+    figure = plots.distributions({"real": piece, "generated": piece[1:]}, drop_percentile=0)
+    for axes in figure.axes:
+        for bars in axes.patches:
+            assert bars.get_data().values.sum() == pytest.approx(100), axes.get_xlabel()
+
+
 def test_one_pieces_distributions_are_called_by_its_name(notes):
     figure = plots.distributions({"a piece": notes})
     assert figure.get_suptitle() == "a piece"

@@ -107,9 +107,10 @@ def test_python_reads_the_pages_midi_files_note_for_note(notes, tmp_path):
 
 
 @needs_node
-def test_midi_files_that_others_stumble_over_end_in_a_sentence_or_in_notes(bad_midi):
-    answers = ask("read", paths=list(map(str, bad_midi)))
-    for path, answer in zip(bad_midi, answers, strict=True):
+def test_midi_files_that_others_stumble_over_end_in_a_sentence_or_in_notes(broken_midi):
+    paths = sorted(broken_midi.iterdir())
+    answers = ask("read", paths=list(map(str, paths)))
+    for path, answer in zip(paths, answers, strict=True):
         if isinstance(answer, str):
             assert answer.startswith("It "), path
             assert answer.endswith("."), path
