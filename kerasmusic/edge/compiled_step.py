@@ -17,8 +17,9 @@ from kerasmusic.quiet import quiet_stderr
 class CompiledModelStep:
     """The step of an exported file on `ai_edge_litert.compiled_model`.
 
-    It has the arrays of `TFLiteStep` and plays the same notes. It copies each tensor in and out, since this interface gives no view of its own memory, and is slower for it; so
-    `TFLiteStep` is what `Generator` opens a file with. Pass one of these to `Generator` instead of a path.
+    It has the arrays of `TFLiteStep` and plays the same notes. It copies each tensor in and out, since this interface
+    gives no view of its own memory, and is slower for it; so `TFLiteStep` is what `Generator` opens a file with. Pass
+    one of these to `Generator` instead of a path.
 
     Args:
         path: a `.tflite` file made by kerasmusic.
