@@ -53,13 +53,13 @@ def test_a_comparison_with_nothing_fails(committed):
 
 def test_without_the_emulation_it_says_what_makes_it(tmp_path):
     with pytest.raises(KerasMusicError, match="nox -s bench-pi"):
-        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path))
+        instructions.measure([], str(tmp_path), str(tmp_path))
 
 
 def test_a_profile_without_tensorflow_says_what_it_needs(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(MissingPackageError, match=r"kerasmusic\[tensorflow\]"):
-        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path), profile=True)
+        instructions.measure([], str(tmp_path), str(tmp_path), profile=True)
 
 
 def run(graph, given=-1):
