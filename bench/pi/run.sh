@@ -33,7 +33,7 @@ case $board in
   pi4) core=cortex-a72 part=0xd08 features="fp asimd evtstrm crc32 cpuid" ;;
   pi5) core=cortex-a76 part=0xd0b variant=0x4 revision=1
     features="fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp" ;;
-  *) echo "$board: not a Raspberry Pi that can be emulated; give pi2, pi3, pi4 or pi5" >&2; exit 2 ;;
+  *) echo "$board: not a Raspberry Pi that is emulated; give pi2, pi3, pi4 or pi5" >&2; exit 2 ;;
 esac
 root=$folder/$architecture
 
