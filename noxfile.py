@@ -223,26 +223,27 @@ def tests_web(session: nox.Session) -> None:
     session.run("pytest", "tests/test_web_page.py", "tests/web/test_page.py", *session.posargs, env=environment)
 
 
-def emulated_pi(session: nox.Session) -> tuple[Path, Path]:
-    """The scripts that emulate a Pi, and a folder with an arm64 Python in `root` and QEMU in `qemu`; needs apt-get."""
-    scripts, folder = Path("../shared/pi").resolve(), Path(".nox/pi").resolve()
-    if not scripts.is_dir():
-        session.skip("the scripts that emulate a Pi are not here")
-    if not (folder / "root").exists():
-        session.run("bash", str(scripts / "arm64_root.sh"), str(folder / "root"), external=True)
-        session.run("bash", str(scripts / "qemu_user.sh"), str(folder / "qemu"), external=True)
-    return scripts, folder
+def unpack_pi(session: nox.Session, architecture: str) -> Path:
+    """A folder with a Raspberry Pi's Python for an architecture, and QEMU; needs apt-get, and no root."""
+    folder = Path(".nox/pi").resolve()
+    session.run("bash", "bench/pi/unpack.sh", str(folder), architecture, external=True)
+    return folder
 
 
-def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -> None:
-    """Installs kerasmusic and an interpreter for arm64 into a folder."""
-    platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (34, 28, 27, 17)] + ["manylinux2014_aarch64"]
+def install_wheels(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
+    """Installs packages that have wheels for a Raspberry Pi's Python 3.11 into a folder."""
+    platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in (34, 28, 27, 17)] + [f"manylinux2014_{machine}"]
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
         "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
-        *(argument for platform in platforms for argument in ("--platform", platform)),
-        runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
+        *(argument for platform in platforms for argument in ("--platform", platform)), *packages,
     )  # fmt: skip
+
+
+def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
+    """Installs kerasmusic, and packages that have wheels, for a Raspberry Pi's Python 3.11 into a folder."""
+    pure = ("click", "platformdirs", "tqdm", "mido", "six", "importlib-resources")
+    install_wheels(session, site, machine, *packages, *pure)
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
@@ -250,42 +251,75 @@ def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -
     )  # fmt: skip
 
 
+def run_as_pi(session: nox.Session, folder: Path, board: str, site: str, *arguments: str, code: int = 0) -> str:
+    """Runs Python on an emulated board, which must exit with a code, and returns what it said."""
+    command = ("bash", "bench/pi/run.sh", str(folder), board, site, "-P", *arguments)
+    said = str(session.run(*command, success_codes=[code], external=True, silent=True))
+    session.log(said.strip())
+    return said
+
+
+COMMAND = ("-m", "kerasmusic.command_line")
+
+
 @nox.session(name="tests-pi")
 def tests_pi(session: nox.Session) -> None:
-    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
-    scripts, folder = emulated_pi(session)
+    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs apt-get."""
+    folder = unpack_pi(session, "arm64")
     models = build_models(session)
     for runtime, numpy in ((LITERT, "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
         site = folder / runtime.split("=")[0]
-        install_for_pi(session, site, runtime, numpy)
+        install_for_pi(session, site, "aarch64", runtime, numpy)
         music = str(folder / "music.mid")
-        command = ("-m", "kerasmusic.command_line")
         for arguments in (
-            *((*command, "verify", str(models / model)) for model in (
+            *((*COMMAND, "verify", str(models / model)) for model in (
                 "tiny/model.tflite", "tiny/int8.tflite", "echoing/model.tflite", "tutorial/model.tflite",
                 "small/model.tflite",
             )),
-            (*command, "generate", "--notes", "100", "--seed", "7", "-o", music),
-            (*command, "inspect", music),
-            (*command, "play", "--help"),
+            (*COMMAND, "generate", "--notes", "100", "--seed", "7", "-o", music),
+            (*COMMAND, "inspect", music),
+            (*COMMAND, "play", "--help"),
             # Without a port or a device: the threads, the clock and the model, into memory.
             ("-m", "kerasmusic.bench.live", "--seconds", "10"),
         ):  # fmt: skip
-            session.run(
-                "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
-                "-P", *arguments, external=True,
-            )  # fmt: skip
+            run_as_pi(session, folder, "pi4", str(site), *arguments)
+
+
+@nox.session(name="tests-armhf")
+def tests_armhf(session: nox.Session) -> None:
+    """Verify files and play on an emulated Raspberry Pi of 32 bits, with and without a runtime; needs apt-get."""
+    folder = unpack_pi(session, "armhf")
+    models = build_models(session)
+    base, runtime = folder / "armhf-base", folder / "armhf-runtime"
+    install_for_pi(session, base, "armv7l")
+    # NumPy is Debian's, in the root.
+    install_wheels(session, runtime, "armv7l", "--no-deps", "tflite-runtime==2.14.0")
+    music = str(folder / "music-armhf.mid")
+    without, with_runtime = str(base), f"{base}:{runtime}"
+    bundled = str(Path("kerasmusic/weights/small.tflite").resolve())
+    for arguments in (("generate", "-o", music), ("verify", bundled)):
+        said = run_as_pi(session, folder, "pi2", without, *COMMAND, *arguments, code=2)
+        if "run: pip install 'kerasmusic[edge-32bit]'" not in said:
+            session.error("it does not say what installs a runtime")
+    for arguments in (
+        ("verify", bundled),
+        ("verify", str(models / "tiny/model.tflite")),
+        ("generate", "--notes", "100", "--seed", "7", "-o", music),
+        ("inspect", music),
+    ):
+        # NumPy 1 warns of much on this processor, and a user would read it.
+        run_as_pi(session, folder, "pi2", with_runtime, "-W", "error", *COMMAND, *arguments)
 
 
 @nox.session(name="bench-pi")
 def bench_pi(session: nox.Session) -> None:
     """Count a note's instructions on emulated cores of Pis; fail where `small` takes 10 % more than on record."""
-    scripts, folder = emulated_pi(session)
+    folder = unpack_pi(session, "arm64")
     site = folder / LITERT.split("=")[0]
-    install_for_pi(session, site, LITERT, "numpy")
+    install_for_pi(session, site, "aarch64", LITERT, "numpy")
     session.install(".[plot]")
     session.run(
-        "kerasmusic", "bench", "instructions", "--pi", str(scripts), "--folder", str(folder), "--site", str(site),
+        "kerasmusic", "bench", "instructions", "--folder", str(folder), "--site", str(site),
         "--against", "bench/records/pi-instructions.json", "-o", ".nox/pi-instructions.json", *session.posargs,
     )  # fmt: skip
 

@@ -35,7 +35,7 @@ KILLED = -9
 Request = TypeVar("Request")
 
 
-def call_in_process(module: str, function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
+def call_in_process(module: str, function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - a JSON value
     """Returns what a function returns in a new Python process; arguments and result are JSON values.
 
     Args:
@@ -140,7 +140,7 @@ class _Worker:
         self._asked_at: float | None = None
         self._ended_after: float | None = None
 
-    def ask(self, request: Any) -> bytes | KerasMusicError:
+    def ask(self, request: object) -> bytes | KerasMusicError:
         """The answer, or the error that the request came to."""
         process = self.process or self._start()
         with self._lock:

@@ -16,8 +16,8 @@ import pretty_midi
 import pytest
 from broken_midi import FILES
 from build_models import build_models, model_paths
-from kerasmusic.bench.music import real_music
 
+from kerasmusic.bench.music import real_music
 from kerasmusic.corpus import open_corpus
 from kerasmusic.midi import read_bytes
 from kerasmusic.sources import list_source, read_members

@@ -33,9 +33,9 @@ from typing import Any
 
 import numpy as np
 from broken_midi import FILES
-from kerasmusic.bench.music import real_music
 
 from kerasmusic import midi
+from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge import Generator, TFLiteStep

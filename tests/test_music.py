@@ -1,7 +1,7 @@
 import pytest
-from kerasmusic.bench.music import VARIABLE, music, named_music, real_music
 
 from kerasmusic import demonstration, maestro
+from kerasmusic.bench.music import VARIABLE, music, named_music, real_music
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError
 from kerasmusic.sources import list_source

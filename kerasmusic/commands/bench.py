@@ -176,18 +176,17 @@ def ingest(files: str | None, data: str | None, short: bool, output: str) -> Non
     "instructions",
     """
     nox -s bench-pi
-    kerasmusic bench instructions --pi ../shared/pi --folder FOLDER --site SITE --profile
+    kerasmusic bench instructions --folder .nox/pi --site .nox/pi/ai-edge-litert --profile
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--pi", metavar="DIR", required=True, help="The folder of run_as_pi.sh and icount.c.")
-@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and root/.")
+@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and arm64/: nox -s bench-pi makes it.")
 @click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
 @click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
 @click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
 @output("instructions")
 def instructions(
-    models: tuple[str, ...], pi: str, folder: str, site: str, profile: bool, against: str | None, output: str
+    models: tuple[str, ...], folder: str, site: str, profile: bool, against: str | None, output: str
 ) -> int:
     """Count the instructions of a note on emulated cores of Raspberry Pis.
 
@@ -197,7 +196,7 @@ def instructions(
     from kerasmusic.bench.records import read_record
 
     former = read_record(against) if against else None
-    record = instructions.measure(_models(models), pi, folder, site, profile)
+    record = instructions.measure(_models(models), folder, site, profile)
     _keep(record, output)
     grown = instructions.growths(record, former) if former else []
     for sentence in grown:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.edge.installing import this_python, where_it_is_too_old, where_none_is_installed
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
-# Where an interpreter may be found, best first, and what to install where there is none.
+# Where an interpreter may be found, best first.
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
 OUTPUTS = ("note", "log_prob", "state")
@@ -74,7 +75,7 @@ class TFLiteStep:
             needed = printable(str(self.record.get("runtime", "")))
             raise ModelFileError(
                 f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
-                "or newer; run: pip install --upgrade ai-edge-litert"
+                f"or newer; {where_it_is_too_old(this_python())}"
             ) from None
         check_signature(_forms(inputs), _forms(outputs), self.codec, self.record, str(path))
 
@@ -144,4 +145,4 @@ def interpreter_module(name: str | None = None) -> ModuleType:
         except ModuleNotFoundError as error:
             if not candidate.startswith(error.name or "?"):
                 raise
-    raise MissingPackageError("no TFLite interpreter is installed; run: pip install 'kerasmusic[edge]'")
+    raise MissingPackageError(where_none_is_installed(this_python()))
