@@ -42,7 +42,7 @@ def test_32_bits_get_an_extra_of_their_own_whatever_the_kernel_says(kernel):
 )
 def test_where_there_is_none_it_says_so_and_names_no_line(python):
     said = where_none_is_installed(python)
-    assert f"there is none for Python 3.{python.version[1]} in 32 bits on this machine ({python.machine})" in said
+    assert f"there is none for a 32-bit Python 3.{python.version[1]} on {python.machine}" in said
     assert "pip install" not in said
     assert "\n" not in said
 

@@ -8,14 +8,16 @@ set -euo pipefail
 folder=$(cd "$1" && pwd)
 board=$2
 
-# The host's libraries may be older than QEMU's, so QEMU brings its own, with their loader.
+# The host's libraries may be older than QEMU's, so QEMU brings its own, with their loader; Debian 13's QEMU needs none.
 qemu() {
-  local name=$1
+  local command=("$folder/qemu/usr/bin/$1")
   shift
   local loader=("$folder"/qemu/lib*/ld-linux*.so.*)
   local libraries=("$folder"/qemu/lib/*-linux-gnu* "$folder"/qemu/usr/lib/*-linux-gnu*)
-  exec env -i PATH="$PATH" HOME=/tmp PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 "${environment[@]}" \
-    "${loader[0]}" --library-path "$(IFS=: && echo "${libraries[*]}")" "$folder/qemu/usr/bin/$name" "$@"
+  if [ -e "${loader[0]}" ]; then
+    command=("${loader[0]}" --library-path "$(IFS=: && echo "${libraries[*]}")" "${command[@]}")
+  fi
+  exec env -i PATH="$PATH" HOME=/tmp PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1 "${environment[@]}" "${command[@]}" "$@"
 }
 
 environment=()

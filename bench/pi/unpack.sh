@@ -15,7 +15,7 @@ esac
 
 # unpack DIRECTORY ARCHITECTURE PACKAGE...: the packages and all that they depend on.
 unpack() {
-  local directory=$1 of=$2 apt deb
+  local directory=$1 of=$2 apt deb name
   shift 2
   rm -rf "$directory.part"
   apt=$directory.part/apt
@@ -31,6 +31,10 @@ unpack() {
   apt-get "${options[@]}" install --yes --download-only --no-install-recommends "$@" >/dev/null
   for deb in "$apt"/cache/archives/*.deb; do
     dpkg-deb -x "$deb" "$directory.part/files"
+  done
+  # From Debian 13 on all is below usr, and the rest are links of a package that this does not need.
+  for name in lib lib64; do
+    [ -e "$directory.part/files/$name" ] || [ ! -e "$directory.part/files/usr/$name" ] || ln -s "usr/$name" "$directory.part/files"
   done
   # Only whole, so that a run that was broken off is not taken for done.
   mv "$directory.part/files" "$directory"

@@ -45,8 +45,8 @@ def where_none_is_installed(python: PythonBuild) -> str:
     if python.version < (3, 12) and "arm-linux-gnueabihf" in python.abi and python.machine != "armv6l":
         return "no TFLite interpreter is installed; run: pip install 'kerasmusic[edge-32bit]'"
     return (
-        f"no TFLite interpreter is installed, and there is none for Python {'.'.join(map(str, python.version))} in 32 "
-        f"bits on this machine ({python.machine}): take a 64-bit system, or on ARMv7 Python 3.11"
+        "no TFLite interpreter is installed, and there is none for a 32-bit Python "
+        f"{'.'.join(map(str, python.version))} on {python.machine}: take a 64-bit system, or Python 3.11 on ARMv7"
     )
 
 
