@@ -260,7 +260,7 @@ def _broken() -> Iterator[tuple[str, File]]:
     yield "no-ticks-and-no-tracks", File(header(1, 0, 0), None)
     yield "ticks-below-0", File(header(1, 0, -1), None)
     for frames in (24, 25, 29, 30):
-        yield f"time-in-{frames}-frames-a-second", File(file(scale, division=-frames << 8 | 40), None)
+        yield f"time-in-{frames}-frames-per-second", File(file(scale, division=-frames << 8 | 40), None)
 
     yield "a-note-never-released", File(file(b"\x00\x90\x3c\x40" + note(62)), 1)
     yield "one-note-on-alone", File(header(1, 1, 120) + chunk(b"\x20\x90\x40\x40"), 0)
