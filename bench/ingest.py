@@ -47,7 +47,7 @@ def read_both_ways(data: str, count: int) -> dict[str, Any]:
     from kerasmusic.sources import list_source, read_members
 
     listing = list_source(data)
-    names = list(listing.splits)
+    names = listing.names
     names = names[:: max(1, len(names) // count)][:count] if count else names
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
         some = str(Path(place, "some.zip"))

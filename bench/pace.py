@@ -30,7 +30,7 @@ def measure(data: str) -> dict[str, Any]:
 
     listing = list_source(data)
     gaps, densest = [np.empty(0)], 0
-    for name, content in read_members(listing.root, listing.splits):
+    for name, content in read_members(listing.root, listing.names):
         if isinstance(content, str):
             raise CorpusError(content)
         onsets = np.sort(read_bytes(content, name, pedal=False).start)

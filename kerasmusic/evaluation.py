@@ -61,7 +61,7 @@ def evaluate(scorer: Scorer, corpus: Corpus, split: str = "validation", pieces: 
         raise CorpusError("the corpus was made with another codec than the model's; open it with the model's codec")
     performances = list(corpus.performances(split))[:pieces]
     if not performances:
-        raise CorpusError(f"{split}: no performances in this split; the corpus has {corpus.summary()}")
+        raise CorpusError(f"{split}: no performances in this split; {corpus.empty[split]}")
     nats = np.empty((len(performances), len(FIELDS)))
     ticks = 0
     for index, (fields, log_prob) in enumerate(zip(performances, scorer.score_fields(performances), strict=True)):

@@ -7,7 +7,7 @@ does not come back from one is replaced, and the file is refused with the reason
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -31,7 +31,7 @@ Encode = Callable[[bytes, str], NDArray[np.int16]]
 
 def encode_files(
     root: Path, names: Sequence[str], encode: Encode, *, longest: float = LONGEST_READING
-) -> Iterator[tuple[str, NDArray[np.int16] | str]]:
+) -> Generator[tuple[str, NDArray[np.int16] | str], None, None]:
     """Reads files of a source in as many processes as there are processors; shows a bar on a terminal.
 
     Args:

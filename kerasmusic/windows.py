@@ -54,7 +54,7 @@ class Windows(keras.utils.PyDataset):
         super().__init__()
         pieces = corpus.pieces(split)
         if not len(pieces):
-            raise CorpusError(f"{split}: no performances in this split; the corpus has {corpus.summary()}")
+            raise CorpusError(f"{split}: no performances in this split; {corpus.empty[split]}")
         self.fields = corpus.fields
         self.codec = corpus.codec
         self.length, self.context = length, context

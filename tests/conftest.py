@@ -38,7 +38,7 @@ def find_maestro():
     """The listing of MAESTRO, None where there is none, or music of another kind."""
     found = real_music()
     listing = found and list_source(found)
-    counts = Counter(listing.splits.values() if listing else ())
+    counts = Counter(listing.splits_of(listing.names) if listing else ())
     return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
 
 
@@ -96,7 +96,7 @@ def performances():
     """Three short performances, as names in MAESTRO's layout and the bytes of their MIDI files."""
     if MAESTRO is None:
         return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
-    chosen = [name for member in MEMBERS for name in MAESTRO.splits if name.endswith(member)]
+    chosen = [name for member in MEMBERS for name in MAESTRO.names if name.endswith(member)]
     return list(zip(MEMBERS, (data for _, data in read_members(MAESTRO.root, chosen)), strict=True))
 
 

@@ -89,7 +89,7 @@ def midi_seeds(largest: int) -> list[bytes]:
     found = real_music()
     if found:
         listing = list_source(found)
-        contents = (data for _, data in read_members(listing.root, listing.splits) if isinstance(data, bytes))
+        contents = (data for _, data in read_members(listing.root, listing.names) if isinstance(data, bytes))
         seeds += itertools.islice((data for data in contents if len(data) < 20_000), 20)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(5):

@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -12,6 +13,8 @@ from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import CorpusError, MidiError
+from kerasmusic.reading import encode_files
+from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
@@ -159,7 +162,7 @@ def test_strictness_takes_nothing_away_where_all_can_be_read(midi_folder, perfor
     assert len(open_corpus(midi_folder, cache=tmp_path).names) == 2
 
 
-@pytest.mark.parametrize("name", ["corpus.json", "fields.npy", "bounds.npy"])
+@pytest.mark.parametrize("name", ["corpus.json", "fields.npy", "index.npy"])
 @pytest.mark.parametrize("damage", ["emptied", "cut", "lost"])
 def test_a_corpus_that_was_damaged_is_built_anew(midi_zip, tmp_path, name, damage):
     first = open_corpus(midi_zip, cache=tmp_path)
@@ -181,6 +184,144 @@ def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
     assert corpus.names == [os.fsdecode(b"caf\xe9.mid"), "plain.mid"]
     (reason,) = corpus.skipped.values()
     assert reason.startswith("?[2J.mid: not a MIDI file")
+
+
+def write_all(folder, contents):
+    folder.mkdir(exist_ok=True)
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+
+
+def test_a_folder_that_changed_reads_only_what_is_new_and_holds_what_a_new_corpus_would(
+    performances, tmp_path, monkeypatch
+):
+    datas = [data for _, data in performances]
+    read = []
+
+    def encode_and_note(root, names, encode):
+        read.append(list(names))
+        return encode_files(root, names, encode)
+
+    monkeypatch.setattr("kerasmusic.corpus.encode_files", encode_and_note)
+    music = tmp_path / "music"
+    write_all(music, {"b.mid": datas[0], "broken.mid": b"not music", "d.mid": datas[1], "gone.mid": datas[2]})
+    former = open_corpus(music, cache=tmp_path / "cache")
+    kept = np.array(former.fields)
+    write_all(music, {"a.mid": datas[2], "c.mid": datas[0], "d.mid": datas[0] + b"more"})
+    (music / "gone.mid").unlink()
+    grown = open_corpus(music, cache=tmp_path / "cache")
+    assert read == [["b.mid", "broken.mid", "d.mid", "gone.mid"], ["a.mid", "c.mid", "d.mid"]]
+    anew = open_corpus(music, cache=tmp_path / "elsewhere")
+    assert grown.names == anew.names == ["a.mid", "b.mid", "c.mid", "d.mid"]
+    assert grown.splits == anew.splits
+    assert grown.skipped == anew.skipped
+    np.testing.assert_array_equal(grown.bounds, anew.bounds)
+    np.testing.assert_array_equal(grown.fields, anew.fields)
+    # The former is gone from the cache, and who reads it reads on.
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [grown.path.name]
+    np.testing.assert_array_equal(former.fields, kept)
+
+
+def test_a_former_corpus_that_was_damaged_is_not_used(performances, tmp_path):
+    music = tmp_path / "music"
+    write_all(music, {"a.mid": performances[0][1]})
+    first = open_corpus(music, cache=tmp_path / "cache")
+    data = (first.path / "fields.npy").read_bytes()
+    (first.path / "fields.npy").unlink()
+    (first.path / "fields.npy").write_bytes(data[:-8])
+    write_all(music, {"b.mid": performances[1][1]})
+    grown = open_corpus(music, cache=tmp_path / "cache")
+    np.testing.assert_array_equal(grown.fields, open_corpus(music, cache=tmp_path / "elsewhere").fields)
+
+
+def test_what_a_killed_builder_left_is_removed_once_it_is_old(performances, tmp_path):
+    music, cache = tmp_path / "music", tmp_path / "cache"
+    write_all(music, {"a.mid": performances[0][1]})
+    corpus = open_corpus(music, cache=cache)
+    old, young = (cache / f".{corpus.path.name}-{number:08d}" for number in range(2))
+    for leftover, hours in ((old, 25), (young, 1)):
+        write_all(leftover, {"fields.npy": b""})
+        for path in (leftover / "fields.npy", leftover):
+            os.utime(path, (time.time() - hours * 3600,) * 2)
+    open_corpus(music, cache=cache, rebuild=True)
+    assert {path.name for path in cache.iterdir()} == {corpus.path.name, young.name}
+
+
+def test_splits_are_drawn_from_what_could_be_read(performances, tmp_path):
+    names = [f"{index}.mid" for index in range(4)]
+    write_all(tmp_path / "music", dict.fromkeys(names, performances[0][1]))
+    whole = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
+    (held_out,) = [name for name, split in zip(whole.names, whole.splits, strict=True) if split == "validation"]
+    write_all(tmp_path / "music", {held_out: b"not music"})
+    corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
+    assert held_out not in corpus.names
+    assert sorted(corpus.splits) == ["train", "train", "validation"]
+    assert corpus.empty == {"test": "music: files that no csv splits are for training and validation"}
+
+
+def test_an_official_split_stays_and_says_why_it_is_empty(midi_folder, performances, tmp_path):
+    (midi_folder / performances[2][0]).write_bytes(b"not music")
+    corpus = open_corpus(midi_folder, cache=tmp_path)
+    assert corpus.splits == ["train", "train"]
+    assert corpus.empty == {
+        "validation": "maestro-v2.0.0: none of the 1 files that its csv puts there can be read",
+        "test": "maestro-v2.0.0: its csv puts none of its files there",
+    }
+
+
+def test_one_performance_alone_is_for_training(performances, tmp_path):
+    write_all(tmp_path / "music", {"a.mid": performances[0][1], "b.mid": b"not music"})
+    corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
+    assert corpus.splits == ["train"]
+    assert corpus.empty["validation"] == "music: a single performance can be read, and one alone is not split"
+
+
+def test_several_sources_keep_their_splits_and_names_apart(midi_folder, performances, tmp_path):
+    other = tmp_path / "other" / midi_folder.name
+    other.mkdir(parents=True)
+    write_all(other, {name.replace("/", "-"): data for name, data in performances})
+    write_all(other, {"broken.mid": b"not music"})
+    parts = [open_corpus(source, cache=tmp_path / "cache") for source in (midi_folder, other)]
+    both = open_corpus([midi_folder, other], cache=tmp_path / "cache")
+    assert isinstance(both.fields, np.memmap)
+    np.testing.assert_array_equal(both.fields, np.concatenate([part.fields for part in parts]))
+    for split in ("train", "validation"):
+        alone = [piece for part in parts for piece in part.performances(split)]
+        together = list(both.performances(split))
+        assert [len(piece) for piece in together] == [len(piece) for piece in alone]
+        np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
+    labels = ("maestro-v2.0.0", "maestro-v2.0.0 (2)")
+    expected = [f"{label}/{name}" for label, part in zip(labels, parts, strict=True) for name in part.names]
+    assert both.names == expected
+    assert len(set(both.names)) == 6
+    assert list(both.skipped) == ["maestro-v2.0.0 (2)/broken.mid"]
+    assert both.skipped["maestro-v2.0.0 (2)/broken.mid"].startswith("maestro-v2.0.0 (2)/broken.mid: not a MIDI file")
+    assert both.absent == ["maestro-v2.0.0/2004/lost.midi"]
+    assert both.licence == f"{MAESTRO_LICENCE}; and {UNKNOWN_LICENCE}"
+    assert both.roots == [midi_folder, other]
+    assert [part.path for part in both.parts] == [part.path for part in parts]
+
+
+def test_several_sources_are_joined_anew_only_where_one_has_changed(midi_folder, performances, tmp_path):
+    write_all(tmp_path / "other", {"a.mid": performances[0][1]})
+    sources = [midi_folder, tmp_path / "other"]
+    first = open_corpus(sources, cache=tmp_path / "cache")
+    before = (first.path / "fields.npy").stat().st_mtime_ns
+    assert (open_corpus(sources, cache=tmp_path / "cache").path / "fields.npy").stat().st_mtime_ns == before
+    (first.path / "fields.npy").unlink()
+    np.testing.assert_array_equal(open_corpus(sources, cache=tmp_path / "cache").fields, first.fields)
+    write_all(tmp_path / "other", {"b.mid": performances[1][1]})
+    grown = open_corpus(sources, cache=tmp_path / "cache")
+    assert len(grown.names) == len(first.names) + 1
+    kept = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert kept == {grown.path.name, *(part.path.name for part in grown.parts)}
+
+
+def test_a_source_named_twice_is_refused(midi_folder, tmp_path):
+    with pytest.raises(CorpusError, match="named twice"):
+        open_corpus([midi_folder, f"{midi_folder}/"], cache=tmp_path)
+    with pytest.raises(CorpusError, match="no source is named"):
+        open_corpus([], cache=tmp_path)
 
 
 BUILD_OFTEN = """

@@ -265,7 +265,7 @@ def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):
 
 @needs_both_readers
 def test_both_readers_agree_on_performances_from_all_of_maestro(maestro):
-    names = list(list_source(maestro).splits)
+    names = list_source(maestro).names
     for name, data in read_members(maestro, names[:: len(names) // 10]):
         fast, slow = (midi.read_bytes(data, name, reader=reader) for reader in ("symusic", "pretty_midi"))
         orders = [np.lexsort((notes.pitch, np.round(notes.start, 4))) for notes in (fast, slow)]

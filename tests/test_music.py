@@ -50,7 +50,7 @@ def test_without_any_the_bundled_model_plays(cache, monkeypatch):
     })  # fmt: skip
     found = music()
     assert found.parent == cache
-    assert len(list_source(found).splits) == 3
+    assert len(list_source(found).names) == 3
 
 
 def test_a_benchmark_takes_the_music_that_is_named(midi_zip, monkeypatch, capsys):

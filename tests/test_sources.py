@@ -15,27 +15,33 @@ from kerasmusic.midi import LARGEST_BYTES
 from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 
 
+def splits_of(root):
+    """The split of each file of a source, were all of them read."""
+    listing = list_source(root)
+    return dict(zip(listing.names, listing.splits_of(listing.names), strict=True))
+
+
 def test_the_official_split_is_kept_and_absent_files_are_counted(midi_folder, midi_zip):
     for root in (midi_folder, midi_zip):
         listing = list_source(root)
-        assert sorted(listing.splits.values()) == ["train", "train", "validation"]
+        assert sorted(splits_of(root).values()) == ["train", "train", "validation"]
         assert [name.rsplit("/", 1)[-1] for name in listing.absent] == ["lost.midi"]
         assert listing.licence == MAESTRO_LICENCE
 
 
 def test_files_that_the_csv_does_not_name_are_left_out(midi_folder, performances):
     (midi_folder / "extra.mid").write_bytes(performances[0][1])
-    assert "extra.mid" not in list_source(midi_folder).splits
+    assert "extra.mid" not in list_source(midi_folder).names
 
 
 @pytest.mark.parametrize(("count", "held_out"), [(1, 0), (2, 1), (10, 1), (40, 4)])
 def test_without_a_csv_a_tenth_of_the_files_is_held_out(tmp_path, count, held_out):
     for index in range(count):
         (tmp_path / f"{index}.mid").write_bytes(b"")
-    splits = list_source(tmp_path).splits
+    splits = splits_of(tmp_path)
     assert len(splits) == count
     assert list(splits.values()).count("validation") == held_out
-    assert list_source(tmp_path).splits == splits
+    assert splits_of(tmp_path) == splits
 
 
 def test_sources_that_are_none_are_refused_by_name(tmp_path):
@@ -49,34 +55,36 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path):
 
 def test_a_folder_and_a_zip_hold_the_same_files(midi_folder, midi_zip):
     folder, archive = list_source(midi_folder), list_source(midi_zip)
-    assert {f"{midi_folder.name}/{name}": split for name, split in folder.splits.items()} == archive.splits
-    contents = [[data for _, data in read_members(source.root, source.splits)] for source in (folder, archive)]
+    assert {f"{midi_folder.name}/{name}": split for name, split in splits_of(midi_folder).items()} == splits_of(
+        midi_zip
+    )
+    contents = [[data for _, data in read_members(source.root, source.names)] for source in (folder, archive)]
     assert contents[0] == contents[1]
-    assert set(folder.marks) == set(folder.splits)
+    assert folder.marks.shape == (len(folder.names), 2)
 
 
 def test_the_files_held_out_are_always_the_same(tmp_path):
     for index in range(20):
         (tmp_path / f"song-{index:02d}.mid").write_bytes(b"")
-    listing = list_source(tmp_path)
-    held_out = [name for name, split in listing.splits.items() if split == "validation"]
+    splits = splits_of(tmp_path)
+    held_out = [name for name, split in splits.items() if split == "validation"]
     # The two least of `printf song-NN.mid | sha256sum` for NN from 00 to 19.
     assert held_out == ["song-13.mid", "song-15.mid"]
-    assert set(listing.splits.values()) == {"train", "validation"}
-    assert listing.licence == UNKNOWN_LICENCE
+    assert set(splits.values()) == {"train", "validation"}
+    assert list_source(tmp_path).licence == UNKNOWN_LICENCE
 
 
 def test_files_are_found_by_their_suffix_however_deep(tmp_path):
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     for name in ("a.mid", "deep/B.MIDI", "deep/deeper/c.midi", "notes.txt", "._a.mid"):
         (tmp_path / name).write_bytes(b"")
-    assert sorted(list_source(tmp_path).splits) == ["a.mid", "deep/B.MIDI", "deep/deeper/c.midi"]
+    assert list_source(tmp_path).names == ["a.mid", "deep/B.MIDI", "deep/deeper/c.midi"]
 
 
 def test_a_table_without_the_columns_decides_nothing(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "prices.csv").write_text("name,price\na.mid,3\n")
-    assert list_source(tmp_path).splits == {"a.mid": "train"}
+    assert splits_of(tmp_path) == {"a.mid": "train"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -84,7 +92,7 @@ def test_a_table_decides_with_and_without_a_byte_order_mark(tmp_path, encoding):
     for name in ("a.mid", "b.mid"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "table.csv").write_text("midi_filename,split\na.mid,test\nb.mid,train\n", encoding=encoding)
-    assert list_source(tmp_path).splits == {"a.mid": "test", "b.mid": "train"}
+    assert splits_of(tmp_path) == {"a.mid": "test", "b.mid": "train"}
 
 
 def test_a_table_none_of_whose_files_is_there_is_refused(tmp_path):
@@ -96,23 +104,80 @@ def test_a_table_none_of_whose_files_is_there_is_refused(tmp_path):
 
 def test_a_files_mark_changes_with_the_file(midi_folder, performances):
     name, data = performances[0]
-    before = list_source(midi_folder).marks
+    before = list_source(midi_folder)
     (midi_folder / name).write_bytes(data + b"more")
-    after = list_source(midi_folder).marks
-    assert {changed for changed in before if before[changed] != after[changed]} == {name}
+    changed = (before.marks != list_source(midi_folder).marks).any(axis=1)
+    assert [before.names[index] for index in changed.nonzero()[0]] == [name]
 
 
 def test_resource_files_of_a_mac_in_a_zip_are_left_out(tmp_path):
     with zipfile.ZipFile(tmp_path / "mac.zip", "w") as archive:
         archive.writestr("a.mid", b"")
         archive.writestr("__MACOSX/._a.mid", b"")
-    assert list(list_source(tmp_path / "mac.zip").splits) == ["a.mid"]
+    assert list_source(tmp_path / "mac.zip").names == ["a.mid"]
 
 
 def test_a_link_that_leads_nowhere_does_not_hide_the_other_files(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     os.symlink(tmp_path / "nowhere.mid", tmp_path / "b.mid")
-    assert "a.mid" in list_source(tmp_path).splits
+    listing = list_source(tmp_path)
+    assert listing.names == ["a.mid"]
+    assert listing.unreadable == {"b.mid": "b.mid: cannot be read (No such file or directory)"}
+
+
+def test_linked_folders_are_followed_and_no_file_is_found_twice(tmp_path):
+    (tmp_path / "music" / "own").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    for name in ("music/own/a.mid", "elsewhere/b.mid", "elsewhere/deep/c.mid"):
+        (tmp_path / name).write_bytes(b"")
+    links = {"again": "music/own", "far": "elsewhere", "near": "elsewhere", "own/up": "music", "itself": "music/itself"}
+    for name, target in links.items():
+        os.symlink(tmp_path / target, tmp_path / "music" / name)
+    # Whichever the system lists first: the folder's own name, and of two links the first by the alphabet.
+    assert list_source(tmp_path / "music").names == ["far/b.mid", "far/deep/c.mid", "own/a.mid"]
+
+
+def test_a_link_that_leads_to_itself_is_named_and_fails_a_strict_corpus(performances, tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    (music / "a.mid").write_bytes(performances[0][1])
+    os.symlink("loop.mid", music / "loop.mid")
+    corpus = open_corpus(music, cache=tmp_path / "cache")
+    ((name, reason),) = corpus.skipped.items()
+    assert name == "loop.mid"
+    assert reason.startswith("loop.mid: cannot be read (")
+    with pytest.raises(CorpusError, match=r"1 of 2 files cannot be read; the first: loop\.mid"):
+        open_corpus(music, cache=tmp_path / "cache", strict=True)
+
+
+LIST_AND_MEASURE = """
+import re, sys
+from pathlib import Path
+from kerasmusic.corpus import _keys
+from kerasmusic.sources import list_source
+listing = list_source(sys.argv[1])
+_keys(listing)
+print(len(listing.splits_of(listing.names)))
+print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is measured as of Linux")
+def test_the_names_of_many_files_take_little_memory(tmp_path):
+    kilobytes = []
+    for count in (1, 20_001):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for index in range(count):
+            (folder / f"a-name-of-some-length-{index:07d}.mid").touch()
+        done = subprocess.run(
+            [sys.executable, "-c", LIST_AND_MEASURE, str(folder)], capture_output=True, text=True, check=True
+        )
+        found, most = map(int, done.stdout.splitlines())
+        assert found == count
+        kilobytes.append(most)
+    # At 400 bytes a name, a million take 400 MB.
+    assert kilobytes[1] - kilobytes[0] < 20_000 * 400 / 1024
 
 
 def test_the_order_of_a_zips_members_does_not_change_the_split(tmp_path):
@@ -122,8 +187,8 @@ def test_the_order_of_a_zips_members_does_not_change_the_split(tmp_path):
         with zipfile.ZipFile(tmp_path / file, "w") as archive:
             for name in order:
                 archive.writestr(name, b"")
-        listings.append(list_source(tmp_path / file))
-    assert listings[0].splits == listings[1].splits
+        listings.append(splits_of(tmp_path / file))
+    assert listings[0] == listings[1]
 
 
 def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
@@ -131,7 +196,7 @@ def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
     before = {}
     for index in range(60):
         (tmp_path / f"{index}.mid").write_bytes(b"")
-        after = list_source(tmp_path).splits
+        after = splits_of(tmp_path)
         moved.append(sum(split != after[name] for name, split in before.items()))
         before = after
     assert max(moved) == 1
@@ -140,7 +205,7 @@ def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
 def test_a_row_that_was_cut_off_does_not_hide_the_others(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "table.csv").write_text("split,midi_filename\ntest,a.mid\ntrain\n")
-    assert list_source(tmp_path).splits == {"a.mid": "test"}
+    assert splits_of(tmp_path) == {"a.mid": "test"}
 
 
 def test_a_table_that_cannot_be_parsed_is_refused_by_name(tmp_path):
@@ -157,8 +222,8 @@ def test_hidden_files_are_left_out_of_a_zip_as_of_a_folder(tmp_path):
         for name in ("a.mid", "._a.mid"):
             (tmp_path / "folder" / name).write_bytes(b"")
             archive.writestr(name, b"")
-    assert list(list_source(tmp_path / "folder").splits) == ["a.mid"]
-    assert list(list_source(tmp_path / "hidden.zip").splits) == ["a.mid"]
+    assert list_source(tmp_path / "folder").names == ["a.mid"]
+    assert list_source(tmp_path / "hidden.zip").names == ["a.mid"]
 
 
 LEADING_OUTSIDE = ("/absolute.mid", "../parent.mid", "a/../../deep.mid", "C:\\drive.mid", "a\\..\\..\\back.mid")
@@ -211,7 +276,7 @@ from pathlib import Path
 from kerasmusic.sources import list_source, read_members
 try:
     root = Path(sys.argv[1])
-    for _, outcome in read_members(root, list_source(root).splits):
+    for _, outcome in read_members(root, list_source(root).names):
         print(outcome)
 except Exception as error:
     print(error)
