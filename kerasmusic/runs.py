@@ -29,14 +29,18 @@ _OWN_CLASS = re.compile(
 
 
 def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a run was started with, as JSON values: its `settings`, its `data` and whether the `pedal` was heard.
+    """What a run was started with, as JSON values.
+
+    They are its `settings`, the sources of its `data`, and whether the `pedal` lengthened its notes.
 
     Raises:
         KerasMusicError: the folder holds no run.
     """
     try:
-        return json.loads((Path(run) / "run.json").read_text())
-    except (OSError, ValueError):
+        start = json.loads((Path(run) / "run.json").read_text())
+        # Older runs have one source, and no list of them.
+        return {**start, "data": [start["data"]] if isinstance(start["data"], str) else start["data"]}
+    except (OSError, ValueError, TypeError, KeyError):
         raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
 
 

@@ -32,6 +32,7 @@ from kerasmusic.files import remove_leftovers, written_beside
 from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.sources import joined_licences
 from kerasmusic.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
@@ -177,7 +178,11 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     )
     if devices.writes:
         with written_beside(run / "run.json") as temporary:
-            started = {"settings": asdict(settings), "data": str(corpus.root.resolve()), "pedal": corpus.pedal}
+            started = {
+                "settings": asdict(settings),
+                "data": [str(root.resolve()) for root in corpus.roots],
+                "pedal": corpus.pedal,
+            }
             temporary.write_text(json.dumps(started, indent=1))
 
     validation = Validation(
@@ -257,14 +262,11 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
 
 def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) -> dict[str, Any]:
     """What travels with the model; `start` is the record of the model that it started from, or is empty."""
-    licences = [start["licence"]] if "licence" in start else []
-    if corpus.licence not in licences:
-        licences.append(corpus.licence)
     return {
         "backend": keras.backend.backend(),
         "data": corpus.summary(),
-        "licence": "; and ".join(licences),
-        "source": corpus.root.name,
+        "licence": joined_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
+        "source": ", ".join(root.name for root in corpus.roots),
         "pedal": corpus.pedal,
         # The file's name alone: where it stood is nobody else's business.
         "settings": {**asdict(settings), "start": settings.start and Path(settings.start).name},

@@ -50,7 +50,7 @@ def test_whole_pieces_are_scored_with_the_state_carried(corpus):
 def test_another_codec_than_the_models_is_refused(corpus, tmp_path):
     other = NoteCodec(velocity_edges=tuple(range(0, 129, 8)))
     with pytest.raises(CorpusError, match="another codec"):
-        evaluate(Uniform(), open_corpus(corpus.root, codec=other, cache=tmp_path))
+        evaluate(Uniform(), open_corpus(corpus.roots, codec=other, cache=tmp_path))
 
 
 def test_an_empty_split_is_refused(corpus):

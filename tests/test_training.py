@@ -42,7 +42,7 @@ def test_a_run_leaves_its_model_history_and_checkpoint(run, corpus):
     assert record["settings"]["preset"] == "tutorial"
     assert record["steps"] > 0
     assert record["data"] == corpus.summary()
-    assert read_start(run)["data"] == str(corpus.root.resolve())
+    assert read_start(run)["data"] == [str(root.resolve()) for root in corpus.roots]
 
 
 def test_the_history_has_a_row_a_round_and_losses_by_field(run):

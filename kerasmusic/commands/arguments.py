@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +107,12 @@ def choose_backend_for(path: Path, backend: str | None) -> None:
         choose_backend(backend)
 
 
-def open_data(data: str | None, no_pedal: bool, **further: Any) -> Corpus:
-    """The corpus of what `--data` names, or of MAESTRO."""
+def open_data(data: Sequence[str], no_pedal: bool, **further: Any) -> Corpus:
+    """The corpus of the sources that `--data` names, or of MAESTRO where it names none."""
     from kerasmusic.corpus import open_corpus
     from kerasmusic.maestro import download_maestro
 
-    corpus = open_corpus(data or download_maestro(), pedal=not no_pedal, **further)
+    corpus = open_corpus(data or [download_maestro()], pedal=not no_pedal, **further)
     if corpus.skipped:
         warn(f"{len(corpus.skipped)} files could not be read; 'kerasmusic data info' lists them with the reasons")
     return corpus

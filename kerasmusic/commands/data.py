@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import answer, as_json, command, say
+from kerasmusic.errors import ArgumentError, CorpusError, printable
 
 if TYPE_CHECKING:
     from kerasmusic.corpus import Corpus
@@ -18,36 +21,95 @@ def run() -> None:
     """Build a corpus from MIDI files, or look into one."""
 
 
-@command("build", "kerasmusic data build maestro-v2.0.0-midi.zip")
-@click.argument("data", metavar="PATH")
+def _sources(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The folders and zips that a corpus is made of, in the order in which they are named."""
+    option = click.option(
+        "--data", "further", multiple=True, metavar="PATH", help="A further folder or zip; may be given again."
+    )
+    return click.argument("paths", nargs=-1, metavar="[PATH]...")(option(command))
+
+
+def _named(paths: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    if not paths + further:
+        raise ArgumentError("no PATH is given; name a folder or a zip of MIDI files, or several")
+    return paths + further
+
+
+@command(
+    "build",
+    """
+    kerasmusic data build maestro-v2.0.0-midi.zip
+    kerasmusic data build --data maestro-v2.0.0-midi.zip --data my-midi/
+    """,
+)
+@_sources
 @arguments.pedal
 @arguments.strict
 @as_json
-def build(data: str, no_pedal: bool, strict: bool, as_json: bool) -> None:
-    """Build the corpus of PATH, a folder or a zip of MIDI files, anew."""
+def build(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, strict: bool, as_json: bool) -> None:
+    """Build the corpus of PATH, a folder or a zip of MIDI files, or of several, anew."""
     from kerasmusic.corpus import open_corpus
 
-    _show(open_corpus(data, pedal=not no_pedal, rebuild=True, strict=strict), as_json)
+    _show(open_corpus(_named(paths, further), pedal=not no_pedal, rebuild=True, strict=strict), as_json)
 
 
 @command("info", "kerasmusic data info maestro-v2.0.0-midi.zip")
-@click.argument("data", metavar="PATH")
+@_sources
 @arguments.pedal
 @as_json
-def info(data: str, no_pedal: bool, as_json: bool) -> None:
-    """Show what is in the corpus of PATH, a folder or a zip of MIDI files, building it if need be."""
+def info(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, as_json: bool) -> None:
+    """Show what is in the corpus of PATH, a folder or a zip of MIDI files, or of several, building it if need be."""
     from kerasmusic.corpus import open_corpus
 
-    _show(open_corpus(data, pedal=not no_pedal), as_json)
+    _show(open_corpus(_named(paths, further), pedal=not no_pedal), as_json)
 
 
-run.add_command(build)
-run.add_command(info)
+@command("check", "kerasmusic data check my-midi/ --against maestro-v2.0.0-midi.zip")
+@click.argument("data", metavar="PATH")
+@click.option("--against", required=True, metavar="PATH", help="The folder or zip whose held-out splits are guarded.")
+@arguments.pedal
+@as_json
+def check(data: str, against: str, no_pedal: bool, as_json: bool) -> int:
+    """Find performances of PATH that are in the validation or the test split of another source, by their notes.
+
+    They are recordings or compositions that a model shall not have been trained on; exits with 1 where there are any.
+    """
+    from kerasmusic.corpus import open_corpus
+    from kerasmusic.overlap import find_overlaps, held_out
+
+    corpus, other = (open_corpus(source, pedal=not no_pedal) for source in (data, against))
+    checked, guarded = len(corpus.names), len(held_out(other))
+    if not guarded:
+        raise CorpusError(f"{against}: nothing of it is held out; {'; '.join(other.empty.values())}")
+    overlaps = list(find_overlaps(corpus, other))
+    if as_json:
+        answer({"checked": checked, "held_out": guarded, "overlaps": [asdict(overlap) for overlap in overlaps]})
+        return bool(overlaps)
+    for overlap in overlaps:
+        click.echo(
+            f"{printable(overlap.name)} ({overlap.split}): the same {overlap.what} as {printable(overlap.other)} "
+            f"({overlap.other_split}), {overlap.share:.0%} in common"
+        )
+    click.echo(f"{len(overlaps)} of {checked:,} performances are among the {guarded:,} held out in {against}")
+    return bool(overlaps)
+
+
+for each in (build, info, check):
+    run.add_command(each)
 
 
 def _show(corpus: Corpus, as_json: bool) -> None:
     if as_json:
-        answer({"splits": corpus.summary(), "skipped": corpus.skipped, "absent": corpus.absent, "kept_in": corpus.path})
+        answer(
+            {
+                "splits": corpus.summary(),
+                "skipped": corpus.skipped,
+                "absent": corpus.absent,
+                "empty": corpus.empty,
+                "licence": corpus.licence,
+                "kept_in": corpus.path,
+            }
+        )
         return
     for split, counts in corpus.summary().items():
         click.echo(
@@ -58,6 +120,9 @@ def _show(corpus: Corpus, as_json: bool) -> None:
         click.echo(f"skipped: {reason}")
     if corpus.skipped:
         click.echo(f"{len(corpus.skipped)} files could not be read")
+    for split in ("train", "validation"):
+        if split in corpus.empty:
+            click.echo(f"{split}: no performances; {corpus.empty[split]}")
     if corpus.absent:
         click.echo(f"{len(corpus.absent)} files that the csv lists are not there, such as {corpus.absent[0]}")
     say(f"kept in {corpus.path}")

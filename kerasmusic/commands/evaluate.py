@@ -20,7 +20,10 @@ from kerasmusic.errors import ArgumentError
     """,
 )
 @click.argument("model", required=False)
-@click.option("--data", metavar="PATH", help="A folder or a zip of MIDI files (default: download MAESTRO).")
+@click.option(
+    "--data", multiple=True, metavar="PATH",
+    help="A folder or a zip of MIDI files; may be given again for more of them (default: download MAESTRO).",
+)  # fmt: skip
 @click.option("--split", default="validation", show_default=True, help="train, validation or test.")
 @click.option("--pieces", type=int, help="Only the first so many performances.")
 @click.option(
@@ -35,7 +38,7 @@ from kerasmusic.errors import ArgumentError
 @arguments.backend
 @as_json
 def run(
-    model: str | None, data: str | None, split: str, pieces: int | None, music: bool, seed: int | None,
+    model: str | None, data: tuple[str, ...], split: str, pieces: int | None, music: bool, seed: int | None,
     temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip

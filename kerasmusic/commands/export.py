@@ -108,7 +108,7 @@ def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) ->
             return None
         start = read_start(source.parent)
         data, pedal = start["data"], start["pedal"]
-        if not Path(data).exists():
+        if not all(Path(source).exists() for source in data):
             return None
     return Excerpts.of(open_corpus(data, codec=arguments.codec_of(source), pedal=pedal))
 

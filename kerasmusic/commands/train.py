@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import command, say, warn
-from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError
+from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError, printable
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
@@ -41,9 +41,10 @@ TRANSPOSITION = 5
 )
 @click.option(
     "--data",
+    multiple=True,
     metavar="PATH",
-    help="A folder or a zip of MIDI files (default: download MAESTRO; without a network, a demonstration that the "
-    "bundled model plays).",
+    help="A folder or a zip of MIDI files; may be given again for more of them, each with its own split (default: "
+    "download MAESTRO; without a network, a demonstration that the bundled model plays).",
 )
 @click.option("--preset", help="The architecture: tutorial, tiny, small or base (default: small).")
 @click.option(
@@ -104,6 +105,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
     codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
+    _warn_of_splits(corpus)
 
     from kerasmusic.training import train
 
@@ -172,14 +174,33 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
     return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
 
 
-def _open_training_data(data: str | None, no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
+def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
     """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
     from kerasmusic.maestro import download_maestro
 
     try:
-        return arguments.open_data(data or str(download_maestro()), no_pedal, codec=codec, strict=strict)
+        return arguments.open_data(data or [str(download_maestro())], no_pedal, codec=codec, strict=strict)
     except NoNetworkError as error:
         return _open_demonstration(error, no_pedal, codec)
+
+
+def _warn_of_splits(corpus: Corpus) -> None:
+    """Says what makes the validation loss mean less than it seems to, or nothing at all."""
+    from kerasmusic.overlap import find_overlaps
+
+    if "validation" in corpus.empty:
+        warn(f"no validation, so training ends with its budget and not before; {corpus.empty['validation']}")
+    for source in corpus.parts:
+        for against in corpus.parts:
+            if source is against:
+                continue
+            leaks = [overlap for overlap in find_overlaps(source, against) if overlap.split == "train"]
+            if leaks:
+                place, other = source.roots[0], against.roots[0]
+                warn(
+                    f"{len(leaks)} performances of {place} to train on are held out in {other}, such as "
+                    f"{printable(leaks[0].name)}; 'kerasmusic data check {place} --against {other}' lists them"
+                )
 
 
 def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec | None) -> Corpus:
@@ -197,7 +218,7 @@ def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec 
         f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
         "notes that the bundled model plays"
     )
-    corpus = arguments.open_data(str(demonstration.play_demonstration(model)), no_pedal, codec=codec)
+    corpus = arguments.open_data([str(demonstration.play_demonstration(model))], no_pedal, codec=codec)
     return dataclasses.replace(corpus, licence=read_record(read_model_bytes(model), str(model))["licence"])
 
 
