@@ -359,7 +359,7 @@ class _FieldsFile:
         self.notes = 0
 
     def write(self, fields: NDArray[np.int16]) -> None:
-        self.file.write(memoryview(np.ascontiguousarray(fields)).cast("B"))
+        self.file.write(np.ascontiguousarray(fields).data.cast("B"))
         self.notes += len(fields)
 
     def __enter__(self) -> _FieldsFile:

@@ -3,10 +3,10 @@
 A performance is taken apart into grams, runs of neighbouring notes, of two kinds. Neither kind changes when a
 performance is transposed or all of its times are multiplied by the same number:
 
-- of timing: eight notes, with the intervals between their pitches, and each step between their onsets in quarters of
-  the time from the first onset to the last. Two performances with more than 45 % of these in common are one recording:
-  copies of MAESTRO's that were transposed and played at 0.8 to 1.5 times their length have 55 % at least, and different
-  recordings of its training split, though of one composition, 40 % at most;
+- of timing: ten notes, with the intervals between their pitches, and each step between their onsets in quarters of
+  the time from the first onset to the last. Two performances with more than 40 % of these in common are one recording:
+  copies of MAESTRO's that were transposed and played at 0.8 to 1.5 times their length have 50 % at least, and different
+  recordings of its training split, though of one composition, 27 % at most;
 - of pitch: twelve notes, with the intervals between them. Notes within 30 ms of the one before are a chord and sorted
   by pitch. Two performances with more than 2 % in common are one composition: of all pairs in MAESTRO's training split
   hardly any has 1 % to 2 %, all above are the same composition, and below are others.
@@ -15,8 +15,10 @@ What is in common is counted in different grams, as a share of those of the perf
 an excerpt is found as well as the whole. Silence of more than a second is as coarse as the codec's steps.
 
 Edge cases: a performance of which fewer than 20 grams are in common with another is never found, since scales that
-anyone plays come to as many, and so none of fewer than 27 notes is; one that repeats a single note has a single gram. A
-corpus compared with itself does not find a performance in itself. Grams of pitch alone are what Downie used to find melodies ("Evaluating a Simple Approach to
+anyone plays come to as many, and so none of fewer than 29 notes is; one that repeats a single note has a single gram. A
+corpus compared with itself does not find a performance in itself.
+
+The kinds of grams are ours; to find music by grams of intervals is Downie's idea ("Evaluating a Simple Approach to
 Music Information Retrieval", 1999).
 """
 
@@ -32,11 +34,11 @@ from numpy.typing import NDArray
 from kerasmusic.codec import PITCH, STEP, TICKS_A_SECOND
 from kerasmusic.corpus import Corpus
 
-TIMING_NOTES = 8
+TIMING_NOTES = 10
 STEPS_A_GRAM = 4
 PITCH_NOTES = 12
 CHORD_TICKS = round(0.03 * TICKS_A_SECOND)
-RECORDING_SHARE = 0.45
+RECORDING_SHARE = 0.4
 COMPOSITION_SHARE = 0.02
 FEWEST_GRAMS = 20
 HELD_OUT = ("validation", "test")
