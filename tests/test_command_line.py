@@ -10,6 +10,9 @@ from small_disk import fill, small_disk
 import kerasmusic
 from kerasmusic import midi
 from kerasmusic.command_line import main
+from kerasmusic.commands import train as train_command
+from kerasmusic.corpus import open_corpus
+from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 
 
 def run(capsys, *arguments):
@@ -37,6 +40,7 @@ def model(exported):
     [
         "data build",
         "data info",
+        "data check",
         "train",
         "evaluate",
         "generate",
@@ -79,6 +83,71 @@ def test_files_that_cannot_be_read_are_reported_or_with_strict_the_end(capsys, m
         assert f"{midi_folder}: 1 of 3 files cannot be read; the first: {name}" in err
         assert err.count("\n") == 1
     assert run(capsys, "data", "info", midi_folder)[0] == 0
+
+
+def test_several_sources_are_built_as_one_corpus_with_the_licences_of_all(capsys, midi_zip, performances, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for index, (_, data) in enumerate(performances):
+        (tmp_path / "mine" / f"{index}.mid").write_bytes(data)
+    code, out, _ = run(capsys, "data", "build", "--data", midi_zip, "--data", "mine", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert {split: counts["performances"] for split, counts in found["splits"].items()} == {"train": 4, "validation": 2}
+    assert found["licence"] == f"{MAESTRO_LICENCE}; and {UNKNOWN_LICENCE}"
+    assert run(capsys, "data", "info", midi_zip, "mine", "--json")[1] == out
+    code, _, err = run(capsys, "data", "build")
+    assert code == 2
+    assert "no PATH is given" in err
+
+
+def test_what_another_source_holds_out_is_found_by_its_notes(capsys, midi_zip, performances, tmp_path):
+    code, out, _ = run(capsys, "data", "check", midi_zip, "--against", midi_zip)
+    assert (code, out) == (0, f"0 of 3 performances are among the 1 held out in {midi_zip}\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "another name.mid").write_bytes(performances[2][1])
+    code, out, _ = run(capsys, "data", "check", "mine", "--against", midi_zip)
+    assert code == 1
+    held = f"maestro-v2.0.0/{performances[2][0]}"
+    found, total = out.splitlines()
+    assert found == f"another name.mid (train): the same recording as {held} (validation), 100% in common"
+    assert total == f"1 of 1 performances are among the 1 held out in {midi_zip}"
+    code, out, _ = run(capsys, "data", "check", "mine", "--against", midi_zip, "--json")
+    assert code == 1
+    (overlap,) = json.loads(out)["overlaps"]
+    assert (overlap["what"], overlap["other"], overlap["share"]) == ("recording", held, 1.0)
+    code, _, err = run(capsys, "data", "check", midi_zip, "--against", "mine")
+    assert code == 2
+    assert "mine: nothing of it is held out; mine: a single performance can be read, and one alone is not split" in err
+
+
+def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sources(
+    capsys, midi_zip, performances, tmp_path
+):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.mid").write_bytes(performances[2][1])
+    train_command._warn_of_splits(open_corpus("mine"))
+    reason = "mine: a single performance can be read, and one alone is not split"
+    assert capsys.readouterr().err == f"no validation, so training ends with its budget and not before; {reason}\n"
+    train_command._warn_of_splits(open_corpus(midi_zip))
+    assert capsys.readouterr().err == ""
+    train_command._warn_of_splits(open_corpus(["mine", midi_zip]))
+    assert capsys.readouterr().err == (
+        f"1 performances of mine to train on are held out in {midi_zip}, such as a.mid; "
+        f"'kerasmusic data check mine --against {midi_zip}' lists them\n"
+    )
+
+
+def test_evaluating_an_empty_split_ends_in_a_sentence_that_says_why(capsys, model, midi_zip, midi_folder, performances):
+    (midi_folder / performances[2][0]).write_bytes(b"not music")
+    code, _, err = run(capsys, "evaluate", model, "--data", midi_folder)
+    reason = "none of the 1 files that its csv puts there can be read"
+    assert code == 2
+    assert err.splitlines()[-1] == (
+        f"kerasmusic: validation: no performances in this split; {midi_folder.name}: {reason}"
+    )
+    code, out, _ = run(capsys, "evaluate", model, "--data", midi_folder, "--data", midi_zip, "--json")
+    assert code == 0
+    assert json.loads(out)["pieces"] == 1
 
 
 def test_a_keras_json_of_another_precision_is_refused_before_training(midi_folder, tmp_path):

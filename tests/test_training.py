@@ -19,11 +19,13 @@ from kerasmusic import training
 from kerasmusic.callbacks import Budget, Schedule, rate_at
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands import train as train_command
+from kerasmusic.corpus import open_corpus
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation import evaluate
 from kerasmusic.models.loading import load_model
 from kerasmusic.runs import read_history, read_start
 from kerasmusic.scoring import open_scorer
+from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.training import Settings, train
 from kerasmusic.windows import TRANSPOSITION, Windows
 
@@ -312,6 +314,25 @@ def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus,
     settings = Settings(preset="tutorial", start=str(tmp_path / "licensed.keras"), epochs=0.02)
     train(corpus, tmp_path / "run", settings)
     assert load_model(tmp_path / "run").record["licence"] == f"CC BY 4.0; and {corpus.licence}"
+
+
+def test_weights_trained_on_several_sources_name_all_and_each_licence_once(run, corpus, performances, tmp_path):
+    for name in ("mine", "yours"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mid").write_bytes(performances[0][1])
+    several = open_corpus([*corpus.roots, tmp_path / "mine", tmp_path / "yours"], cache=tmp_path / "cache")
+    settings = Settings(preset="tutorial", epochs=0.02, start=str(run / "model.keras"))
+    train(several, tmp_path / "run", settings)
+    record = load_model(tmp_path / "run").record
+    assert record["licence"] == f"{MAESTRO_LICENCE}; and {UNKNOWN_LICENCE}"
+    assert record["source"] == "music.zip, mine, yours"
+    assert read_start(tmp_path / "run")["data"] == [str(root.resolve()) for root in several.roots]
+
+
+def test_an_older_run_names_its_one_source_without_a_list(run, corpus, tmp_path):
+    start = json.loads((run / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**start, "data": start["data"][0]}))
+    assert read_start(tmp_path) == read_start(run)
 
 
 def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corpus, tmp_path, monkeypatch):

@@ -194,7 +194,7 @@ def _warn_of_splits(corpus: Corpus) -> None:
         for against in corpus.parts:
             if source is against:
                 continue
-            leaks = [overlap for overlap in find_overlaps(source, against) if overlap.split == "train"]
+            leaks = list(find_overlaps(source, against, split="train"))
             if leaks:
                 place, other = source.roots[0], against.roots[0]
                 warn(
