@@ -224,8 +224,8 @@ def _files_of_zip(root: Path) -> _Found:
 
 def _is_hidden(name: str) -> bool:
     """Whether a file is hidden, or of the kind that macOS packs beside every file of a zip."""
-    path = PurePosixPath(name)
-    return path.name.startswith(".") or "__MACOSX" in path.parts
+    parts = name.split("/")
+    return parts[-1].startswith(".") or "__MACOSX" in parts
 
 
 def _rows(root: Path, table: str, data: bytes) -> list[dict[str, str]]:
