@@ -163,8 +163,8 @@ def _open_one(root: Path, codec: NoteCodec, pedal: bool, cache: Path, rebuild: b
 def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
     kind = _digest(*(part.path.name.split("-")[0].encode() for part in parts))[:8]
     place = cache / f"{kind}-{_digest(*(part.path.name.encode() for part in parts))}"
-    bounds = _bounds_of([length for part in parts for length in np.diff(part.bounds).tolist()])
-    fields = None if rebuild else _load_fields(place, len(bounds) and int(bounds[-1]))
+    bounds = _bounds_of(np.concatenate([np.diff(part.bounds) for part in parts]))
+    fields = None if rebuild else _load_fields(place, int(bounds[-1]))
     for _ in range(TRIES):
         if fields is None:
             with folder_written_beside(place) as beside, _FieldsFile(beside / "fields.npy") as file:
@@ -238,7 +238,7 @@ def _keys(listing: Listing) -> NDArray[np.uint64]:
     return np.fromiter((int.from_bytes(each, "little") for each in hashes), np.uint64, len(listing.names))
 
 
-def _bounds_of(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+def _bounds_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
@@ -326,7 +326,7 @@ def _why_empty(listing: Listing, splits: list[str]) -> dict[str, str]:
             reason = "a single performance can be read, and one alone is not split"
         else:
             reason = "files that no csv splits are for training and validation"
-        reasons[split] = f"{listing.root.name}: {reason}"
+        reasons[split] = f"{listing.root.resolve().name}: {reason}"
     return reasons
 
 

@@ -38,7 +38,7 @@ class Listing:
         marks: int64 `[names, 2]`, what changes when the file does: size and time, or size and CRC in a zip.
         official: the split of each name where the source's own table decides, else None.
         absent: names that the source's own table lists but that are not there.
-        unreadable: for each folder or link that leads nowhere, why.
+        unreadable: for each folder that cannot be listed and each link that leads nowhere, why.
         licence: what models trained on it are under.
     """
 
@@ -184,6 +184,8 @@ def _files_of_folder(root: Path) -> _Found:
                 for entry in entries:
                     _add_entry(entry, folder, found, folders, linked)
         except OSError as error:
+            if not folder:
+                raise
             found.unreadable[folder] = _unreadable(folder, error)
         linked.sort()
     return found

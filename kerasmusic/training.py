@@ -266,7 +266,7 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
         "backend": keras.backend.backend(),
         "data": corpus.summary(),
         "licence": joined_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
-        "source": ", ".join(root.name for root in corpus.roots),
+        "source": ", ".join(root.resolve().name for root in corpus.roots),
         "pedal": corpus.pedal,
         # The file's name alone: where it stood is nobody else's business.
         "settings": {**asdict(settings), "start": settings.start and Path(settings.start).name},
