@@ -100,27 +100,28 @@ def sounds(banks: Iterable[tuple[int, int]], pitches: Iterable[int] = (60, 64, 6
 
 
 def chords(channels: Iterable[int]) -> bytes:
-    """Eight steps, in each of which every channel plays a note of a chord."""
-    parts = list(enumerate(channels))
+    """Eight steps, in each of which every channel plays its note of a chord."""
+    parts = list(channels)
     return b"".join(
-        b"".join(bytes([0, 0x90 | channel, pitch + 4 * place, 64]) for place, channel in parts)
+        b"".join(bytes([0, 0x90 | channel, pitch + 4 * channel, 64]) for channel in parts)
         + b"".join(
-            bytes([0 if place else BEAT, 0x80 | channel, pitch + 4 * place, 64]) for place, channel in parts
+            bytes([0 if place else BEAT, 0x80 | channel, pitch + 4 * channel, 64])
+            for place, channel in enumerate(parts)
         )
         for pitch in SCALE
-    )  # fmt: skip
+    )
 
 
 def _whole() -> Iterator[tuple[str, File]]:
     """What the standard allows."""
-    scale = notes()
+    scale, below = notes(), notes(pitch - 12 for pitch in SCALE)
     yield "scale", File(file(scale), 8)
     for file_format in (0, 1, 2):
-        yield f"two-tracks-of-format-{file_format}", File(file(scale, scale, file_format=file_format), 16)
+        yield f"two-tracks-of-format-{file_format}", File(file(scale, below, file_format=file_format), 16)
     yield "chords-of-three-channels-in-one-track", File(file(chords((0, 1, 2))), 24)
     yield "chords-of-three-channels-in-three-tracks", File(file(*(chords((channel,)) for channel in range(3))), 24)
     yield "chords-of-three-channels-in-two-tracks", File(file(chords((0, 1)), chords((2,))), 24)
-    yield "channels-that-change-tracks", File(file(notes(SCALE[:4]), notes(SCALE[4:]), notes(SCALE, 1)), 16)
+    yield "channels-that-change-tracks", File(file(notes(SCALE[:4]), notes(SCALE[4:]), notes(range(40, 48), 1)), 16)
     yield "four-channels-at-once", File(file(chords((0, 1, 2, 3))), 32)
 
     yield "every-program", File(file(sounds([(0, 0)])), 512)
@@ -176,7 +177,7 @@ def _whole() -> Iterator[tuple[str, File]]:
     )  # fmt: skip
     yield (
         "exclusive-messages-between-notes",
-        File(file(meta(0x51, b"\x05\xb8\xd8"), long_message + scale + long_message, notes(SCALE)), 16),
+        File(file(meta(0x51, b"\x05\xb8\xd8"), long_message + scale + long_message, below), 16),
     )
     yield (
         "continued-exclusive-message",
