@@ -15,9 +15,9 @@ import click
 import pretty_midi
 import pytest
 from conftest import stand_in
-from kerasmusic.bench.music import VARIABLE
 from test_audio import has_fluidsynth
 
+from kerasmusic.bench.music import VARIABLE
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import kerasmusic as command_line
 from kerasmusic.command_line import main
