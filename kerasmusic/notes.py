@@ -144,25 +144,24 @@ class Notes:
         return self.shifted(-float(self.start[0])) if len(self) else self
 
     def restruck(self) -> Notes:
-        """Ends each note no later than the next strike of its key, as on a piano.
+        """Ends each note no later than the next strike of its key, and strikes a key once at a time, as on a piano.
 
-        Notes of one pitch and one onset are left alone: which of them the key played cannot be told.
+        Of several notes of one pitch and one onset, one is kept, with the highest velocity and the longest duration.
 
-        >>> Notes([0.0, 1.0], [60, 60], [3.0, 1.0], [64, 64]).restruck().duration.tolist()
-        [1.0, 1.0]
+        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).restruck().duration.tolist()
+        [1.0, 2.0]
         """
-        by_key = np.lexsort((self.start, self.pitch))
+        if not len(self):
+            return self
+        by_key = np.argsort(self.pitch.astype(np.uint8), kind="stable")
         start, pitch = self.start[by_key], self.pitch[by_key]
-        next_start = np.full(len(self), np.inf)
-        if len(self) > 1:
-            same_key = pitch[1:] == pitch[:-1]
-            next_start[:-1] = np.where(same_key, start[1:], np.inf)
-            # Of several notes at one onset, all but the last would see that onset as the next strike.
-            last = np.where(next_start > start, np.arange(len(self)), len(self) - 1)
-            next_start = next_start[np.minimum.accumulate(last[::-1])[::-1]]
-        duration = np.empty(len(self))
-        duration[by_key] = np.minimum(self.duration[by_key], next_start - start)
-        return Notes(self.start, self.pitch, duration, self.velocity)
+        strikes = np.flatnonzero(np.append(True, (pitch[1:] != pitch[:-1]) | (start[1:] != start[:-1])))
+        duration = np.maximum.reduceat(self.duration[by_key], strikes)
+        velocity = np.maximum.reduceat(self.velocity[by_key], strikes)
+        start, pitch = start[strikes], pitch[strikes]
+        following = np.append(np.where(pitch[1:] == pitch[:-1], start[1:], np.inf), np.inf)
+        ends_before = start + duration <= following
+        return Notes(start, pitch, np.where(ends_before, duration, following - start), velocity)
 
     def audio(self, *, soundfont: str | os.PathLike[str] | None = None) -> IPython.display.Audio:
         """A player for a notebook: the last value of a cell shows it. See `kerasmusic.audio.synthesize`.
@@ -192,7 +191,7 @@ class Notes:
     def from_pretty_midi(cls, midi: pretty_midi.PrettyMIDI, *, pedal: bool = True) -> Notes:
         """The notes of all instruments of a `PrettyMIDI` that are not drums; see `kerasmusic.midi.read`."""
         from kerasmusic.midi import notes_of_instruments
-        from kerasmusic.midi_readers import instruments_of_pretty_midi
+        from kerasmusic.midi_channels import instruments_of_pretty_midi
 
         return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
 

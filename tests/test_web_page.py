@@ -85,7 +85,7 @@ def test_the_page_reads_midi_files_as_python_does(performances, tmp_path):
         paths.append(tmp_path / f"{index}.mid")
         paths[-1].write_bytes(data)
     for path, rows in zip(paths, ask("read", paths=list(map(str, paths))), strict=True):
-        expected, found = midi.read(path, reader="pretty_midi"), notes_of(rows)
+        expected, found = midi.read(path), notes_of(rows)
         assert len(found) == len(expected)
         assert np.array_equal(found.pitch, expected.pitch)
         assert np.array_equal(found.velocity, expected.velocity)

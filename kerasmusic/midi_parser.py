@@ -1,0 +1,350 @@
+"""Standard MIDI Files as bytes: their containers, chunks and tracks, as events in the order in which they are played.
+
+No more is parsed than decides when a key sounds: note-on and note-off, program changes, the controllers that release
+or hold keys, and the tempo. What the events mean for notes is decided in `kerasmusic.midi_channels`. Section numbers
+are those of the Standard MIDI Files 1.0 specification (RP-001).
+
+A track of a long performance has tens of thousands of events, and where each begins is known only when the one before
+it was measured. A loop of Python over them takes 20 ms for a MAESTRO file. Here NumPy measures an event at every byte
+of a block, whether one begins there or not, follows sixteen of these at a time, and leaves to Python only what is rare:
+meta events, System Exclusive messages and messages of one data byte. That takes 2 ms.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.errors import MidiError
+
+NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x8, 0x9, 0xB, 0xC
+#: Not a message: where a track ends.
+TRACK_END = 0xF
+DRUM_CHANNEL = 9
+SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 64, 120, 121, 123
+DEFAULT_TEMPO = 500_000
+# Bytes of a track that are measured at once: what is made of them stays in a processor's cache.
+BLOCK = 1 << 16
+# An event that jumps reach has at most four bytes of delta time and three of message.
+LONGEST_JUMP = 7
+DOUBLINGS = 4
+
+_SIZE = np.zeros(256, np.uint8)
+_SIZE[0x00:0x80] = 2  # the two data bytes of a message that goes on under the status before it
+_SIZE[0x80:0xC0] = _SIZE[0xE0:0xF0] = 3
+_SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
+# What a file that is no MIDI file begins with, what it is, and what to do.
+_OTHERS = (
+    (b"\x1f\x8b", "a gzip archive; unpack it first, such as by gunzip"),
+    (b"PK\x03\x04", "a zip archive; unpack it first (a .mxl or .mscz file: export MIDI from the program that wrote it)"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run: git lfs pull"),
+    (b"SMF2CLIP", "a MIDI 2.0 clip; export a Standard MIDI File (.mid) from the program that wrote it"),
+    (b"XMF_", "an XMF file; extract the Standard MIDI File in it"),
+    (b"ID3", "MP3 audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
+    (b"OggS", "Ogg audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
+    (b"fLaC", "FLAC audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
+    (b"%PDF", "a PDF document; a score reading program makes MIDI of it"),
+    (b"\x89PNG", "a PNG picture; a score reading program makes MIDI of it"),
+    (b"\x93NUMPY", "a NumPy array; kerasmusic.Notes takes its columns"),
+)  # fmt: skip
+_AUDIO = "audio; MIDI is notes, not sound, and a transcription program makes the one of the other"
+
+
+class Track(NamedTuple):
+    """The events of one track that matter: columns of one length, in the order of the track, the track's end last."""
+
+    name: str
+    tick: NDArray[np.int64]
+    status: NDArray[np.uint8]
+    data1: NDArray[np.uint8]
+    data2: NDArray[np.uint8]
+    tempo_tick: list[int]
+    #: Microseconds a quarter note.
+    tempo: list[int]
+
+
+class Song(NamedTuple):
+    """A file's tracks and its clock."""
+
+    format: int
+    tracks: list[Track]
+    #: A tick lasts `tempo / (division * 1e6)` seconds; where `fixed`, the tempo is always this one.
+    division: float
+    fixed_tempo: int | None
+
+
+def parse(data: bytes, name: str) -> Song:
+    """Parses a Standard MIDI File, by itself or in a RIFF container (RMID).
+
+    Args:
+        data: the file's bytes.
+        name: what errors call it.
+
+    Raises:
+        MidiError: it is another kind of file, is cut short or breaks the standard.
+    """
+    data = _unwrapped(data, name)
+    if data[:4] != b"MThd":
+        raise MidiError(f"{name}: not a MIDI file but {_kind_of(data)}")
+    if len(data) < 14:
+        raise MidiError(f"{name}: cut short in its header, after {len(data)} bytes; get it again")
+    length, kind, _, division = struct.unpack_from(">IHHh", data, 4)
+    if length < 6:
+        raise MidiError(f"{name}: not a MIDI file that can be read (its header says that it has {length} bytes, not 6)")
+    if kind > 2:
+        raise MidiError(f"{name}: not a MIDI file that can be read (its format is {kind}; there are 0, 1 and 2)")
+    # The number of tracks in the header is not needed, and often wrong.
+    ticks, tempo = _clock(division, name)
+    tracks = []
+    for chunk in _tracks(data, 8 + length, name):
+        try:
+            tracks.append(_track(chunk))
+        except ValueError as error:
+            raise MidiError(f"{name}: not a MIDI file that can be read (track {len(tracks)}: {error})") from None
+    return Song(kind, tracks, ticks, tempo)
+
+
+def _unwrapped(data: bytes, name: str) -> bytes:
+    """The Standard MIDI File in a RIFF container, or what is there where it is in none."""
+    if data[:4] != b"RIFF" or data[8:12] != b"RMID":
+        return data
+    place = 12
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, place)
+        if kind == b"data":
+            return data[place + 8 : place + 8 + length]
+        # Chunks of RIFF begin at even bytes.
+        place += 8 + length + length % 2
+    raise MidiError(f"{name}: a RIFF container of MIDI without any MIDI in it; get it again")
+
+
+def _kind_of(data: bytes) -> str:
+    """What a file is that is no MIDI file, and what to do."""
+    if not data:
+        return "an empty file; get it again"
+    if data[:4] == b"RIFF":
+        return f"WAVE {_AUDIO}" if data[8:12] == b"WAVE" else "a RIFF file of another kind; name a .mid file"
+    for begins, kind in _OTHERS:
+        if data.startswith(begins):
+            return kind
+    if data[0] == 0xFF and len(data) > 1 and data[1] >= 0xE0:
+        return f"MP3 {_AUDIO}"
+    head = data[:1000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<score-partwise" in head or b"<score-timewise" in head:
+        return "MusicXML; export MIDI from a notation program, such as MuseScore"
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "a page of HTML, perhaps a server's error; open its address in a browser and download the file itself"
+    if head.startswith(b"<"):
+        return "an XML file; export MIDI from the program that wrote it"
+    if all(byte in b"\t\r\n" or 0x20 <= byte < 0x7F for byte in data[:1000]):
+        return "a text; name a .mid file"
+    return "something else, which begins with " + data[:4].hex(" ") + " instead of MThd; get it again"
+
+
+def _clock(division: int, name: str) -> tuple[float, int | None]:
+    """Ticks a quarter note; or, where ticks are parts of SMPTE frames, ticks a second and a tempo of a second."""
+    if division > 0:
+        return division, None
+    frames, ticks = -(division >> 8), division & 0xFF
+    if not division or frames not in (24, 25, 29, 30) or not ticks:
+        raise MidiError(f"{name}: not a MIDI file that can be read (its division is {division & 0xFFFF:#06x})")
+    # 29 stands for the 29.97 frames a second of drop-frame time code.
+    return (30_000 / 1_001 if frames == 29 else frames) * ticks, 1_000_000
+
+
+def _tracks(data: bytes, place: int, name: str) -> list[bytes]:
+    """The contents of a file's track chunks; chunks of other kinds are skipped (section 2.1)."""
+    chunks = []
+    while place < len(data):
+        kind, length = struct.unpack(">4sI", data[place : place + 8].ljust(8, b"\0"))
+        # Bytes after the last chunk are no reason to refuse a file; a cut in the head of a track is.
+        if kind == b"MTrk" or b"MTrk".startswith(data[place : place + 4]):
+            if place + 8 + length > len(data):
+                raise MidiError(
+                    f"{name}: not a MIDI file that can be read (cut short: track {len(chunks)} should have "
+                    f"{length:,} bytes, and {max(0, len(data) - place - 8):,} are there); get it again"
+                )
+            chunks.append(data[place + 8 : place + 8 + length])
+        place += 8 + length
+    return chunks
+
+
+def _track(data: bytes) -> Track:
+    """The events of a track chunk.
+
+    Raises:
+        ValueError: it breaks the standard.
+    """
+    # So that an event can be measured at every byte; no event is taken to begin there.
+    padded = np.frombuffer(data + b"\xff" * (LONGEST_JUMP + 9), np.uint8)
+    found: list[NDArray[np.intp]] = []
+    name, tempo_at, tempos = "", [], []
+    place, length, single, ended = 0, len(data), False, False
+    base, jump, far, stop = 0, None, None, 0
+    while place < length:
+        # Of messages of one data byte that go on under the status before them, Python takes one after another.
+        if not single:
+            if jump is None or place >= stop:
+                base, stop = place, min(place + BLOCK, length)
+                jump, far = _jumps(padded[base : stop + LONGEST_JUMP + 4], stop - base)
+            heads, at = [], place - base
+            while True:
+                to = far.item(at)
+                if to == at:
+                    break
+                heads.append(at)
+                at = to
+            if heads:
+                found.append(_followed(np.array(heads, np.intp), jump) + base)
+                place = at + base
+            if place >= stop:
+                continue
+        begin = place
+        while data[place] >= 0x80:
+            place += 1
+            if place - begin > 3:
+                raise ValueError(f"a delta time at byte {begin} does not end")
+            if place == length:
+                raise ValueError(f"cut short in a delta time at byte {begin}")
+        place += 1
+        if place == length:
+            raise ValueError(f"cut short before an event, at byte {place}")
+        status = data[place]
+        if single and status < 0x80:
+            place += 1
+        elif 0xC0 <= status < 0xE0:
+            place, single = place + 2, True
+        elif status < 0xF0:
+            # Whatever its data bytes are: they are looked at below, with all others.
+            place, single = begin, False
+            continue
+        elif status in (0xF0, 0xF7, 0xFF):
+            kind_at = place + 1
+            size, place = _number(data, place + (2 if status == 0xFF else 1))
+            if place + size > length:
+                raise ValueError(f"cut short in an event at byte {begin}")
+            kind = data[kind_at] if status == 0xFF else 0
+            if kind == 0x2F and status == 0xFF:
+                ended = True
+            elif kind == 0x51 and size == 3:
+                tempo_at.append(begin)
+                tempos.append(int.from_bytes(data[place : place + 3]))
+            elif kind == 0x03 and not name:
+                name = _text(data[place : place + size])
+            place += size
+        else:
+            # No file should hold these, and a receiver passes over those that are not defined.
+            place += 1 + _SYSTEM_DATA_BYTES.get(status, 0)
+        if place > length:
+            raise ValueError(f"cut short in an event at byte {begin}")
+        found.append(np.array([begin]))
+        if ended:
+            break
+    if place > length:
+        raise ValueError("cut short in its last event")
+    starts = np.concatenate(found) if found else np.zeros(0, np.intp)
+    return _columns(padded, starts, name, tempo_at, tempos)
+
+
+def _jumps(measured: NDArray[np.uint8], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For every byte of a block, where the next event would begin if one began there, and the sixteenth from there.
+
+    A byte where no message of two data bytes can begin leads to itself, as do those past the block's `length`.
+    """
+    # One byte of delta time, and one more for each with its high bit set, to the fourth.
+    high = measured >= 0x80
+    second = high[:-1] & high[1:]
+    third = second[:-1] & high[2:]
+    # The longest delta times are rare; a fourth high bit is left to Python, as the end of all jumps.
+    width = 1 + high[:length].astype(np.intp) + second[:length] + third[:length]
+    place = np.arange(len(measured))
+    size = _SIZE[measured[place[:length] + width]]
+    known = (size > 0) & ~(third[:length] & high[3 : length + 3])
+    jump = place.copy()
+    jump[:length] += (width + size) * known
+    far = jump
+    for _ in range(DOUBLINGS):
+        far = far[far]
+    return jump, far
+
+
+def _followed(heads: NDArray[np.intp], jump: NDArray[np.intp]) -> NDArray[np.intp]:
+    """All events from each head to the next, in order; bytes that lead to themselves are left out."""
+    rows = [heads]
+    for _ in range(2**DOUBLINGS - 1):
+        rows.append(jump[rows[-1]])
+    events = np.stack(rows, axis=1).ravel()
+    return events[jump[events] != events]
+
+
+def _number(data: bytes, place: int) -> tuple[int, int]:
+    """A number of variable length (section 1.1), and the place after it."""
+    value = 0
+    for at in range(place, min(place + 4, len(data))):
+        value = value << 7 | data[at] & 0x7F
+        if data[at] < 0x80:
+            return value, at + 1
+    raise ValueError(f"a length at byte {place} does not end")
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        # The standard's is ASCII; what else programs wrote, they seldom say.
+        return data.decode("latin-1")
+
+
+def _columns(
+    data: NDArray[np.uint8], starts: NDArray[np.intp], name: str, tempo_at: list[int], tempo: list[int]
+) -> Track:
+    """The columns of events that begin at `starts`."""
+    if not len(starts):
+        zero = np.zeros(1, np.uint8)
+        return Track(name, np.zeros(1, np.int64), zero | (TRACK_END << 4), zero, zero, [], [])
+    place = starts.copy()
+    byte = data[place]
+    delta = byte.astype(np.int64) & 0x7F
+    longer = np.flatnonzero(byte >= 0x80)
+    while len(longer):
+        place[longer] += 1
+        byte = data[place[longer]]
+        delta[longer] = delta[longer] << 7 | byte & 0x7F
+        longer = longer[byte >= 0x80]
+    tick = np.cumsum(delta)
+    place += 1
+    status = data[place]
+    # A status holds for the messages after it that have none. The standard ends that at a meta event or a System
+    # Exclusive message, but there are files that go on.
+    running = np.flatnonzero(status < 0x80)
+    if len(running):
+        own = np.where((status >= 0x80) & (status < 0xF0), np.arange(len(status)), -1)
+        before = np.maximum.accumulate(own)[running]
+        if before[0] < 0:
+            raise ValueError(f"a message at byte {starts[running[0]]} has no status, nor has any before it")
+        status[running] = status[before]
+        place[running] -= 1
+    channel = status < 0xF0
+    data1, data2 = data[place + 1], data[place + 2]
+    single = (status >= 0xC0) & (status < 0xE0)
+    data2[single] = 0
+    wrong = channel & ((data1 | data2) >= 0x80)
+    if wrong.any():
+        at = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"a message at byte {starts[at]} has a data byte over 127")
+    kind = status >> 4
+    matter = (kind == NOTE_ON) | (kind == NOTE_OFF) | (kind == PROGRAM)
+    matter |= (kind == CONTROL) & ((data1 == SUSTAIN) | (data1 >= ALL_SOUND_OFF))
+    tempo_tick = tick[np.searchsorted(starts, tempo_at)].tolist() if tempo_at else []
+    return Track(
+        name,
+        np.append(tick[matter], tick[-1]),
+        np.append(status[matter], np.uint8(TRACK_END << 4)),
+        np.append(data1[matter], np.uint8(0)),
+        np.append(data2[matter], np.uint8(0)),
+        tempo_tick,
+        tempo,
+    )
