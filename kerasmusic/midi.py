@@ -16,6 +16,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MidiError
 from kerasmusic.files import written_beside
@@ -84,7 +85,7 @@ def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: 
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
         instruments = [instruments[instrument]]
     # Before its notes are made: what lasts too long may last longer than its time can be told exactly.
-    seconds = max((float((each.start + each.sounding).max()) for each in instruments), default=0.0)
+    seconds = max((_latest_end(each.start, each.sounding) for each in instruments), default=0.0)
     if seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     count = sum(len(each.start) for each in instruments)
@@ -116,6 +117,11 @@ def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: b
     ).restruck()
 
 
+def _latest_end(start: NDArray[np.float64], duration: NDArray[np.float64]) -> float:
+    """When the last note has ended, in seconds; none is shorter in a file than a tick."""
+    return float((start + np.maximum(duration, 1 / TICKS_PER_SECOND)).max(initial=0.0))
+
+
 def write(notes: Notes, path: str | os.PathLike[str], *, program: int = 0) -> None:
     """Writes a MIDI file of one instrument, by default the acoustic grand piano, with a tick of one millisecond.
 
@@ -141,9 +147,9 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
         raise ArgumentError(f"{program}: a program is within 0 to 127")
     if len(notes) > MOST_NOTES:
         raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
-    if notes.seconds > LONGEST_SECONDS:
+    if (seconds := _latest_end(notes.start, notes.duration)) > LONGEST_SECONDS:
         raise ArgumentError(
-            f"the notes last {notes.seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
+            f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
             "write them in parts"
         )
     on = np.rint(notes.start * TICKS_PER_SECOND)

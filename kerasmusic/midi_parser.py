@@ -94,9 +94,7 @@ def parse(data: bytes, name: str) -> Song:
     length, kind, _, division = struct.unpack_from(">IHHh", data, 4)
     if length < 6:
         raise MidiError(f"{name}: not a MIDI file that can be read (its header says that it has {length} bytes, not 6)")
-    if kind > 2:
-        raise MidiError(f"{name}: not a MIDI file that can be read (its format is {kind}; there are 0, 1 and 2)")
-    # The number of tracks in the header is not needed, and often wrong.
+    # Of other formats than 0, 1 and 2 the standard asks to make what sense one can. The number of tracks in the header is not needed, and often wrong.
     ticks, tempo = _clock(division, name)
     tracks = []
     for chunk in _tracks(data, 8 + length, name):
