@@ -144,20 +144,26 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
     """
     instruments = []
     for number, instrument in enumerate(midi.instruments):
-        rows = [(note.start, note.pitch, note.end - note.start, note.velocity) for note in instrument.notes]
-        notes = Notes(*zip(*rows, strict=True)) if rows else Notes.empty()
-        controls = instrument.control_changes
+        notes, controls = instrument.notes, instrument.control_changes
+        start, end, pitch, velocity = (
+            np.array([getattr(note, name) for note in notes], np.float64)
+            for name in ("start", "end", "pitch", "velocity")
+        )
+        Notes(start, pitch, end - start, velocity)  # refuses what is impossible
         columns = [
             # At one time controllers act first, then releases; but a key is not released before it is struck.
-            (notes.start, 2, NOTE_ON, notes.pitch, notes.velocity),
-            (notes.end, np.where(notes.duration > 0, 1, 3), NOTE_OFF, notes.pitch, 0),
-            (np.array([change.time for change in controls]), 0, CONTROL,
-             np.array([change.number for change in controls], np.int32),
-             np.array([change.value for change in controls], np.int32)),
+            (start, 2, NOTE_ON, pitch, velocity),
+            (end, np.where(end > start, 1, 3), NOTE_OFF, pitch, 0),
+            (
+                [change.time for change in controls], 0, CONTROL,
+                [change.number for change in controls], [change.value for change in controls],
+            ),
         ]  # fmt: skip
-        time, rank, kind, data1, data2 = (
-            np.concatenate([np.broadcast_to(column, len(row[0])) for row in columns for column in [row[index]]])
-            for index in range(5)
+        # Times that were reckoned otherwise may differ in their last bits.
+        time = np.round(np.concatenate([np.array(row[0], np.float64) for row in columns]), 6)
+        rank, kind, data1, data2 = (
+            np.concatenate([np.broadcast_to(np.array(row[index], np.int32), len(row[0])) for row in columns])
+            for index in range(1, 5)
         )
         order = np.lexsort((rank, time))
         zero = np.zeros(len(order), np.int32)
@@ -191,8 +197,8 @@ def _columns(events: Events, strikes: Strikes, clock: NDArray[np.float64], secon
 def strikes_of(events: Events) -> Strikes:
     """The strikes of keys, in the order in which they are played.
 
-    A key is released by its note-off, by its next strike, by an All Notes Off of its channel or by the end of its
-    track, whichever is first. A key released while the sustain pedal is down sounds until the pedal lifts, the key is
+    A key is released by its note-off, by its next strike or by an All Notes Off of its channel, whichever is first;
+    where there is none of these, by the end of its track. A key released while the sustain pedal is down sounds until the pedal lifts, the key is
     struck again or an All Sound Off of its channel; a pedal that never lifts does so with the last release.
     """
     never = len(events.kind)

@@ -83,6 +83,12 @@ class _Strike:
 
 def strikes_of(tracks):
     """The strikes of a file's tracks, in the order in which they are played, with their times in ticks."""
+    # What nothing releases is released where its track ends, and only then is it known what the pedal does with it.
+    never_released = {place for place, strike in enumerate(_played(tracks, set())) if strike.released is None}
+    return _played(tracks, never_released)
+
+
+def _played(tracks, released_at_ends):
     merged = []
     for index, events in enumerate(tracks):
         tick = 0
@@ -109,8 +115,9 @@ def strikes_of(tracks):
 
     for tick, index, event in merged:
         if event is None:
-            for strike in [strike for strike in held.values() if strike.track == index]:
-                release(strike, tick)
+            for place in released_at_ends:
+                if place < len(strikes) and strikes[place].track == index:
+                    release(strikes[place], tick)
             continue
         kind, channel = event.status >> 4, event.status & 15
         if event.status >= 0xF0 or kind not in (8, 9, 11):
@@ -139,7 +146,7 @@ def strikes_of(tracks):
                     sustained.pop(other).silent = tick
     for strike in strikes:
         if strike.silent is None:
-            strike.silent = last[strike.channel]
+            strike.silent = last.get(strike.channel)
     return strikes
 
 
