@@ -180,7 +180,7 @@ RATE, CELL, ORGAN = 8000, 0.15, 17
 # By channel; within an octave, so that no harmonic of one is another.
 KEYS_OF = ((60, 66), (63, 69))
 # The attack of one key is heard a little at all others.
-LOUD = 12.0
+LOUD = 30.0
 
 
 def played_by_fluidsynth(data, path, seconds):
