@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.imports import import_silently
 
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ class Notes:
         for name, low, high in (("start", 0, np.inf), ("pitch", 0, 127), ("duration", 0, np.inf), ("velocity", 1, 127)):
             column = columns[name]
             wrong = ~((column >= low) & (column <= high) & np.isfinite(column))
+            kind = ""
             if high == 127:
                 wrong |= column != np.rint(column)
+                kind = "a whole number "
             if wrong.any():
                 index = int(np.flatnonzero(wrong)[0])
-                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not within {low} to {high}")
+                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not {kind}within {low} to {high}")
         order = np.lexsort((columns["pitch"], columns["start"]))
         for name, column in columns.items():
             sorted_column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
@@ -82,13 +84,19 @@ class Notes:
             object.__setattr__(self, name, sorted_column)
 
     @classmethod
-    def from_iterable(cls, notes: Iterator[Note] | list[Note]) -> Notes:
+    def from_iterable(cls, notes: Iterable[Note]) -> Notes:
         """Collects `Note` tuples, such as those a generator yields.
+
+        Raises:
+            ArgumentError: one of them is not a start, a pitch, a duration and a velocity.
 
         >>> len(Notes.from_iterable([Note(0.0, 60, 0.5, 64)]))
         1
         """
         rows = list(notes)
+        for index, row in enumerate(rows):
+            if len(row) != len(Note._fields):
+                raise ArgumentError(f"note {index} has {len(row)} values, not {len(Note._fields)}: {row}")
         return cls(*zip(*rows, strict=True)) if rows else cls.empty()
 
     @classmethod
@@ -175,13 +183,20 @@ class Notes:
         return notebook_player(self, soundfont=soundfont)
 
     def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
-        """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano."""
-        pretty_midi = import_silently("pretty_midi")
+        """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano.
+
+        Raises:
+            MissingPackageError: pretty_midi is not installed.
+        """
+        try:
+            pretty_midi = import_silently("pretty_midi")
+        except ImportError:
+            raise MissingPackageError("pretty_midi is not installed; run: pip install pretty_midi") from None
         instrument = pretty_midi.Instrument(program=program)
         instrument.notes = [
             # A file's note lasts a tick at least: one of no length would never end.
             pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
-            for note in self
+            for note in self.restruck()
         ]
         midi = pretty_midi.PrettyMIDI(resolution=500)
         midi.instruments.append(instrument)
@@ -215,4 +230,25 @@ class Notes:
             raise ArgumentError(f"notes need the columns pitch, duration and start or step, not {list(frame.columns)}")
         start = frame["start"] if "start" in frame else np.cumsum(frame["step"])
         velocities = frame["velocity"] if "velocity" in frame else np.full(len(frame), velocity)
-        return cls(start, frame["pitch"], frame["duration"], velocities)
+        notes = cls(start, frame["pitch"], frame["duration"], velocities)
+        step = np.diff(start, prepend=0.0)
+        if "step" in frame and len(frame):
+            # What came before the first row may not be in the frame; TensorFlow's tutorial counts from the first note.
+            step[0] = min(step[0], frame["step"].iloc[0])
+        _check_derived(frame, "step", step, "start")
+        _check_derived(frame, "end", np.asarray(start) + np.asarray(frame["duration"]), "start and duration")
+        return notes
+
+
+def _check_derived(frame: pandas.DataFrame, name: str, expected: NDArray[np.float64], others: str) -> None:
+    """Refuses a frame in which a column that others say as well says something else."""
+    if name not in frame:
+        return
+    given = np.asarray(frame[name], np.float64)
+    wrong = ~(np.abs(given - expected) <= 1e-6)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ArgumentError(
+            f"row {row} has the {name} {given[row]:g}, but by {others} it is {expected[row]:g}; leave out the columns "
+            f"that are not meant, such as by frame.drop(columns={name!r})"
+        )
