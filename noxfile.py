@@ -70,7 +70,7 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "files", "runtimes", "player",
+        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels", "midi_parser", "files", "runtimes", "player",
         "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
@@ -93,7 +93,7 @@ def tests_edge_tflite_runtime(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
-    session.install(".[edge]", "symusic>=0.5")
+    session.install(".[edge]")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
 
@@ -152,12 +152,12 @@ def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
         "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
         *(argument for platform in platforms for argument in ("--platform", platform)),
-        runtime, numpy, "click", "platformdirs", "tqdm", "mido", "six", "importlib-resources",
+        runtime, numpy, "click", "platformdirs", "tqdm",
     )  # fmt: skip
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
-        "--no-deps", "pretty_midi", ".",
+        "--no-deps", ".",
     )  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def bench_pi(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark in a short form, to see that it runs; on MAESTRO in ../shared/data, or what --data names."""
-    session.install(".[jax,tensorflow,edge,plot]")
+    session.install(".[jax,tensorflow,edge,audio,plot]")
     data = session.posargs or ["--data", "../shared/data/maestro-v2.0.0-trainval.zip"]
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
