@@ -285,11 +285,11 @@ def _programs(events: Events, struck: NDArray[np.intp]) -> NDArray[np.int64]:
 
 def _groups(by: NDArray[np.int64]) -> list[tuple[int, NDArray[np.intp] | slice]]:
     """The values and where they are, by track, and then in the order in which they first come."""
-    values, first = np.unique(by, return_index=True)
+    values, first, counts = np.unique(by, return_index=True, return_counts=True)
     if len(values) == 1:
         return [(int(values[0]), slice(None))]
-    order = np.lexsort((first, values >> 11))
-    return [(int(value), np.flatnonzero(by == value)) for value in values[order]]
+    places = np.split(np.argsort(by, kind="stable"), np.cumsum(counts[:-1]))
+    return [(int(values[at]), places[at]) for at in np.lexsort((first, values >> 11))]
 
 
 def _clock(song: Song, tick: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:

@@ -13,6 +13,7 @@ meta events, System Exclusive messages and messages of one data byte. That takes
 from __future__ import annotations
 
 import struct
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,10 @@ SUSTAIN, ALL_SOUND_OFF, RESET_CONTROLLERS, ALL_NOTES_OFF = 64, 120, 121, 123
 DEFAULT_TEMPO = 500_000
 # Bytes of a track that are measured at once: what is made of them stays in a processor's cache.
 BLOCK = 1 << 16
-# An event that jumps reach has at most four bytes of delta time and three of message.
-LONGEST_JUMP = 7
+# Of sixteen events at once: sixteen is two to the fourth.
 DOUBLINGS = 4
+MOST_TRACKS = 0xFFFF
+TRACK_NAME, END_OF_TRACK, TEMPO = 0x03, 0x2F, 0x51
 
 _SIZE = np.zeros(256, np.uint8)
 _SIZE[0x00:0x80] = 2  # the two data bytes of a message that goes on under the status before it
@@ -166,6 +168,8 @@ def _tracks(data: bytes, place: int, name: str) -> list[bytes]:
                     f"{length:,} bytes, and {max(0, len(data) - place - 8):,} are there); get it again"
                 )
             chunks.append(data[place + 8 : place + 8 + length])
+            if len(chunks) > MOST_TRACKS:
+                raise MidiError(f"{name}: has more than {MOST_TRACKS:,} tracks, which a header cannot count")
         place += 8 + length
     return chunks
 
@@ -176,106 +180,111 @@ def _track(data: bytes) -> Track:
     Raises:
         ValueError: it breaks the standard.
     """
-    # So that an event can be measured at every byte; no event is taken to begin there.
-    padded = np.frombuffer(data + b"\xff" * (LONGEST_JUMP + 9), np.uint8)
-    found: list[NDArray[np.intp]] = []
+    length = len(data)
+    # So that an event can be measured at every byte; none is taken to begin past the end.
+    padded = np.frombuffer(data + b"\xff" * _Block.MARGIN, np.uint8)
+    block = _Block(padded, 0, min(BLOCK, length))
+    starts = array("q")
     name, tempo_at, tempos = "", [], []
-    place, length, single, ended = 0, len(data), False, False
-    base, jump, far, stop = 0, None, None, 0
+    # Whether a message without a status is of one data byte, for the one before it was. Python takes these in turn.
+    single = False
+    place = 0
     while place < length:
-        # Of messages of one data byte that go on under the status before them, Python takes one after another.
         if not single:
-            if jump is None or place >= stop:
-                base, stop = place, min(place + BLOCK, length)
-                jump, far = _jumps(padded[base : stop + LONGEST_JUMP + 4], stop - base)
-            heads, at = [], place - base
-            while True:
-                to = far.item(at)
-                if to == at:
-                    break
-                heads.append(at)
-                at = to
-            if heads:
-                found.append(_followed(np.array(heads, np.intp), jump) + base)
-                place = at + base
-            if place >= stop:
+            if place >= block.stop:
+                starts.frombytes(block.starts().tobytes())
+                block = _Block(padded, place, min(place + BLOCK, length))
+            place = block.follow(place)
+            if place >= block.stop:
                 continue
-        begin = place
-        while data[place] >= 0x80:
-            place += 1
-            if place - begin > 3:
-                raise ValueError(f"a delta time at byte {begin} does not end")
-            if place == length:
-                raise ValueError(f"cut short in a delta time at byte {begin}")
-        place += 1
-        if place == length:
-            raise ValueError(f"cut short before an event, at byte {place}")
+        begin, place = place, _end_of_delta(data, place)
         status = data[place]
-        if single and status < 0x80:
-            place += 1
+        if status in (0xF0, 0xF7, 0xFF):
+            size, content = _number(data, place + (2 if status == 0xFF else 1))
+            kind = data[place + 1] if status == 0xFF else None
+            place = content + size
+            if kind == TEMPO and size == 3:
+                tempo_at.append(begin)
+                tempos.append(int.from_bytes(data[content:place]))
+            elif kind == TRACK_NAME and not name:
+                name = _text(data[content:place])
+        elif status >= 0xF0:
+            # No file should hold these, and a receiver passes over those that are not defined.
+            kind, place = None, place + 1 + _SYSTEM_DATA_BYTES.get(status, 0)
         elif 0xC0 <= status < 0xE0:
-            place, single = place + 2, True
-        elif status < 0xF0:
-            # Whatever its data bytes are: they are looked at below, with all others.
+            kind, place, single = None, place + 2, True
+        elif status < 0x80 and single:
+            kind, place = None, place + 1
+        else:
             place, single = begin, False
             continue
-        elif status in (0xF0, 0xF7, 0xFF):
-            kind_at = place + 1
-            size, place = _number(data, place + (2 if status == 0xFF else 1))
-            if place + size > length:
-                raise ValueError(f"cut short in an event at byte {begin}")
-            kind = data[kind_at] if status == 0xFF else 0
-            if kind == 0x2F and status == 0xFF:
-                ended = True
-            elif kind == 0x51 and size == 3:
-                tempo_at.append(begin)
-                tempos.append(int.from_bytes(data[place : place + 3]))
-            elif kind == 0x03 and not name:
-                name = _text(data[place : place + size])
-            place += size
-        else:
-            # No file should hold these, and a receiver passes over those that are not defined.
-            place += 1 + _SYSTEM_DATA_BYTES.get(status, 0)
         if place > length:
             raise ValueError(f"cut short in an event at byte {begin}")
-        found.append(np.array([begin]))
-        if ended:
+        starts.append(begin)
+        if kind == END_OF_TRACK:
             break
     if place > length:
         raise ValueError("cut short in its last event")
-    starts = np.concatenate(found) if found else np.zeros(0, np.intp)
-    return _columns(padded, starts, name, tempo_at, tempos)
+    starts.frombytes(block.starts().tobytes())
+    # Those of a block come after the ones that Python found in it.
+    return _columns(padded, np.sort(np.frombuffer(starts, np.int64), kind="stable"), name, tempo_at, tempos)
 
 
-def _jumps(measured: NDArray[np.uint8], length: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """For every byte of a block, where the next event would begin if one began there, and the sixteenth from there.
+class _Block:
+    """A part of a track in which an event is measured at every byte, and the events that are found by that.
 
-    A byte where no message of two data bytes can begin leads to itself, as do those past the block's `length`.
+    Only messages of two data bytes are measured, those without a status too. `stop` is where the part ends.
     """
-    # One byte of delta time, and one more for each with its high bit set, to the fourth.
-    high = measured >= 0x80
-    second = high[:-1] & high[1:]
-    third = second[:-1] & high[2:]
-    # The longest delta times are rare; a fourth high bit is left to Python, as the end of all jumps.
-    width = 1 + high[:length].astype(np.intp) + second[:length] + third[:length]
-    place = np.arange(len(measured))
-    size = _SIZE[measured[place[:length] + width]]
-    known = (size > 0) & ~(third[:length] & high[3 : length + 3])
-    jump = place.copy()
-    jump[:length] += (width + size) * known
-    far = jump
-    for _ in range(DOUBLINGS):
-        far = far[far]
-    return jump, far
+
+    #: How far past its end a block looks: at an event that jumps over it, and at the delta time after that.
+    MARGIN = 16
+
+    def __init__(self, data: NDArray[np.uint8], base: int, stop: int) -> None:
+        self.base, self.stop = base, stop
+        self._heads: list[int] = []
+        measured, length = data[base : stop + self.MARGIN], stop - base
+        # One byte of delta time, and one more for each with its high bit set; after three the fourth has none.
+        high = measured >= 0x80
+        second = high[:-1] & high[1:]
+        third = second[:-1] & high[2:]
+        width = 1 + high[:length].astype(np.intp) + second[:length] + third[:length]
+        jump = np.arange(len(measured))
+        size = _SIZE.take(measured.take(jump[:length] + width))
+        # What is no such message leads to itself, and so do the bytes past the end: there all jumps end.
+        known = (size > 0) & ~(third[:length] & high[3 : length + 3])
+        jump[:length] += (width + size) * known
+        self._jump = jump
+        for _ in range(DOUBLINGS):
+            jump = jump.take(jump)
+        self._far = jump
+
+    def follow(self, place: int) -> int:
+        """Goes from event to event for as long as they can be measured; returns the place where that ends."""
+        at = place - self.base
+        while (to := self._far.item(at)) != at:
+            self._heads.append(at)
+            at = to
+        return at + self.base
+
+    def starts(self) -> NDArray[np.int64]:
+        """Where the events begin that were gone over."""
+        rows = [np.array(self._heads, np.int64)]
+        for _ in range(2**DOUBLINGS - 1):
+            rows.append(self._jump[rows[-1]])
+        events = np.stack(rows, axis=1).ravel()
+        return events[self._jump[events] != events] + self.base
 
 
-def _followed(heads: NDArray[np.intp], jump: NDArray[np.intp]) -> NDArray[np.intp]:
-    """All events from each head to the next, in order; bytes that lead to themselves are left out."""
-    rows = [heads]
-    for _ in range(2**DOUBLINGS - 1):
-        rows.append(jump[rows[-1]])
-    events = np.stack(rows, axis=1).ravel()
-    return events[jump[events] != events]
+def _end_of_delta(data: bytes, begin: int) -> int:
+    """The place after a delta time, where an event's status is."""
+    for place in range(begin, min(begin + 4, len(data))):
+        if data[place] < 0x80:
+            if place + 1 == len(data):
+                raise ValueError(f"cut short before an event, at byte {place + 1}")
+            return place + 1
+    if begin + 4 > len(data):
+        raise ValueError(f"cut short in a delta time at byte {begin}")
+    raise ValueError(f"a delta time at byte {begin} does not end")
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
@@ -297,7 +306,7 @@ def _text(data: bytes) -> str:
 
 
 def _columns(
-    data: NDArray[np.uint8], starts: NDArray[np.intp], name: str, tempo_at: list[int], tempo: list[int]
+    data: NDArray[np.uint8], starts: NDArray[np.int64], name: str, tempo_at: list[int], tempo: list[int]
 ) -> Track:
     """The columns of events that begin at `starts`."""
     if not len(starts):

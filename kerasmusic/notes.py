@@ -77,8 +77,11 @@ class Notes:
             if wrong.any():
                 index = int(np.flatnonzero(wrong)[0])
                 raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not {kind}within {low} to {high}")
-        order = np.lexsort((columns["pitch"], columns["start"]))
+        start_of, pitch_of = columns["start"], columns["pitch"]
+        ordered = (start_of[1:] > start_of[:-1]) | ((start_of[1:] == start_of[:-1]) & (pitch_of[1:] >= pitch_of[:-1]))
+        order = slice(None) if ordered.all() else np.lexsort((pitch_of, start_of))
         for name, column in columns.items():
+            # A copy in any case: the caller's array may change.
             sorted_column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
             sorted_column.setflags(write=False)
             object.__setattr__(self, name, sorted_column)
@@ -168,8 +171,12 @@ class Notes:
         velocity = np.maximum.reduceat(self.velocity[by_key], strikes)
         start, pitch = start[strikes], pitch[strikes]
         following = np.append(np.where(pitch[1:] == pitch[:-1], start[1:], np.inf), np.inf)
-        ends_before = start + duration <= following
-        return Notes(start, pitch, np.where(ends_before, duration, following - start), velocity)
+        duration = np.where(start + duration <= following, duration, following - start)
+        if len(strikes) < len(self):
+            return Notes(start, pitch, duration, velocity)
+        in_order = np.empty(len(self))
+        in_order[by_key] = duration
+        return Notes(self.start, self.pitch, in_order, self.velocity)
 
     def audio(self, *, soundfont: str | os.PathLike[str] | None = None) -> IPython.display.Audio:
         """A player for a notebook: the last value of a cell shows it. See `kerasmusic.audio.synthesize`.

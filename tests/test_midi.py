@@ -112,9 +112,7 @@ def test_what_is_no_midi_file_is_refused_in_one_line_that_names_it(tmp_path, per
 def read_one_by_one(paths):
     """What a process of its own made of each file; it is killed where one takes more than two seconds."""
     script = str(Path(__file__).with_name("read_within.py"))
-    done = subprocess.run(
-        [sys.executable, "-P", script, *map(str, paths)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-P", script, *map(str, paths)], capture_output=True, text=True, check=False)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, f"ended by {done.returncode} at {paths[len(outcomes)]}: {done.stderr}"
     return outcomes
@@ -369,7 +367,11 @@ OTHERWISE = (
 
 
 @pytest.mark.parametrize(
-    ("source", "digest"), [("maestro-v2.0.0-trainval.zip", "f6eb0337b3ea28468823c4c9c1359897504a345e7b8d37b64cb0b95a7b20b703"), ("nottingham.zip", "711dd9851c393bc76ad903fa9feee23a58246d85402eac07fbe068beb5a8a735")]
+    ("source", "digest"),
+    [
+        ("maestro-v2.0.0-trainval.zip", "f6eb0337b3ea28468823c4c9c1359897504a345e7b8d37b64cb0b95a7b20b703"),
+        ("nottingham.zip", "711dd9851c393bc76ad903fa9feee23a58246d85402eac07fbe068beb5a8a735"),
+    ],
 )
 def test_corpora_keep_the_fields_that_the_reader_before_this_one_gave(source, digest):
     data = Path(os.environ.get("KERASMUSIC_DATA", DATA))

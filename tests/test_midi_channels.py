@@ -261,7 +261,9 @@ def test_pretty_midi_objects_mean_what_their_files_do():
             ]
             instrument.control_changes = [
                 pretty_midi.ControlChange(int(random.choice([64, 64, 64, 120, 121, 123])), int(value), time)
-                for time, value in zip(random.permutation(80)[:12] / 10 + 0.05, random.integers(0, 128, 12), strict=True)
+                for time, value in zip(
+                    random.permutation(80)[:12] / 10 + 0.05, random.integers(0, 128, 12), strict=True
+                )
             ]
             midi_object.instruments.append(instrument)
         with_file = io.BytesIO()

@@ -147,7 +147,9 @@ def test_notes_are_not_moved_to_before_the_beginning():
 def test_a_step_that_was_edited_is_a_conflict_with_the_starts(notes):
     frame = notes[:10].to_dataframe()
     frame.loc[3, "step"] += 0.5
-    with pytest.raises(ArgumentError, match=r"row 3 has the step .+, but by start it is .+frame\.drop\(columns='step'\)"):
+    with pytest.raises(
+        ArgumentError, match=r"row 3 has the step .+, but by start it is .+frame\.drop\(columns='step'\)"
+    ):
         Notes.from_dataframe(frame)
     assert Notes.from_dataframe(frame.drop(columns="step")) == notes[:10]
     moved = Notes.from_dataframe(frame.drop(columns=["start", "end"]))
