@@ -70,7 +70,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels", "midi_parser", "files", "runtimes", "player",
+        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels", "midi_parser", "files",
+        "runtimes", "player",
         "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)

@@ -150,21 +150,15 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
             for name in ("start", "end", "pitch", "velocity")
         )
         Notes(start, pitch, end - start, velocity)  # refuses what is impossible
-        columns = [
-            # At one time controllers act first, then releases; but a key is not released before it is struck.
-            (start, 2, NOTE_ON, pitch, velocity),
-            (end, np.where(end > start, 1, 3), NOTE_OFF, pitch, 0),
-            (
-                [change.time for change in controls], 0, CONTROL,
-                [change.number for change in controls], [change.value for change in controls],
-            ),
-        ]  # fmt: skip
+        changes = np.array([(each.time, each.number, each.value) for each in controls], np.float64).reshape(-1, 3)
+        kind = np.repeat([NOTE_ON, NOTE_OFF, CONTROL], [len(start), len(start), len(changes)])
         # Times that were reckoned otherwise may differ in their last bits.
-        time = np.round(np.concatenate([np.array(row[0], np.float64) for row in columns]), 6)
-        rank, kind, data1, data2 = (
-            np.concatenate([np.broadcast_to(np.array(row[index], np.int32), len(row[0])) for row in columns])
-            for index in range(1, 5)
-        )
+        time = np.round(np.concatenate([start, end, changes[:, 0]]), 6)
+        data1 = np.concatenate([pitch, pitch, changes[:, 1]]).astype(np.int32)
+        data2 = np.concatenate([velocity, np.zeros(len(start)), changes[:, 2]]).astype(np.int32)
+        # At one time controllers act first, then releases; but a key is not released before it is struck.
+        released_last = np.where(end > start, 1, 3)
+        rank = np.concatenate([np.full(len(start), 2), released_last, np.zeros(len(changes))])
         order = np.lexsort((rank, time))
         zero = np.zeros(len(order), np.int32)
         events = Events(zero, zero, kind[order], data1[order], data2[order])
@@ -182,7 +176,7 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
 
 
 def _columns(events: Events, strikes: Strikes, clock: NDArray[np.float64], second: float) -> dict[str, NDArray[Any]]:
-    """The columns of an instrument, of the time of each event and of how much of it is a second."""
+    """The columns of an instrument; `clock` has the time of each event, in units of which a second has `second`."""
     start = clock[strikes.struck]
     return {
         "start": start / second,
@@ -198,8 +192,9 @@ def strikes_of(events: Events) -> Strikes:
     """The strikes of keys, in the order in which they are played.
 
     A key is released by its note-off, by its next strike or by an All Notes Off of its channel, whichever is first;
-    where there is none of these, by the end of its track. A key released while the sustain pedal is down sounds until the pedal lifts, the key is
-    struck again or an All Sound Off of its channel; a pedal that never lifts does so with the last release.
+    where there is none of these, by the end of its track. A key released while the sustain pedal is down sounds until
+    the pedal lifts, the key is struck again or an All Sound Off of its channel; a pedal that never lifts does so with
+    the last release of its channel.
     """
     never = len(events.kind)
     on = (events.kind == NOTE_ON) & (events.data2 > 0)
@@ -293,11 +288,10 @@ def _groups(by: NDArray[np.int64]) -> list[tuple[int, NDArray[np.intp] | slice]]
 
 
 def _clock(song: Song, tick: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    """The time of each event, and how much of it is a second: 1, or a million where microseconds are whole.
+    """The time of each event, and how many of its units a second has.
 
-    They are where every tick is a whole number of them, as in what `kerasmusic.midi.write` writes, and then no time is
-    rounded but once. (Elsewhere the product is of a tick's length in seconds: a corpus keeps its values for as long as
-    the last bit of a time that lies between two of a codec's ticks does not change.)
+    Where each tick is a whole number of microseconds, as in a file that `kerasmusic.midi.write` wrote, the unit is the
+    microsecond and no time is rounded before it becomes seconds.
     """
     changes = [(0, DEFAULT_TEMPO if song.fixed_tempo is None else song.fixed_tempo)]
     if song.fixed_tempo is None:
@@ -306,6 +300,8 @@ def _clock(song: Song, tick: NDArray[np.int64]) -> tuple[NDArray[np.float64], fl
         changes += sorted((pair for pair in pairs if pair[1]), key=itemgetter(0))
     at, tempo = (np.array(column, np.int64) for column in zip(*changes, strict=True))
     is_whole = not (tempo % song.division).any()
+    # The order of the operations decides the last bit of a time, and so the value of one halfway between two ticks of
+    # a codec. It is the order in which corpora were built before.
     length = tempo / song.division if is_whole else tempo / 1e6 / song.division
     begin = np.concatenate([[0.0], np.cumsum(np.diff(at) * length[:-1])])
     now = np.searchsorted(at, tick, side="right") - 1

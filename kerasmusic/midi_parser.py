@@ -38,21 +38,19 @@ _SIZE = np.zeros(256, np.uint8)
 _SIZE[0x00:0x80] = 2  # the two data bytes of a message that goes on under the status before it
 _SIZE[0x80:0xC0] = _SIZE[0xE0:0xF0] = 3
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}
-# What a file that is no MIDI file begins with, what it is, and what to do.
+_AUDIO = "audio, and MIDI is notes, not sound; a transcription program can make a MIDI file of it"
+# The first bytes of files of other kinds, what they are, and what to do.
 _OTHERS = (
     (b"\x1f\x8b", "a gzip archive; unpack it first, such as by gunzip"),
-    (b"PK\x03\x04", "a zip archive; unpack it first (a .mxl or .mscz file: export MIDI from the program that wrote it)"),
+    (b"PK\x03\x04", "a zip archive; unpack it first (of a .mxl or .mscz file, export MIDI from a notation program)"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run: git lfs pull"),
     (b"SMF2CLIP", "a MIDI 2.0 clip; export a Standard MIDI File (.mid) from the program that wrote it"),
     (b"XMF_", "an XMF file; extract the Standard MIDI File in it"),
-    (b"ID3", "MP3 audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
-    (b"OggS", "Ogg audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
-    (b"fLaC", "FLAC audio; MIDI is notes, not sound, and a transcription program makes the one of the other"),
-    (b"%PDF", "a PDF document; a score reading program makes MIDI of it"),
-    (b"\x89PNG", "a PNG picture; a score reading program makes MIDI of it"),
-    (b"\x93NUMPY", "a NumPy array; kerasmusic.Notes takes its columns"),
-)  # fmt: skip
-_AUDIO = "audio; MIDI is notes, not sound, and a transcription program makes the one of the other"
+    (b"ID3", f"MP3 {_AUDIO}"),
+    (b"OggS", f"Ogg {_AUDIO}"),
+    (b"fLaC", f"FLAC {_AUDIO}"),
+    (b"%PDF", "a PDF document; export MIDI from the program that wrote it"),
+)
 
 
 class Track(NamedTuple):
@@ -73,8 +71,9 @@ class Song(NamedTuple):
 
     format: int
     tracks: list[Track]
-    #: A tick lasts `tempo / (division * 1e6)` seconds; where `fixed`, the tempo is always this one.
+    #: A tick lasts `tempo / (division * 1e6)` seconds.
     division: float
+    #: The one tempo of a file whose time does not follow tempo events.
     fixed_tempo: int | None
 
 
@@ -96,7 +95,8 @@ def parse(data: bytes, name: str) -> Song:
     length, kind, _, division = struct.unpack_from(">IHHh", data, 4)
     if length < 6:
         raise MidiError(f"{name}: not a MIDI file that can be read (its header says that it has {length} bytes, not 6)")
-    # Of other formats than 0, 1 and 2 the standard asks to make what sense one can. The number of tracks in the header is not needed, and often wrong.
+    # The number of tracks in the header is not needed, and often wrong. A format above 2 is read as format 1, which
+    # the standard allows.
     ticks, tempo = _clock(division, name)
     tracks = []
     for chunk in _tracks(data, 8 + length, name):
@@ -157,7 +157,7 @@ def _clock(division: int, name: str) -> tuple[float, int | None]:
 
 def _tracks(data: bytes, place: int, name: str) -> list[bytes]:
     """The contents of a file's track chunks; chunks of other kinds are skipped (section 2.1)."""
-    chunks = []
+    chunks: list[bytes] = []
     while place < len(data):
         kind, length = struct.unpack(">4sI", data[place : place + 8].ljust(8, b"\0"))
         # Bytes after the last chunk are no reason to refuse a file; a cut in the head of a track is.
@@ -311,7 +311,7 @@ def _columns(
     """The columns of events that begin at `starts`."""
     if not len(starts):
         zero = np.zeros(1, np.uint8)
-        return Track(name, np.zeros(1, np.int64), zero | (TRACK_END << 4), zero, zero, [], [])
+        return Track(name, np.zeros(1, np.int64), np.full(1, TRACK_END << 4, np.uint8), zero, zero, [], [])
     place = starts.copy()
     byte = data[place]
     delta = byte.astype(np.int64) & 0x7F

@@ -134,7 +134,7 @@ SCORE = b'<?xml version="1.0"?>\n<!DOCTYPE score-partwise PUBLIC "-//Recordare//
         (b"\n <HTML>", "a page of HTML"),
         (SCORE + b"<score-partwise version='4.0'>", "MusicXML; export MIDI from a notation program"),
         (b"\xef\xbb\xbf<?xml version='1.0'?><museScore>", "an XML file; export MIDI"),
-        (b"ID3\x04" + b"\0" * 20, "MP3 audio; MIDI is notes, not sound"),
+        (b"ID3\x04" + b"\0" * 20, "MP3 audio, and MIDI is notes, not sound; a transcription program"),
         (b"\xff\xfb\x90\x64" + b"\0" * 20, "MP3 audio"),
         (wav(), "WAVE audio"),
         (riff((b"sfbk", b""), kind=b"sfbk"), "a RIFF file of another kind"),
@@ -238,14 +238,19 @@ def slow_events(data):
     return [*found, (tick, 0xF0, 0, 0)]
 
 
+def with_data_bytes(event):
+    return event if event.status >= 0xF0 else event._replace(data=bytes(byte & 127 for byte in event.data))
+
+
 MESSAGES = st.one_of(
     st.builds(Event, st.integers(0, 2**28 - 1), st.integers(0x80, 0xBF), st.binary(min_size=2, max_size=2)),
-    st.builds(Event, st.sampled_from([0, 127, 128, 16_384]), st.integers(0xE0, 0xEF),
-              st.binary(min_size=2, max_size=2)),
+    st.builds(
+        Event, st.sampled_from([0, 127, 128, 16_384]), st.integers(0xE0, 0xEF), st.binary(min_size=2, max_size=2)
+    ),
     st.builds(Event, st.sampled_from([0, 1, 200]), st.integers(0xC0, 0xDF), st.binary(min_size=1, max_size=1)),
     st.builds(meta, st.integers(0, 300), st.integers(0, 0x2E), st.binary(max_size=200)),
     st.builds(exclusive, st.integers(0, 300), st.binary(max_size=200), st.sampled_from([0xF0, 0xF7])),
-).map(lambda event: event if event.status >= 0xF0 else event._replace(data=bytes(b & 127 for b in event.data)))  # fmt: skip
+).map(with_data_bytes)
 
 
 @settings(deadline=None, max_examples=300)

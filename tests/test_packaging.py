@@ -63,7 +63,8 @@ def test_the_layers_of_the_design_hold():
         assert not tops & {"jax", "jaxlib"}, path
         assert bench in path.parents or path.name == "backend.py" or "torch" not in tops, path
         device = path.parent.name in ("edge", "live") or path.stem in (
-            "notes", "midi", "midi_channels", "midi_parser", "general_midi", "codec", "files", "archives", "errors", "bundled", "demonstration",
+            "notes", "midi", "midi_channels", "midi_parser", "general_midi", "codec",
+            "files", "archives", "errors", "bundled", "demonstration",
             "audio", "quiet", "progress",
         )  # fmt: skip
         if device:
