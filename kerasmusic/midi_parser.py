@@ -1,8 +1,7 @@
 """Standard MIDI Files as bytes: their containers, chunks and tracks, as events in the order in which they are played.
 
 No more is parsed than decides when a key sounds: note-on and note-off, program changes, the controllers that release
-or hold keys, and the tempo. What the events mean for notes is decided in `kerasmusic.midi_channels`. Section numbers
-are those of the Standard MIDI Files 1.0 specification (RP-001).
+or hold keys, and the tempo. What the events mean for notes is decided in `kerasmusic.midi_channels`.
 
 A track of a long performance has tens of thousands of events, and where each begins is known only when the one before
 it was measured. A loop of Python over them takes 20 ms for a MAESTRO file. Here NumPy measures an event at every byte
@@ -156,7 +155,7 @@ def _clock(division: int, name: str) -> tuple[float, int | None]:
 
 
 def _tracks(data: bytes, place: int, name: str) -> list[bytes]:
-    """The contents of a file's track chunks; chunks of other kinds are skipped (section 2.1)."""
+    """The contents of a file's track chunks; chunks of other kinds are skipped."""
     chunks: list[bytes] = []
     while place < len(data):
         kind, length = struct.unpack(">4sI", data[place : place + 8].ljust(8, b"\0"))
@@ -288,7 +287,7 @@ def _end_of_delta(data: bytes, begin: int) -> int:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    """A number of variable length (section 1.1), and the place after it."""
+    """A number of variable length, and the place after it."""
     value = 0
     for at in range(place, min(place + 4, len(data))):
         value = value << 7 | data[at] & 0x7F
