@@ -193,8 +193,8 @@ def strikes_of(events: Events) -> Strikes:
 
     A key is released by its note-off, by its next strike or by an All Notes Off of its channel, whichever is first;
     where there is none of these, by the end of its track. A key released while the sustain pedal is down sounds until
-    the pedal lifts, the key is struck again or an All Sound Off of its channel; a pedal that never lifts does so with
-    the last release of its channel.
+    the pedal lifts, the key is struck again or an All Sound Off of its channel; where there is none of these, until the
+    last release of its channel.
     """
     never = len(events.kind)
     on = (events.kind == NOTE_ON) & (events.data2 > 0)
@@ -225,6 +225,10 @@ def strikes_of(events: Events) -> Strikes:
     silent = _sustained(released, events, channel)
     silent = np.minimum(silent, again)
     silent = np.minimum(silent, _next(silencing, events, struck, channel))
+    held_to_the_end = silent == never
+    last = np.zeros(int(events.channel.max(initial=0)) + 1, np.intp)
+    np.maximum.at(last, channel, released)
+    silent[held_to_the_end] = last[channel[held_to_the_end]]
     played = np.argsort(struck)
     return Strikes(struck[played], released[played], silent[played])
 
@@ -247,7 +251,7 @@ def _pedal_down(events: Events) -> NDArray[np.bool_]:
 
 
 def _sustained(released: NDArray[np.intp], events: Events, channel: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Where each note falls silent, for the sustain pedal of its channel."""
+    """Where the sustain pedal of its channel lets each note fall silent; past the last event where it never lifts."""
     is_down = _pedal_down(events)
     moves = (events.kind == CONTROL) & ((events.data1 == SUSTAIN) | (events.data1 == RESET_CONTROLLERS))
     silent = released.copy()
@@ -259,7 +263,7 @@ def _sustained(released: NDArray[np.intp], events: Events, channel: NDArray[np.i
         changes = pedal[np.flatnonzero(np.diff(is_down[pedal], prepend=False))]
         down, up = changes[0::2], changes[1::2]
         if len(up) < len(down):
-            up = np.append(up, max(released[mine].max(), down[-1]))
+            up = np.append(up, len(is_down))
         span = np.searchsorted(down, released[mine], side="right") - 1
         held = (span >= 0) & (released[mine] < up[span])
         silent[mine] = np.where(held, up[span], released[mine])

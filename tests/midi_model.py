@@ -75,6 +75,26 @@ def file_bytes(*tracks, kind=1, division=480, running=False):
     return head + b"".join(track_bytes(events, running=running) for events in tracks)
 
 
+def random_tracks(random):
+    """Up to three tracks of events on few keys, channels and times, so that everything meets everything."""
+    tracks = []
+    for _ in range(random.integers(1, 4)):
+        events = []
+        for _ in range(random.integers(0, 60)):
+            delta, channel = random.choice([0, 0, 1, 5, 200, 20_000]).item(), random.choice([0, 1, 9]).item()
+            key, value = random.integers(60, 62).item(), random.integers(128).item()
+            number = random.choice([64, 64, 64, 66, 120, 121, 123, 126]).item()
+            events.append(
+                [on(delta, key, value, channel), on(delta, key, value, channel), off(delta, key, channel),
+                 control(delta, number, value, channel), program(delta, value, channel),
+                 tempo(delta, random.choice([0, 300_000, 1_000_000]).item()), meta(delta, 1, bytes(value)),
+                 exclusive(delta, bytes(5), 0xF7), Event(delta, 0xD0, b"\x01"), Event(delta, 0xF6, b"")]
+                [random.integers(10)]
+            )  # fmt: skip
+        tracks.append(events)
+    return tracks
+
+
 class _Strike:
     def __init__(self, tick, key, velocity, channel, track):
         self.start, self.key, self.velocity, self.channel, self.track = tick, key, velocity, channel, track

@@ -16,6 +16,7 @@ from midi_model import (
     on,
     pedal,
     program,
+    random_tracks,
     tempo,
 )
 
@@ -93,6 +94,13 @@ def test_of_strikes_of_one_key_at_once_one_is_kept_with_the_louder_velocity_and_
     assert read(strings, piano, sustained=False) == [(0.0, 60, 1.0, 90)]
 
 
+def test_a_pedal_that_never_lifts_does_so_with_the_last_release_of_its_channel():
+    held = [pedal(0, 127), on(0, 60), off(240, 60), on(0, 64), off(240, 64)]
+    other = [on(0, 48, channel=1), off(960, 48, channel=1)]
+    assert read(held, other) == [(0.0, 48, 1.0, 64), (0.0, 60, 0.5, 64), (0.25, 64, 0.25, 64)]
+    assert read([*held, control(240, 120, 0)]) == [(0.0, 60, 0.75, 64), (0.25, 64, 0.5, 64)]
+
+
 def test_what_comes_first_in_the_file_acts_first_at_one_time():
     assert read([on(0, 60), off(480, 60), pedal(0, 127), pedal(480, 0)]) == [(0.0, 60, 0.5, 64)]
     assert read([on(0, 60), pedal(480, 127), off(0, 60), pedal(480, 0)]) == [(0.0, 60, 1.0, 64)]
@@ -168,6 +176,17 @@ EVENTS = st.one_of(
     st.booleans(),
 )
 def test_files_of_all_kinds_are_read_as_a_synthesizer_plays_them_event_by_event(tracks, division, sustained, running):
+    assert_as_event_by_event(tracks, division, sustained, running)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_long_files_are_read_as_a_synthesizer_plays_them_event_by_event(seed):
+    random = np.random.default_rng(seed)
+    assert_as_event_by_event(random_tracks(random), 480, seed % 2 == 0, seed % 3 == 0)
+
+
+def assert_as_event_by_event(tracks, division, sustained, running):
+    """Holds what is read of a file of tracks to what plain Python makes of its events, one after another."""
     expected = notes_of(tracks, division, sustained=sustained)
     read_instruments = instruments(*tracks, division=division, running=running)
     found = midi.notes_of_instruments(read_instruments, pedal=sustained)
