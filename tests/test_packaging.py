@@ -40,6 +40,12 @@ def test_what_must_be_light_loads_nothing_heavy(code):
     assert not modules_loaded_by(code) & HEAVY
 
 
+def test_midi_files_are_read_and_written_with_numpy_alone(tmp_path):
+    path = str(tmp_path / "x.mid")
+    code = f"from kerasmusic import Notes, midi; midi.write(Notes([0.0], [60], [1.0], [64]), {path!r}); midi.read({path!r})"
+    assert not modules_loaded_by(code) & {"pretty_midi", "mido", "symusic"}
+
+
 def imports_of(path):
     """The top-level names of all modules that a file imports, anywhere in it."""
     found = set()
