@@ -357,8 +357,8 @@ def test_an_empty_performance_is_a_file_without_notes():
         midi.read_bytes(midi.to_bytes(Notes.empty()), "x.mid")
 
 
-# The digests are of what main at 2f83aec read with symusic 0.6.0. In these three files it had other notes: of a key that
-# is struck twice before its release, of releases paired with the first strike, and of strikes at once.
+# The digests are of what main at 2f83aec read with symusic 0.6.0. In these three files it had other notes: of a key
+# that is struck twice before its release, of releases paired with the first strike, and of strikes at once.
 OTHERWISE = (
     "2009/MIDI-Unprocessed_03_R1_2009_03-08_ORIG_MID--AUDIO_03_R1_2009_03_R1_2009_08_WAV.midi",
     "jigs311.mid",
