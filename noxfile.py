@@ -159,8 +159,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "files",
-        "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
+        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels",
+        "midi_parser", "files", "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -182,7 +182,7 @@ def tests_edge_tflite_runtime(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
-    session.install(".[edge]", "symusic>=0.5")
+    session.install(".[edge]")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
 
@@ -242,12 +242,12 @@ def install_wheels(session: nox.Session, site: Path, machine: str, *packages: st
 
 def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
     """Installs kerasmusic, and packages that have wheels, for a Raspberry Pi's Python 3.11 into a folder."""
-    pure = ("click", "platformdirs", "tqdm", "mido", "six", "importlib-resources")
+    pure = ("click", "platformdirs", "tqdm")
     install_wheels(session, site, machine, *packages, *pure)
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
-        "--no-deps", "pretty_midi", ".",
+        "--no-deps", ".",
     )  # fmt: skip
 
 
@@ -330,7 +330,7 @@ def bench_pi(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
-    session.install(".[jax,tensorflow,edge,plot]")
+    session.install(".[jax,tensorflow,edge,audio,plot]")
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
         kind = record.removesuffix(".json").rpartition("-")[2]

@@ -25,7 +25,7 @@ from kerasmusic.midi import read_bytes
 from kerasmusic.reading import encode_files
 from kerasmusic.sources import SPLITS, Listing, list_source
 
-FORMAT = 1
+FORMAT = 2
 # Another process that builds the same corpus may put its own in the place just when this one looks.
 TRIES = 3
 

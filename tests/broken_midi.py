@@ -26,13 +26,11 @@ class File(NamedTuple):
         data: the bytes.
         notes: how many notes a reader should find, other than drums'; None where it should refuse the file as broken.
         drums: how many notes of drums.
-        disputed: whether the libraries do not all do so.
     """
 
     data: bytes
     notes: int | None
     drums: int = 0
-    disputed: bool = False
 
 
 def quantity(value: int, length: int = 1) -> bytes:
@@ -173,7 +171,7 @@ def _whole() -> Iterator[tuple[str, File]]:
     yield "long-exclusive-messages-and-an-empty-track", File(
         header(1, 3, 120) + chunk(meta(0x58, b"\x04\x02\x18\x08") + meta(0x51, b"\x05\xb8\xd8") + END_OF_TRACK)
         + chunk(b"") + chunk(long_message + exclusive(b"") + END_OF_TRACK),
-        0, disputed=True,
+        0,
     )  # fmt: skip
     yield (
         "exclusive-messages-between-notes",
@@ -242,16 +240,16 @@ def _broken() -> Iterator[tuple[str, File]]:
     yield "noise", File(random.Random(0).randbytes(4096), None)
     yield (
         "in-a-riff-container",
-        File(b"RIFF" + struct.pack("<I", len(whole) + 12) + b"RMIDdata" + struct.pack("<I", len(whole)) + whole, None),
+        File(b"RIFF" + struct.pack("<I", len(whole) + 12) + b"RMIDdata" + struct.pack("<I", len(whole)) + whole, 8),
     )
 
-    yield "no-tracks", File(header(1, 0), 0, disputed=True)
-    yield "no-tracks-of-format-2", File(header(2, 0, 480), 0, disputed=True)
-    yield "fewer-tracks-than-it-says", File(header(1, 9) + chunk(scale + END_OF_TRACK), 8, disputed=True)
-    yield "an-unknown-format", File(file(scale, file_format=3), 8, disputed=True)
+    yield "no-tracks", File(header(1, 0), 0)
+    yield "no-tracks-of-format-2", File(header(2, 0, 480), 0)
+    yield "fewer-tracks-than-it-says", File(header(1, 9) + chunk(scale + END_OF_TRACK), 8)
+    yield "an-unknown-format", File(file(scale, file_format=3), 8)
     yield (
         "a-chunk-of-another-kind",
-        File(header(0, 1) + chunk(b"no track at all", b"Junk") + chunk(scale + END_OF_TRACK), 8, disputed=True),
+        File(header(0, 1) + chunk(b"no track at all", b"Junk") + chunk(scale + END_OF_TRACK), 8),
     )
     yield "a-track-of-4-gigabytes", File(header(0, 1, 480) + chunk(b"\x00\x90\x3c\x40", length=0xFFFFFFFF), None)
     yield "a-track-that-ends-at-once", File(header(1, 1) + chunk(b"", length=1), None)
@@ -261,14 +259,14 @@ def _broken() -> Iterator[tuple[str, File]]:
     yield "no-ticks-and-no-tracks", File(header(1, 0, 0), None)
     yield "ticks-below-0", File(header(1, 0, -1), None)
     for frames in (24, 25, 29, 30):
-        yield f"time-in-{frames}-frames-per-second", File(file(scale, division=-frames << 8 | 40), None)
+        yield f"time-in-{frames}-frames-per-second", File(file(scale, division=-frames << 8 | 40), 8)
 
-    yield "a-note-never-released", File(file(b"\x00\x90\x3c\x40" + note(62)), 1)
-    yield "one-note-on-alone", File(header(1, 1, 120) + chunk(b"\x20\x90\x40\x40"), 0)
+    yield "a-note-never-released", File(file(b"\x00\x90\x3c\x40" + note(62)), 2)
+    yield "one-note-on-alone", File(header(1, 1, 120) + chunk(b"\x20\x90\x40\x40"), 1)
     yield "releases-without-notes", File(file(b"\x00\x80\x3c\x40" + note(62) + b"\x00\x90\x40\x00"), 1)
     overlapping = b"\x00\x90\x3c\x40\x60\x90\x3c\x50\x60\x80\x3c\x00\x60\x80\x3c\x00"
     yield "two-notes-at-once-on-a-key", File(file(overlapping), 2)
-    yield "notes-of-no-length", File(file(b"".join(note(60, ticks=0) for _ in range(5))), 5, disputed=True)
+    yield "notes-of-no-length", File(file(b"".join(note(60, ticks=0) for _ in range(5))), 1)
     yield "a-note-of-three-days", File(file(note(60, ticks=0x0FFFFFFF), division=480), None)
     yield "a-pitch-of-255", File(header(1, 1, 120) + chunk(b"\x00\x90\xff\x40"), None)
 
@@ -282,13 +280,13 @@ def _broken() -> Iterator[tuple[str, File]]:
         )
     yield "a-text-longer-than-the-file", File(header(1, 1) + chunk(b"\x00\xff\x03\xff\xff\x7f"), None)
     for name, kind in (("key-signature", 0x59), ("offset", 0x54), ("tempo", 0x51), ("time-signature", 0x58)):
-        yield f"a-{name}-of-no-length", File(file(meta(kind) + scale), 8, disputed=True)
-        yield f"nothing-but-a-{name}-of-no-length", File(file(meta(kind)), 0, disputed=True)
+        yield f"a-{name}-of-no-length", File(file(meta(kind) + scale), 8)
+        yield f"nothing-but-a-{name}-of-no-length", File(file(meta(kind)), 0)
     for name, sharps in (("sharps", 8), ("flats", 0xF8)):
         signature = meta(0x59, bytes([sharps, 0]))
-        yield f"a-key-of-8-{name}", File(file(signature + scale), 8, disputed=True)
+        yield f"a-key-of-8-{name}", File(file(signature + scale), 8)
         yield f"no-delta-time-after-a-key-of-8-{name}", File(header(1, 1) + chunk(signature + END_OF_TRACK[1:]), None)
-    yield "a-tempo-of-0", File(file(meta(0x51, bytes(3)) + scale), 8, disputed=True)
+    yield "a-tempo-of-0", File(file(meta(0x51, bytes(3)) + scale), 8)
 
     yield (
         "running-status-after-a-text",
@@ -296,7 +294,7 @@ def _broken() -> Iterator[tuple[str, File]]:
     )
     yield "running-status-after-an-exclusive-message", File(
         file(note(60) + b"\x00\x90\x3e\x40" + exclusive(b"\x7e\x7f\x06\x01") + b"\x60\x3e\x00" + running(SCALE[2:])),
-        8, disputed=True,
+        8,
     )  # fmt: skip
     yield "running-status-across-tracks", File(file(note(60), running((62,))), None)
     for status, data in (
@@ -312,7 +310,7 @@ def _broken() -> Iterator[tuple[str, File]]:
     ):
         yield f"a-message-{status:x}-that-files-have-not", File(file(bytes([0, status, *[0x7F] * data]) + scale), 8)
     for status in (0xF4, 0xF5, 0xF9, 0xFD):
-        yield f"an-undefined-message-{status:x}", File(file(bytes([0, status]) + scale), None)
+        yield f"an-undefined-message-{status:x}", File(file(bytes([0, status]) + scale), 8)
 
 
 FILES: dict[str, File] = dict([*_whole(), *_broken()])

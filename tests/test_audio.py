@@ -142,3 +142,11 @@ def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
     assert not (tmp_path / "x.wav").exists()
     # And the rest goes on.
     assert main(["inspect", str(tmp_path / "x.mid")]) == 0
+
+
+def test_without_pretty_midi_and_a_soundfont_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pretty_midi", None)
+    with pytest.raises(MissingPackageError, match=r"SoundFont .+ run: pip install 'kerasmusic\[audio\]'"):
+        audio.soundfont_path()
+    with pytest.raises(MissingPackageError, match="pip install pretty_midi"):
+        Notes.empty().to_pretty_midi()

@@ -40,6 +40,12 @@ def test_what_must_be_light_loads_nothing_heavy(code):
     assert not modules_loaded_by(code) & HEAVY
 
 
+def test_midi_files_are_read_and_written_with_numpy_alone(tmp_path):
+    path = str(tmp_path / "x.mid")
+    code = f"from kerasmusic import Notes, midi; midi.write(Notes([0.0], [60], [1.0], [64]), {path!r})"
+    assert not modules_loaded_by(f"{code}; midi.read({path!r})") & {"pretty_midi", "mido", "symusic"}
+
+
 def imports_of(path):
     """The top-level names of all modules that a file imports, anywhere in it."""
     found = set()
@@ -63,7 +69,8 @@ def test_the_layers_of_the_design_hold():
         assert not tops & {"jax", "jaxlib"}, path
         assert bench in path.parents or path.name == "backend.py" or "torch" not in tops, path
         device = path.parent.name in ("edge", "live") or path.stem in (
-            "notes", "midi", "midi_readers", "codec", "files", "archives", "errors", "bundled", "demonstration",
+            "notes", "midi", "midi_channels", "midi_parser", "general_midi", "codec",
+            "files", "archives", "errors", "bundled", "demonstration",
             "audio", "quiet", "progress",
         )  # fmt: skip
         if device:
