@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -17,6 +18,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
 LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
+# The exit code of pytest where none of the chosen tests is for every backend.
+NO_TESTS = 5
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
@@ -33,13 +36,6 @@ def train_tensorflow(session: nox.Session) -> None:
     """Train on TensorFlow, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
     session.install(".[tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "tensorflow", *session.posargs)
-
-
-# What depends on Keras's backend; the rest is tested once.
-ON_EVERY_BACKEND = (
-    "documentation", "evaluation", "growing", "keyboard", "linear_recurrence", "loading", "models", "repeats",
-    "sampling", "training", "windows",
-)  # fmt: skip
 
 
 @nox.session
@@ -76,8 +72,15 @@ def run_pytest(session: nox.Session) -> None:
     # A file's tests share what they build, so it stays with one process.
     side_by_side = ("-n", "2", "--dist", "loadfile") if not has_paths(chosen) else ()
     session.run("pytest", *side_by_side, *chosen, env={"KERAS_BACKEND": "jax"})
-    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if not has_paths(chosen) else []
-    session.run("pytest", *side_by_side, *paths, *chosen, env={"KERAS_BACKEND": "tensorflow"})
+    marked = " and ".join(["every_backend", *(f"({each})" for each in markers(chosen))])
+    session.run(
+        "pytest", *side_by_side, *chosen, "-m", marked, env={"KERAS_BACKEND": "tensorflow"}, success_codes=[0, NO_TESTS]
+    )
+
+
+def markers(arguments: list[str]) -> list[str]:
+    """The expressions that arguments of pytest choose markers by."""
+    return [after for option, after in pairwise(arguments) if option == "-m"]
 
 
 def has_paths(arguments: list[str]) -> bool:

@@ -49,7 +49,7 @@ def measure(data: str, counts: Sequence[int] = FILES) -> dict[str, Any]:
 
 def read_both_ways(data: str, count: int) -> dict[str, Any]:
     """Seconds and peak memory of the corpus and of the loop, for so many files that are spread over all."""
-    from kerasmusic.sources import list_source, read_members
+    from kerasmusic.data.sources import list_source, read_members
 
     listing = list_source(data)
     names = list(listing.splits)
@@ -77,7 +77,7 @@ def read_both_ways(data: str, count: int) -> dict[str, Any]:
 def build_corpus(source: str, cache: str) -> dict[str, Any]:
     """Builds the corpus of a zip in a cache of its own."""
     began = time.perf_counter()
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     corpus = open_corpus(source, cache=cache)
     return {"seconds": time.perf_counter() - began, "memory": peak_memory(), "notes": len(corpus.fields)}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.files import written_beside
-from kerasmusic.imports import import_silently
 from kerasmusic.notes import Notes
+from kerasmusic.quiet import import_silently
 
 if TYPE_CHECKING:
     import IPython.display

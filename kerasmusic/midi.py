@@ -14,15 +14,20 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MidiError
+from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
 from kerasmusic.files import written_beside
-from kerasmusic.midi_channels import Instrument, instruments_of
+from kerasmusic.midi_channels import Instrument, instruments_of, instruments_of_pretty_midi
 from kerasmusic.midi_parser import DEFAULT_TEMPO, NOTE_ON, PROGRAM, parse
-from kerasmusic.notes import Notes
+from kerasmusic.notes import SHORTEST_SECONDS, Notes
+from kerasmusic.quiet import import_silently
+
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
 
 #: What the names of files end with that hold MIDI. A file that is named by itself is read whatever its name.
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
@@ -178,3 +183,29 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
     track = tempo + bytes([0, PROGRAM << 4, program]) + events + b"\x00\xff\x2f\x00"
     division = TICKS_PER_SECOND * DEFAULT_TEMPO // 1_000_000
     return struct.pack(">4sIHHH4sI", b"MThd", 6, 0, 1, division, b"MTrk", len(track)) + track
+
+
+def from_pretty_midi(midi: PrettyMIDI, *, pedal: bool = True) -> Notes:
+    """The notes of all instruments of a `PrettyMIDI` that are not drums; see `read`."""
+    return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+
+
+def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
+    """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano.
+
+    Raises:
+        MissingPackageError: pretty_midi is not installed.
+    """
+    try:
+        pretty_midi = import_silently("pretty_midi")
+    except ImportError:
+        raise MissingPackageError("pretty_midi is not installed; run: pip install pretty_midi") from None
+    instrument = pretty_midi.Instrument(program=program)
+    instrument.notes = [
+        # A file's note lasts a tick at least: one of no length would never end.
+        pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
+        for note in notes.restruck()
+    ]
+    midi: PrettyMIDI = pretty_midi.PrettyMIDI(resolution=500)
+    midi.instruments.append(instrument)
+    return midi

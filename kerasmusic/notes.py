@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kerasmusic.errors import ArgumentError, MissingPackageError
-from kerasmusic.imports import import_silently
+from kerasmusic.errors import ArgumentError
 
 if TYPE_CHECKING:
-    import os
-
-    import IPython.display
     import pandas
-    import pretty_midi
-
 
 SHORTEST_SECONDS = 0.001
 
@@ -177,45 +171,6 @@ class Notes:
         in_order = np.empty(len(self))
         in_order[by_key] = duration
         return Notes(self.start, self.pitch, in_order, self.velocity)
-
-    def audio(self, *, soundfont: str | os.PathLike[str] | None = None) -> IPython.display.Audio:
-        """A player for a notebook: the last value of a cell shows it. See `kerasmusic.audio.synthesize`.
-
-        Raises:
-            MissingPackageError: IPython, pyfluidsynth or FluidSynth's library is not installed.
-            ArgumentError: there is no such SoundFont.
-        """
-        from kerasmusic.audio import notebook_player
-
-        return notebook_player(self, soundfont=soundfont)
-
-    def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
-        """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano.
-
-        Raises:
-            MissingPackageError: pretty_midi is not installed.
-        """
-        try:
-            pretty_midi = import_silently("pretty_midi")
-        except ImportError:
-            raise MissingPackageError("pretty_midi is not installed; run: pip install pretty_midi") from None
-        instrument = pretty_midi.Instrument(program=program)
-        instrument.notes = [
-            # A file's note lasts a tick at least: one of no length would never end.
-            pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
-            for note in self.restruck()
-        ]
-        midi = pretty_midi.PrettyMIDI(resolution=500)
-        midi.instruments.append(instrument)
-        return midi
-
-    @classmethod
-    def from_pretty_midi(cls, midi: pretty_midi.PrettyMIDI, *, pedal: bool = True) -> Notes:
-        """The notes of all instruments of a `PrettyMIDI` that are not drums; see `kerasmusic.midi.read`."""
-        from kerasmusic.midi import notes_of_instruments
-        from kerasmusic.midi_channels import instruments_of_pretty_midi
-
-        return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A DataFrame with the columns of TensorFlow's tutorial, pitch, start, end, step and duration, and velocity."""

@@ -37,13 +37,13 @@ from kerasmusic import midi
 from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
+from kerasmusic.commands.inspection import describe
+from kerasmusic.data.sources import list_source, read_members
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 from kerasmusic.errors import KerasMusicError
-from kerasmusic.inspection import describe
 from kerasmusic.notes import Notes
-from kerasmusic.sources import list_source, read_members
 
 CASES = 200_000
 # Of the cases in all.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasmusic.backend import BACKENDS
+from kerasmusic.models.backend import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -61,7 +61,7 @@ ADVICE = sorted({(name, requirement) for name, text in texts() for requirement i
 
 
 def test_advice_is_found_in_messages_and_pages():
-    assert ("kerasmusic/backend.py", "kerasmusic[torch]") in ADVICE
+    assert ("kerasmusic/models/backend.py", "kerasmusic[torch]") in ADVICE
     assert {name.partition("/")[0] for name, _ in ADVICE} >= {"kerasmusic", "export", "bench", "README.md", "docs"}
 
 

@@ -10,7 +10,7 @@ from conftest import PERFORMANCES
 
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
 from kerasmusic.errors import CorpusError, MidiError
 
 
@@ -186,7 +186,7 @@ def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
 BUILD_OFTEN = """
 import sys
 import numpy as np
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
 
 source, cache, times = sys.argv[1:]
 for _ in range(int(times)):

@@ -4,8 +4,8 @@ import pytest
 
 from kerasmusic import midi
 from kerasmusic.command_line import main
+from kerasmusic.commands.inspection import FIRST_NOTES, describe
 from kerasmusic.errors import MidiError
-from kerasmusic.inspection import FIRST_NOTES, describe
 from kerasmusic.notes import Notes
 
 

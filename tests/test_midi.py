@@ -201,8 +201,8 @@ def test_pretty_midi_objects_are_heard_with_and_without_pedal():
         instrument((0.0, 0.5, 60, 64), pedal=[(0.1, 127), (2.0, 0)]),
         instrument((0.0, 1.0, 36, 64), is_drum=True),
     ]
-    assert Notes.from_pretty_midi(file).end.tolist() == [2.0]
-    assert Notes.from_pretty_midi(file, pedal=False).end.tolist() == [0.5]
+    assert midi.from_pretty_midi(file).end.tolist() == [2.0]
+    assert midi.from_pretty_midi(file, pedal=False).end.tolist() == [0.5]
 
 
 def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):

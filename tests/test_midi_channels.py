@@ -25,7 +25,6 @@ from kerasmusic.audio import soundfont_path, synthesizer_module
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.midi_channels import instruments_of
 from kerasmusic.midi_parser import parse
-from kerasmusic.notes import Notes
 
 
 def read(*tracks, sustained=True, **options):
@@ -293,7 +292,7 @@ def test_pretty_midi_objects_mean_what_their_files_do():
         with_file = io.BytesIO()
         midi_object.write(with_file)
         expected = midi.read_bytes(with_file.getvalue(), "x.mid")
-        found = Notes.from_pretty_midi(midi_object)
+        found = midi.from_pretty_midi(midi_object)
         assert found.pitch.tolist() == expected.pitch.tolist()
         assert found.velocity.tolist() == expected.velocity.tolist()
         np.testing.assert_allclose(found.start, expected.start, atol=1e-9)
@@ -306,7 +305,7 @@ def test_the_controllers_of_a_pretty_midi_object_need_not_be_sorted():
     instrument.notes = [pretty_midi.Note(64, 60, 0.0, 0.5)]
     instrument.control_changes = [pretty_midi.ControlChange(64, 0, 2.0), pretty_midi.ControlChange(64, 127, 0.1)]
     midi_object.instruments.append(instrument)
-    assert Notes.from_pretty_midi(midi_object).end.tolist() == [2.0]
+    assert midi.from_pretty_midi(midi_object).end.tolist() == [2.0]
 
 
 def test_an_impossible_note_of_a_pretty_midi_object_is_refused():
@@ -314,4 +313,4 @@ def test_an_impossible_note_of_a_pretty_midi_object_is_refused():
     midi_object.instruments.append(pretty_midi.Instrument(0))
     midi_object.instruments[0].notes.append(pretty_midi.Note(64, 200, 0.0, 0.5))
     with pytest.raises(ArgumentError, match="pitch of 200"):
-        Notes.from_pretty_midi(midi_object)
+        midi.from_pretty_midi(midi_object)

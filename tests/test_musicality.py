@@ -6,12 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kerasmusic import musicality
 from kerasmusic.command_line import main
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError, CorpusError
-from kerasmusic.midi import read_bytes
-from kerasmusic.musicality import (
+from kerasmusic.evaluation import musicality
+from kerasmusic.evaluation.musicality import (
     BINS,
     GROWING_EDGES,
     MEASURES,
@@ -23,6 +22,7 @@ from kerasmusic.musicality import (
     real_pieces,
     repetition,
 )
+from kerasmusic.midi import read_bytes
 from kerasmusic.notes import Notes
 
 WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-300, 1e300), st.integers(1, 10**9).map(float))

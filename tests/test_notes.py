@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kerasmusic import midi
 from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Note, Notes
 
@@ -73,7 +74,7 @@ def test_slices_and_masks_keep_onsets(notes):
 
 
 def test_pretty_midi_and_back_is_the_same_within_a_millisecond(notes):
-    back = Notes.from_pretty_midi(notes.to_pretty_midi())
+    back = midi.from_pretty_midi(midi.to_pretty_midi(notes))
     assert back.pitch.tolist() == notes.pitch.tolist()
     for name in ("start", "end", "velocity"):
         np.testing.assert_allclose(getattr(back, name), getattr(notes, name), atol=1e-3)

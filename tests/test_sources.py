@@ -9,10 +9,10 @@ import zlib
 
 import pytest
 
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 from kerasmusic.errors import CorpusError
 from kerasmusic.midi import LARGEST_BYTES
-from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 
 
 def test_the_official_split_is_kept_and_absent_files_are_counted(midi_folder, midi_zip):
@@ -208,7 +208,7 @@ def write_bomb(path, name, size, declared=None):
 READ_AND_MEASURE = """
 import re, sys
 from pathlib import Path
-from kerasmusic.sources import list_source, read_members
+from kerasmusic.data.sources import list_source, read_members
 try:
     root = Path(sys.argv[1])
     for _, outcome in read_members(root, list_source(root).splits):

@@ -10,7 +10,7 @@ from kerasmusic.commands import arguments
 from kerasmusic.commands.command import answer, as_json, command, say
 
 if TYPE_CHECKING:
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
 
 
 @click.group("data")
@@ -25,7 +25,7 @@ def run() -> None:
 @as_json
 def build(data: str, no_pedal: bool, strict: bool, as_json: bool) -> None:
     """Build the corpus of PATH, a folder or a zip of MIDI files, anew."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(data, pedal=not no_pedal, rebuild=True, strict=strict), as_json)
 
@@ -36,7 +36,7 @@ def build(data: str, no_pedal: bool, strict: bool, as_json: bool) -> None:
 @as_json
 def info(data: str, no_pedal: bool, as_json: bool) -> None:
     """Show what is in the corpus of PATH, a folder or a zip of MIDI files, building it if need be."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(data, pedal=not no_pedal), as_json)
 

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.data.sources import read_members
 from kerasmusic.errors import MidiError, ProcessError, printable
 from kerasmusic.processes import ask_in_processes
-from kerasmusic.sources import read_members
 
 #: Seconds that one file may take; the longest of MAESTRO takes a few thousandths of one.
 LONGEST_READING = 60.0

@@ -15,9 +15,9 @@ from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError, ModelFileError, printable
 from kerasmusic.general_midi import PROGRAMS
 from kerasmusic.midi_channels import Instrument
+from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import NAMES, name_of_pitch
-from kerasmusic.runs import read_keras_config
 
 FIRST_NOTES = 10
 

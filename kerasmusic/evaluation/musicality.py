@@ -44,7 +44,7 @@ from kerasmusic.errors import ArgumentError, CorpusError
 from kerasmusic.notes import Notes
 
 if TYPE_CHECKING:
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
     from kerasmusic.edge import Generator
 
 # Nearly as many as half of MAESTRO's validation split, and played in a minute or two by an exported file.

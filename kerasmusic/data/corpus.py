@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import STEP, NoteCodec
+from kerasmusic.data.reader_pool import encode_files
+from kerasmusic.data.sources import SPLITS, Listing, list_source
 from kerasmusic.errors import CorpusError
 from kerasmusic.files import folder_written_beside
 from kerasmusic.midi import read_bytes
-from kerasmusic.reading import encode_files
-from kerasmusic.sources import SPLITS, Listing, list_source
 
 FORMAT = 2
 # Another process that builds the same corpus may put its own in the place just when this one looks.
