@@ -18,7 +18,6 @@ from typing import Any
 
 from kerasmusic.bench import machine, records
 from kerasmusic.bench.processes import in_fresh_process, peak_memory
-
 from kerasmusic.errors import MissingPackageError
 
 #: How many files; 0 is all there are.

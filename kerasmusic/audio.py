@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import wave
 from importlib import resources
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
             ) from None
     path = os.fspath(soundfont)
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(12)
     except FileNotFoundError:
         raise ArgumentError(f"{path}: no such SoundFont; name an .sf2 file") from None

@@ -130,7 +130,8 @@ def _count(number: int, name: str) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    """
+    """Seconds, and from a minute on minutes and seconds too.
+
     >>> _minutes(7.25), _minutes(61.0)
     ('7.2 s', '61.0 s (1:01)')
     """

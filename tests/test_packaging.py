@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kerasmusic.bench
-import kerasmusic.export
 import pytest
 
 import kerasmusic
+import kerasmusic.bench
+import kerasmusic.export
 
 PACKAGE = Path(kerasmusic.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}
@@ -16,7 +16,7 @@ HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}
 
 def modules_loaded_by(code):
     lines = subprocess.run(
-        [sys.executable, "-P", "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
         capture_output=True,
         text=True,
         check=True,
@@ -93,3 +93,7 @@ def test_every_public_name_is_there():
         assert getattr(kerasmusic, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kerasmusic.nothing  # noqa: B018
+
+
+def test_type_checkers_are_told_that_the_package_has_types():
+    assert (PACKAGE / "py.typed").is_file()
