@@ -61,7 +61,7 @@ def install_ports(session: nox.Session) -> None:
     """Installs what MIDI ports need; without it the tests of real ports skip.
 
     python-rtmidi has no wheels for Python 3.13 and later, and is built there: with a compiler and the headers of ALSA
-    and JACK (apt install build-essential libasound2-dev libjack-jackd2-dev).
+    and JACK (apt install build-essential pkg-config libasound2-dev libjack-jackd2-dev).
     """
     session.run("python", "-m", "pip", "install", "--quiet", ".[live]", success_codes=[0, 1])
 

@@ -1,9 +1,8 @@
 """MIDI files that programs stumble over, built from bytes: every kind by name, with the notes a reader should find.
 
 `FILES` holds them all. Most are what the standard allows and few programs expect; the others break it, by wrong
-lengths, missing and undefined events, or by not being MIDI files at all. Libraries disagree on some, so each file says
-whether all libraries that kerasmusic reads with find the same. The kinds are those of the test files of jazz-soft,
-midicomp, mido, midly and muspy, and some more.
+lengths, missing and undefined events, or by not being MIDI files at all. The kinds are those of the test files of
+jazz-soft, midicomp, mido, midly and muspy, and some more.
 """
 
 from __future__ import annotations
@@ -266,7 +265,7 @@ def _broken() -> Iterator[tuple[str, File]]:
     yield "releases-without-notes", File(file(b"\x00\x80\x3c\x40" + note(62) + b"\x00\x90\x40\x00"), 1)
     overlapping = b"\x00\x90\x3c\x40\x60\x90\x3c\x50\x60\x80\x3c\x00\x60\x80\x3c\x00"
     yield "two-notes-at-once-on-a-key", File(file(overlapping), 2)
-    yield "notes-of-no-length", File(file(b"".join(note(60, ticks=0) for _ in range(5))), 1)
+    yield "notes-of-no-length", File(file(b"".join(note(60 + at, ticks=0) for at in range(5))), 5)
     yield "a-note-of-three-days", File(file(note(60, ticks=0x0FFFFFFF), division=480), None)
     yield "a-pitch-of-255", File(header(1, 1, 120) + chunk(b"\x00\x90\xff\x40"), None)
 

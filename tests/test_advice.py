@@ -62,6 +62,7 @@ ADVICE = sorted({(name, requirement) for name, text in texts() for requirement i
 
 def test_advice_is_found_in_messages_and_pages():
     assert ("kerasmusic/models/backend.py", "kerasmusic[torch]") in ADVICE
+    assert ("kerasmusic/midi.py", "pretty_midi") in ADVICE
     assert {name.partition("/")[0] for name, _ in ADVICE} >= {"kerasmusic", "export", "bench", "README.md", "docs"}
 
 

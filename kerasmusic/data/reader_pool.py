@@ -1,7 +1,7 @@
 """Reading many MIDI files in processes of their own, so that what a file does to its reader ends with that process.
 
-A library that parses MIDI is native code, and files from the net are made by anyone. A process that dies over a file or
-does not come back from one is replaced, and the file is refused with the reason.
+Files from the net are made by anyone, and one may take all memory or hold its reader up. A process that dies over a
+file or does not come back from one is replaced, and the file is refused with the reason.
 """
 
 from __future__ import annotations
