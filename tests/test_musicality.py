@@ -203,6 +203,11 @@ def test_both_samples_have_as_many_pieces_and_notes(pieces):
     assert compare(pieces[:9], short) == longer
 
 
+def test_strikes_of_a_key_at_one_onset_sound_as_one_note():
+    twice = Notes([0.0, 0.0, 0.0, 1.0], [60, 60, 64, 67], [2.0, 1.0, 2.0, 1.0], [64, 80, 64, 64])
+    assert polyphony(twice).tolist() == [2, 2, 2, 3]
+
+
 def test_nothing_after_the_5000th_note_counts(notes):
     count = 6_000
     played = Notes(np.arange(count), np.resize(notes.pitch, count), np.ones(count), np.full(count, 64))
