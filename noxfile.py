@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import nox
@@ -17,6 +18,8 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
 LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
+# The exit code of pytest where none of the chosen tests is for every backend.
+NO_TESTS = 5
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
@@ -33,13 +36,6 @@ def train_tensorflow(session: nox.Session) -> None:
     """Train on TensorFlow, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
     session.install(".[tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "tensorflow", *session.posargs)
-
-
-# What depends on Keras's backend; the rest is tested once.
-ON_EVERY_BACKEND = (
-    "documentation", "evaluation", "growing", "keyboard", "linear_recurrence", "loading", "models", "repeats",
-    "sampling", "training", "windows",
-)  # fmt: skip
 
 
 @nox.session
@@ -65,7 +61,7 @@ def install_ports(session: nox.Session) -> None:
     """Installs what MIDI ports need; without it the tests of real ports skip.
 
     python-rtmidi has no wheels for Python 3.13 and later, and is built there: with a compiler and the headers of ALSA
-    and JACK (apt install build-essential libasound2-dev libjack-jackd2-dev).
+    and JACK (apt install build-essential pkg-config libasound2-dev libjack-jackd2-dev).
     """
     session.run("python", "-m", "pip", "install", "--quiet", ".[live]", success_codes=[0, 1])
 
@@ -76,8 +72,15 @@ def run_pytest(session: nox.Session) -> None:
     # A file's tests share what they build, so it stays with one process.
     side_by_side = ("-n", "2", "--dist", "loadfile") if not has_paths(chosen) else ()
     session.run("pytest", *side_by_side, *chosen, env={"KERAS_BACKEND": "jax"})
-    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if not has_paths(chosen) else []
-    session.run("pytest", *side_by_side, *paths, *chosen, env={"KERAS_BACKEND": "tensorflow"})
+    marked = " and ".join(["every_backend", *(f"({each})" for each in markers(chosen))])
+    session.run(
+        "pytest", *side_by_side, *chosen, "-m", marked, env={"KERAS_BACKEND": "tensorflow"}, success_codes=[0, NO_TESTS]
+    )
+
+
+def markers(arguments: list[str]) -> list[str]:
+    """The expressions that arguments of pytest choose markers by."""
+    return [after for option, after in pairwise(arguments) if option == "-m"]
 
 
 def has_paths(arguments: list[str]) -> bool:
@@ -159,8 +162,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "files",
-        "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
+        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels",
+        "midi_parser", "files", "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -182,7 +185,7 @@ def tests_edge_tflite_runtime(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
-    session.install(".[edge]", "symusic>=0.5")
+    session.install(".[edge]")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
 
@@ -242,12 +245,12 @@ def install_wheels(session: nox.Session, site: Path, machine: str, *packages: st
 
 def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
     """Installs kerasmusic, and packages that have wheels, for a Raspberry Pi's Python 3.11 into a folder."""
-    pure = ("click", "platformdirs", "tqdm", "mido", "six", "importlib-resources")
+    pure = ("click", "platformdirs", "tqdm")
     install_wheels(session, site, machine, *packages, *pure)
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
-        "--no-deps", "pretty_midi", ".",
+        "--no-deps", ".",
     )  # fmt: skip
 
 
@@ -330,7 +333,7 @@ def bench_pi(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
-    session.install(".[jax,tensorflow,edge,plot]")
+    session.install(".[jax,tensorflow,edge,audio,plot]")
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
         kind = record.removesuffix(".json").rpartition("-")[2]

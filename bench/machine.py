@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path("/")
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow")
-PACKAGES = (*RUNTIMES, "numpy", "keras", "jax", "torch", "symusic", "pretty_midi")
+PACKAGES = (*RUNTIMES, "numpy", "keras", "jax", "torch", "pretty_midi")
 # Of `vcgencmd get_throttled`, as Raspberry Pi documents them.
 THROTTLE_BITS = {
     0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit",

@@ -60,10 +60,10 @@ def describe_model(path: str) -> dict[str, Any]:
 
 
 def measure_nats(path: str, data: str, pieces: int | None) -> dict[str, Any] | None:
-    """How likely a file finds real music; see `kerasmusic.evaluation`. None where a field has no distribution."""
-    from kerasmusic.corpus import open_corpus
+    """The likelihood of real music; see `kerasmusic.evaluation.likelihood`. None where a field has no distribution."""
+    from kerasmusic.data.corpus import open_corpus
     from kerasmusic.edge import Generator
-    from kerasmusic.evaluation import evaluate
+    from kerasmusic.evaluation.likelihood import evaluate
 
     scorer = Generator(path, seed=0)
     found = evaluate(scorer, open_corpus(data, codec=scorer.codec), "validation", pieces)

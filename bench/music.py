@@ -28,7 +28,7 @@ def named_music() -> Path | None:
 
 def real_music() -> Path | None:
     """`named_music`, else MAESTRO where it was downloaded before, else None."""
-    from kerasmusic.maestro import downloaded_maestro
+    from kerasmusic.data.maestro import downloaded_maestro
 
     return named_music() or downloaded_maestro()
 
@@ -39,6 +39,6 @@ def music() -> Path:
     if found:
         return found
     from kerasmusic.bundled import bundled_model
-    from kerasmusic.demonstration import play_demonstration
+    from kerasmusic.data.demonstration import play_demonstration
 
     return play_demonstration(bundled_model())

@@ -24,9 +24,9 @@ def measure(data: str) -> dict[str, Any]:
     """
     import numpy as np
 
+    from kerasmusic.data.sources import list_source, read_members
     from kerasmusic.errors import CorpusError
     from kerasmusic.midi import read_bytes
-    from kerasmusic.sources import list_source, read_members
 
     listing = list_source(data)
     gaps, densest = [np.empty(0)], 0

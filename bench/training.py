@@ -161,8 +161,8 @@ def _batches(model: Any, at_most: int) -> int:
 
 
 def _windows(data: str, length: int, batch_size: int, batches: int, context: int = 0) -> Any:
-    from kerasmusic.corpus import open_corpus
-    from kerasmusic.windows import Windows
+    from kerasmusic.data.corpus import open_corpus
+    from kerasmusic.training.windows import Windows
 
     return Windows(open_corpus(data), "train", length=length, context=context, batch_size=batch_size, batches=batches)
 

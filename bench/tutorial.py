@@ -139,8 +139,8 @@ def lstm_training(data: str) -> tuple[Callable[[], Any], int]:
 
 def windows_training(model: Any, data: str, length: int, batch_size: int) -> tuple[Callable[[], Any], int]:
     """`fit` of a model of notes over some batches of windows, and how many labels they have."""
-    from kerasmusic.corpus import open_corpus
-    from kerasmusic.windows import Windows
+    from kerasmusic.data.corpus import open_corpus
+    from kerasmusic.training.windows import Windows
 
     batches = 10
     model.compile(model.make_optimizer(model.learning_rate, weight_decay=0.01, clip=1.0))
@@ -173,7 +173,7 @@ def memory_of_training(data: str, lstm: bool) -> int | None:
 
 def _notes(data: str) -> Any:
     """The longest of the first performances, so that there are windows enough to time."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     corpus = open_corpus(data)
     return corpus.codec.decode(max(itertools.islice(corpus.performances("train"), 5), key=len))

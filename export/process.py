@@ -17,7 +17,7 @@ from kerasmusic.errors import ArgumentError, MissingPackageError, closest
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
 
 # "int8" quantises weights, and activations as they come (the "dynamic range" of TFLite); "int8-full" quantises the
 # activations that enter matrices by ranges found beforehand on real music.

@@ -31,7 +31,7 @@ from kerasmusic.files import written_beside
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.loading import load_model
-from kerasmusic.scoring import KerasScorer
+from kerasmusic.models.scoring import KerasScorer
 
 # TensorFlow's own interpreter, which is here whatever else is.
 INTERPRETER = "tensorflow.lite.python.interpreter"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
     from kerasmusic.edge import Generator
     from kerasmusic.errors import KerasMusicError
     from kerasmusic.models import NoteModel
@@ -24,7 +24,7 @@ _HOMES = {
     "NoteCodec": "kerasmusic.codec",
     "NoteModel": "kerasmusic.models",
     "Notes": "kerasmusic.notes",
-    "open_corpus": "kerasmusic.corpus",
+    "open_corpus": "kerasmusic.data.corpus",
 }
 
 __all__ = ["Generator", "KerasMusicError", "Note", "NoteCodec", "NoteModel", "Notes", "open_corpus"]

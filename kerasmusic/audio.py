@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.files import written_beside
-from kerasmusic.imports import import_silently
 from kerasmusic.notes import Notes
+from kerasmusic.quiet import import_silently
 
 if TYPE_CHECKING:
     import IPython.display
@@ -60,9 +60,16 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
 
     Raises:
         ArgumentError: there is no such file, or it is no SoundFont.
+        MissingPackageError: none is named, and pretty_midi is not installed.
     """
     if soundfont is None:
-        return str(resources.files(import_silently("pretty_midi")).joinpath("TimGM6mb.sf2"))
+        try:
+            return str(resources.files(import_silently("pretty_midi")).joinpath("TimGM6mb.sf2"))
+        except ImportError:
+            raise MissingPackageError(
+                "the SoundFont that pretty_midi brings is not there; run: pip install 'kerasmusic[audio]', or name an "
+                ".sf2 file"
+            ) from None
     path = os.fspath(soundfont)
     try:
         with Path(path).open("rb") as file:

@@ -1,47 +1,54 @@
 """MIDI files to `Notes` and back.
 
-Reading merges all instruments that are not drums into one performance, or takes one of them. The sustain pedal is heard
-by default: while it is down, a released note sounds on until the pedal lifts or its key is struck again.
+Reading merges all instruments that are not drums into one performance, or takes one of them. The sustain pedal is
+applied by default: while it is down, a released note sounds on until the pedal lifts or its key is struck again. Which
+events count, and how, is written in the documentation's page on MIDI files.
 
-What is not read, since no performance is like that and each has been used to wear a program out: a file of more than
-ten million events, one that lasts more than a day, one without notes other than drums', and one whose time is counted
-in SMPTE frames instead of quarter notes.
+Not read, since no performance is like that and each has been used to wear a program out: a file of more than 20 million
+bytes or three million notes, one that lasts more than a day, and one without notes other than drums'. `write` refuses
+what `read` would.
 """
 
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError, printable
+from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
 from kerasmusic.files import written_beside
-from kerasmusic.midi_readers import READERS, Instrument, default_reader
-from kerasmusic.notes import Notes
+from kerasmusic.midi_channels import Instrument, instruments_of, instruments_of_pretty_midi
+from kerasmusic.midi_parser import DEFAULT_TEMPO, NOTE_ON, PROGRAM, parse
+from kerasmusic.notes import SHORTEST_SECONDS, Notes
+from kerasmusic.quiet import import_silently
 
-SUFFIXES = (".mid", ".midi")
+if TYPE_CHECKING:
+    from pretty_midi import PrettyMIDI
+
+#: What the names of files end with that hold MIDI. A file that is named by itself is read whatever its name.
+SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
+#: What the name of a file that is written ends with.
+WRITTEN_SUFFIXES = (".mid", ".midi")
 LONGEST_SECONDS = 24 * 3600.0
 # No event is shorter than two bytes, so that no file of more than ten million events is read.
 LARGEST_BYTES = 20_000_000
+# Three bytes an event and a millisecond a tick: a file of a day with so many notes stays below the largest size.
+MOST_NOTES = 3_000_000
+TICKS_PER_SECOND = 1000
 
 
-def read(
-    path: str | os.PathLike[str],
-    *,
-    instrument: int | None = None,
-    pedal: bool = True,
-    reader: str | None = None,
-) -> Notes:
+def read(path: str | os.PathLike[str], *, instrument: int | None = None, pedal: bool = True) -> Notes:
     """Reads the notes of a MIDI file.
 
     Args:
         path: the file.
-        instrument: take only this instrument, counted from 0 in the order of the file; by default all that are not
-            drums, merged.
+        instrument: take only this instrument, counted from 0 in the order of `read_instruments`; by default all that
+            are not drums, merged.
         pedal: whether the sustain pedal lengthens notes; without it, a note ends when its key is released.
-        reader: "symusic" or "pretty_midi"; by default the faster one that is installed.
 
     Raises:
         MidiError: the file cannot be read, or has no notes.
@@ -52,16 +59,16 @@ def read(
     >>> read(path).pitch.tolist()
     [60]
     """
-    return read_bytes(_bytes_of(path), str(path), instrument=instrument, pedal=pedal, reader=reader)
+    return read_bytes(_bytes_of(path), str(path), instrument=instrument, pedal=pedal)
 
 
-def read_instruments(path: str | os.PathLike[str], *, reader: str | None = None) -> list[Instrument]:
-    """The instruments of a MIDI file as they are in it, drums too, in the order in which `read` counts them.
+def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
+    """The instruments of a MIDI file, drums too: each program in each track and channel, in the order of the tracks.
 
     Raises:
         MidiError: the file cannot be read.
     """
-    return _parse(_bytes_of(path), str(path), reader)
+    return _instruments(_bytes_of(path), str(path))
 
 
 def _bytes_of(path: str | os.PathLike[str]) -> bytes:
@@ -75,90 +82,130 @@ def _bytes_of(path: str | os.PathLike[str]) -> bytes:
         raise MidiError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def read_bytes(
-    data: bytes,
-    name: str,
-    *,
-    instrument: int | None = None,
-    pedal: bool = True,
-    reader: str | None = None,
-) -> Notes:
+def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: bool = True) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    instruments = _parse(data, name, reader)
+    instruments = _instruments(data, name)
     if instrument is not None:
         if not 0 <= instrument < len(instruments):
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
         instruments = [instruments[instrument]]
-    try:
-        notes = notes_of_instruments(instruments, pedal=pedal, drums=instrument is not None)
-    except ArgumentError as error:
-        raise MidiError(f"{name}: holds impossible notes ({error})") from None
+    # Before its notes are made: what lasts too long may last longer than its time can be told exactly.
+    seconds = max((_latest_end(each.start, each.sounding) for each in instruments), default=0.0)
+    if seconds > LONGEST_SECONDS:
+        raise MidiError(f"{name}: lasts {seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
+    count = sum(len(each.start) for each in instruments)
+    if count > MOST_NOTES:
+        raise MidiError(f"{name}: has {count:,} notes, more than {MOST_NOTES:,}")
+    notes = notes_of_instruments(instruments, pedal=pedal, drums=instrument is not None)
     if not len(notes):
         drums = sum(len(each.start) for each in instruments if each.is_drum)
         raise MidiError(f"{name}: has no notes" + (f" but {drums} of drums" if drums else ""))
-    if notes.seconds > LONGEST_SECONDS:
-        raise MidiError(f"{name}: lasts {notes.seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     return notes
 
 
-def _parse(data: bytes, name: str, reader: str | None) -> list[Instrument]:
-    reader = reader or default_reader()
-    if reader not in READERS:
-        raise ArgumentError(f"{reader}: no such reader; there are {', '.join(READERS)}")
-    parse = READERS[reader]
+def _instruments(data: bytes, name: str) -> list[Instrument]:
     if len(data) > LARGEST_BYTES:
         raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
-    if data[:4] == b"MThd" and data[12:13] >= b"\x80":
-        raise MidiError(f"{name}: counts its time in SMPTE frames; only files that count in quarter notes are read")
-    try:
-        return parse(data)
-    except ImportError:
-        raise MissingPackageError(f"the reader {reader} is not installed; run: pip install {reader}") from None
-    except Exception as error:  # each library raises seven types and more, and the next version may raise others
-        reason = printable(" ".join(str(error).split())) or type(error).__name__
-        raise MidiError(f"{name}: not a MIDI file that can be read ({reason})") from None
+    return instruments_of(parse(data, name))
 
 
 def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:
-    """Merges instruments into one performance, each with its own sustain pedal; drums only if `drums`."""
-    heard = [instrument for instrument in instruments if drums or not instrument.is_drum]
-    if not heard:
+    """Merges instruments into one performance; drums only if `drums`."""
+    chosen = [instrument for instrument in instruments if drums or not instrument.is_drum]
+    if not chosen:
         return Notes.empty()
-    ends = [sustained_ends(instrument) if pedal else instrument.end for instrument in heard]
-    start = np.concatenate([instrument.start for instrument in heard])
-    notes = Notes(
-        start,
-        np.concatenate([instrument.pitch for instrument in heard]),
-        np.concatenate(ends) - start,
-        np.concatenate([instrument.velocity for instrument in heard]),
-    )
-    return notes.restruck() if pedal else notes
+    return Notes(
+        np.concatenate([instrument.start for instrument in chosen]),
+        np.concatenate([instrument.pitch for instrument in chosen]),
+        np.concatenate([instrument.sounding if pedal else instrument.held for instrument in chosen]),
+        np.concatenate([instrument.velocity for instrument in chosen]),
+    ).restruck()
 
 
-def sustained_ends(instrument: Instrument) -> NDArray[np.float64]:
-    """When each note of an instrument falls silent, in seconds, with its sustain pedal (down from 64 on) heard.
-
-    A note released while the pedal is down lasts until the pedal lifts; a pedal that never lifts does so with the last
-    release. Strikes of the same key are not looked at here: see `Notes.restruck`.
-    """
-    end = instrument.end
-    is_down = instrument.sustain_value >= 64
-    changes = np.flatnonzero(np.diff(is_down, prepend=False))
-    if not len(changes) or not len(end):
-        return end
-    times = instrument.sustain_time[changes]
-    down, up = times[0::2], times[1::2]
-    if len(up) < len(down):
-        up = np.append(up, max(end.max(), down[-1]))
-    span = np.searchsorted(down, end, side="right") - 1
-    held = (span >= 0) & (end < up[span])
-    return np.where(held, up[span], end)
+def _latest_end(start: NDArray[np.float64], duration: NDArray[np.float64]) -> float:
+    """When the last note has ended, in seconds; none is shorter in a file than a tick."""
+    return float((start + np.maximum(duration, 1 / TICKS_PER_SECOND)).max(initial=0.0))
 
 
 def write(notes: Notes, path: str | os.PathLike[str], *, program: int = 0) -> None:
     """Writes a MIDI file of one instrument, by default the acoustic grand piano, with a tick of one millisecond.
 
-    A key that is struck while it still sounds ends its former note there, since MIDI cannot say otherwise.
+    A key that is struck while it still sounds ends its former note there, and of several strikes of a key at once the
+    loudest velocity and the latest end are written, since MIDI cannot say otherwise; no note is shorter than a tick.
+    Notes whose times are whole milliseconds are read again as they are.
+
+    Raises:
+        ArgumentError: the notes last more than a day or are more than three million, so that `read` would refuse them.
     """
+    data = to_bytes(notes, program=program)
     with written_beside(path) as temporary:
-        notes.restruck().to_pretty_midi(program).write(str(temporary))
+        temporary.write_bytes(data)
+
+
+def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
+    """The bytes of the file that `write` writes.
+
+    >>> to_bytes(Notes([0.0], [60], [0.5], [64]))[:4]
+    b'MThd'
+    """
+    if not 0 <= program <= 127:
+        raise ArgumentError(f"{program}: a program is within 0 to 127")
+    if len(notes) > MOST_NOTES:
+        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
+    if (seconds := _latest_end(notes.start, notes.duration)) > LONGEST_SECONDS:
+        raise ArgumentError(
+            f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
+            "write them in parts"
+        )
+    on = np.rint(notes.start * TICKS_PER_SECOND)
+    off = np.maximum(on + 1, np.rint(notes.end * TICKS_PER_SECOND))
+    # In ticks, so that strikes that fall on one tick count as at once.
+    struck = Notes(on, notes.pitch, off - on, notes.velocity).restruck()
+    tick = np.concatenate([struck.start, struck.end]).astype(np.int64)
+    # A note-on of velocity 0 is a release, and needs no status byte of its own.
+    velocity = np.concatenate([struck.velocity, np.zeros(len(struck), np.int32)])
+    pitch = np.concatenate([struck.pitch, struck.pitch])
+    # A key is released before it is struck again.
+    order = np.lexsort((velocity > 0, tick))
+    delta = np.diff(tick[order], prepend=0)
+    rows = np.empty((len(delta), 6), np.uint8)
+    for column, shift in enumerate((21, 14, 7, 0)):
+        rows[:, column] = delta >> shift & 0x7F | (0x80 if shift else 0)
+    rows[:, 4], rows[:, 5] = pitch[order], velocity[order]
+    written = np.ones(rows.shape, bool)
+    for column, shift in enumerate((21, 14, 7)):
+        written[:, column] = delta >> shift > 0
+    events = rows[written].tobytes()
+    if len(notes):
+        first = int(written[0, :4].sum())
+        events = events[:first] + bytes([NOTE_ON << 4]) + events[first:]
+    tempo = b"\x00\xff\x51\x03" + DEFAULT_TEMPO.to_bytes(3, "big")
+    track = tempo + bytes([0, PROGRAM << 4, program]) + events + b"\x00\xff\x2f\x00"
+    division = TICKS_PER_SECOND * DEFAULT_TEMPO // 1_000_000
+    return struct.pack(">4sIHHH4sI", b"MThd", 6, 0, 1, division, b"MTrk", len(track)) + track
+
+
+def from_pretty_midi(midi: PrettyMIDI, *, pedal: bool = True) -> Notes:
+    """The notes of all instruments of a `PrettyMIDI` that are not drums; see `read`."""
+    return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+
+
+def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
+    """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano.
+
+    Raises:
+        MissingPackageError: pretty_midi is not installed.
+    """
+    try:
+        pretty_midi = import_silently("pretty_midi")
+    except ImportError:
+        raise MissingPackageError("pretty_midi is not installed; run: pip install pretty_midi") from None
+    instrument = pretty_midi.Instrument(program=program)
+    instrument.notes = [
+        # A file's note lasts a tick at least: one of no length would never end.
+        pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
+        for note in notes.restruck()
+    ]
+    midi: PrettyMIDI = pretty_midi.PrettyMIDI(resolution=500)
+    midi.instruments.append(instrument)
+    return midi

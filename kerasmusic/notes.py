@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kerasmusic.errors import ArgumentError
-from kerasmusic.imports import import_silently
 
 if TYPE_CHECKING:
-    import os
-
-    import IPython.display
     import pandas
-    import pretty_midi
-
 
 SHORTEST_SECONDS = 0.001
 
@@ -70,25 +64,36 @@ class Notes:
         for name, low, high in (("start", 0, np.inf), ("pitch", 0, 127), ("duration", 0, np.inf), ("velocity", 1, 127)):
             column = columns[name]
             wrong = ~((column >= low) & (column <= high) & np.isfinite(column))
+            kind = ""
             if high == 127:
                 wrong |= column != np.rint(column)
+                kind = "a whole number "
             if wrong.any():
                 index = int(np.flatnonzero(wrong)[0])
-                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not within {low} to {high}")
-        order = np.lexsort((columns["pitch"], columns["start"]))
+                raise ArgumentError(f"note {index} has a {name} of {column[index]:g}, not {kind}within {low} to {high}")
+        start_of, pitch_of = columns["start"], columns["pitch"]
+        ordered = (start_of[1:] > start_of[:-1]) | ((start_of[1:] == start_of[:-1]) & (pitch_of[1:] >= pitch_of[:-1]))
+        order = slice(None) if ordered.all() else np.lexsort((pitch_of, start_of))
         for name, column in columns.items():
+            # A copy in any case: the caller's array may change.
             sorted_column = column[order].astype(np.int32 if name in ("pitch", "velocity") else np.float64)
             sorted_column.setflags(write=False)
             object.__setattr__(self, name, sorted_column)
 
     @classmethod
-    def from_iterable(cls, notes: Iterator[Note] | list[Note]) -> Notes:
+    def from_iterable(cls, notes: Iterable[Note]) -> Notes:
         """Collects `Note` tuples, such as those a generator yields.
+
+        Raises:
+            ArgumentError: one of them is not a start, a pitch, a duration and a velocity.
 
         >>> len(Notes.from_iterable([Note(0.0, 60, 0.5, 64)]))
         1
         """
         rows = list(notes)
+        for index, row in enumerate(rows):
+            if len(row) != len(Note._fields):
+                raise ArgumentError(f"note {index} has {len(row)} values, not {len(Note._fields)}: {row}")
         return cls(*zip(*rows, strict=True)) if rows else cls.empty()
 
     @classmethod
@@ -144,57 +149,28 @@ class Notes:
         return self.shifted(-float(self.start[0])) if len(self) else self
 
     def restruck(self) -> Notes:
-        """Ends each note no later than the next strike of its key, as on a piano.
+        """Ends each note no later than the next strike of its key, and strikes a key once at a time, as on a piano.
 
-        Notes of one pitch and one onset are left alone: which of them the key played cannot be told.
+        Of several notes of one pitch and one onset, one is kept, with the highest velocity and the longest duration.
 
-        >>> Notes([0.0, 1.0], [60, 60], [3.0, 1.0], [64, 64]).restruck().duration.tolist()
-        [1.0, 1.0]
+        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).restruck().duration.tolist()
+        [1.0, 2.0]
         """
-        by_key = np.lexsort((self.start, self.pitch))
+        if not len(self):
+            return self
+        by_key = np.argsort(self.pitch.astype(np.uint8), kind="stable")
         start, pitch = self.start[by_key], self.pitch[by_key]
-        next_start = np.full(len(self), np.inf)
-        if len(self) > 1:
-            same_key = pitch[1:] == pitch[:-1]
-            next_start[:-1] = np.where(same_key, start[1:], np.inf)
-            # Of several notes at one onset, all but the last would see that onset as the next strike.
-            last = np.where(next_start > start, np.arange(len(self)), len(self) - 1)
-            next_start = next_start[np.minimum.accumulate(last[::-1])[::-1]]
-        duration = np.empty(len(self))
-        duration[by_key] = np.minimum(self.duration[by_key], next_start - start)
-        return Notes(self.start, self.pitch, duration, self.velocity)
-
-    def audio(self, *, soundfont: str | os.PathLike[str] | None = None) -> IPython.display.Audio:
-        """A player for a notebook: the last value of a cell shows it. See `kerasmusic.audio.synthesize`.
-
-        Raises:
-            MissingPackageError: IPython, pyfluidsynth or FluidSynth's library is not installed.
-            ArgumentError: there is no such SoundFont.
-        """
-        from kerasmusic.audio import notebook_player
-
-        return notebook_player(self, soundfont=soundfont)
-
-    def to_pretty_midi(self, program: int = 0) -> pretty_midi.PrettyMIDI:
-        """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano."""
-        pretty_midi = import_silently("pretty_midi")
-        instrument = pretty_midi.Instrument(program=program)
-        instrument.notes = [
-            # A file's note lasts a tick at least: one of no length would never end.
-            pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
-            for note in self
-        ]
-        midi = pretty_midi.PrettyMIDI(resolution=500)
-        midi.instruments.append(instrument)
-        return midi
-
-    @classmethod
-    def from_pretty_midi(cls, midi: pretty_midi.PrettyMIDI, *, pedal: bool = True) -> Notes:
-        """The notes of all instruments of a `PrettyMIDI` that are not drums; see `kerasmusic.midi.read`."""
-        from kerasmusic.midi import notes_of_instruments
-        from kerasmusic.midi_readers import instruments_of_pretty_midi
-
-        return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+        strikes = np.flatnonzero(np.append(True, (pitch[1:] != pitch[:-1]) | (start[1:] != start[:-1])))
+        duration = np.maximum.reduceat(self.duration[by_key], strikes)
+        velocity = np.maximum.reduceat(self.velocity[by_key], strikes)
+        start, pitch = start[strikes], pitch[strikes]
+        following = np.append(np.where(pitch[1:] == pitch[:-1], start[1:], np.inf), np.inf)
+        duration = np.where(start + duration <= following, duration, following - start)
+        if len(strikes) < len(self):
+            return Notes(start, pitch, duration, velocity)
+        in_order = np.empty(len(self))
+        in_order[by_key] = duration
+        return Notes(self.start, self.pitch, in_order, self.velocity)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A DataFrame with the columns of TensorFlow's tutorial, pitch, start, end, step and duration, and velocity."""
@@ -216,4 +192,25 @@ class Notes:
             raise ArgumentError(f"notes need the columns pitch, duration and start or step, not {list(frame.columns)}")
         start = frame["start"] if "start" in frame else np.cumsum(frame["step"])
         velocities = frame["velocity"] if "velocity" in frame else np.full(len(frame), velocity)
-        return cls(start, frame["pitch"], frame["duration"], velocities)
+        notes = cls(start, frame["pitch"], frame["duration"], velocities)
+        step = np.diff(start, prepend=0.0)
+        if "step" in frame and len(frame):
+            # What came before the first row may not be in the frame; TensorFlow's tutorial counts from the first note.
+            step[0] = min(step[0], frame["step"].iloc[0])
+        _check_derived(frame, "step", step, "start")
+        _check_derived(frame, "end", np.asarray(start) + np.asarray(frame["duration"]), "start and duration")
+        return notes
+
+
+def _check_derived(frame: pandas.DataFrame, name: str, expected: NDArray[np.float64], others: str) -> None:
+    """Refuses a frame in which a column that others say as well says something else."""
+    if name not in frame:
+        return
+    given = np.asarray(frame[name], np.float64)
+    wrong = ~(np.abs(given - expected) <= 1e-6)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ArgumentError(
+            f"row {row} has the {name} {given[row]:g}, but by {others} it is {expected[row]:g}; leave out the columns "
+            f"that are not meant, such as by frame.drop(columns={name!r})"
+        )

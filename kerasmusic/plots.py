@@ -120,7 +120,7 @@ def loss_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """A training's loss by field over its minutes: thin lines for training, with crosses if short; dots for validation.
 
     Args:
-        history: the columns of a run's `history.csv`; see `kerasmusic.runs.read_history`.
+        history: the columns of a run's `history.csv`; see `kerasmusic.training.run_folder.read_history`.
 
     Raises:
         ArgumentError: there is no row in them.
@@ -193,7 +193,7 @@ def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = No
         KerasMusicError: one cannot be read.
     """
     from kerasmusic import midi
-    from kerasmusic.runs import read_history
+    from kerasmusic.training.run_folder import read_history
 
     places = [Path(path) for path in paths]
     if first is not None and first < 1:

@@ -1,11 +1,12 @@
-"""Keeping native libraries' start-up chatter off the terminal, where it would tear a progress bar."""
+"""Keeps what libraries say as they load off the terminal, where it would tear a progress bar, and out of results."""
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from types import ModuleType
 from typing import Any
 
@@ -64,3 +65,18 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_stderr():
             self.loader.exec_module(module)
+
+
+def import_silently(name: str) -> ModuleType:
+    """Imports a module, and lets nothing of what it prints come into a command's output.
+
+    pyfluidsynth, which pretty_midi imports too, prints where it found its library when the environment has a `CI`.
+
+    Raises:
+        ImportError: as `import` does.
+
+    >>> import_silently("json").dumps([1])
+    '[1]'
+    """
+    with redirect_stdout(None):
+        return importlib.import_module(name)

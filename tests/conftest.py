@@ -18,9 +18,9 @@ from broken_midi import FILES
 from build_models import build_models, model_paths
 
 from kerasmusic.bench.music import real_music
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.sources import list_source, read_members
 from kerasmusic.midi import read_bytes
-from kerasmusic.sources import list_source, read_members
 
 FOLDER = "maestro-v2.0.0"
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")

@@ -42,9 +42,9 @@ def make_music(folder: Path) -> None:
 
 def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     """What the killed process does: begins the run, or carries it on where there is a checkpoint."""
-    from kerasmusic.corpus import open_corpus
-    from kerasmusic.training import CHECKPOINT, Settings
-    from kerasmusic.training import train as train_run
+    from kerasmusic.data.corpus import open_corpus
+    from kerasmusic.training.train import CHECKPOINT, Settings
+    from kerasmusic.training.train import train as train_run
 
     corpus = open_corpus(data, cache=cache)
     pieces = corpus.pieces("train")
@@ -116,8 +116,8 @@ def differences(alone: Path, killed: Path) -> list[str]:
     import keras
 
     from kerasmusic.models.loading import load_model
-    from kerasmusic.runs import read_history
-    from kerasmusic.training import CHECKPOINT
+    from kerasmusic.training.run_folder import read_history
+    from kerasmusic.training.train import CHECKPOINT
 
     found = []
     expected, history = read_history(alone), read_history(killed)

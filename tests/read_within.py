@@ -1,4 +1,4 @@
-"""Reads MIDI files one by one, each within 2 seconds of the processor: `python read_within.py READER FILE...`.
+"""Reads MIDI files one by one, each within 2 seconds of the processor: `python read_within.py FILE...`.
 
 Prints a JSON line a file, with what came of it and the greatest memory so far, in bytes. A file that takes longer ends
 the process by SIGPROF, before its line.
@@ -19,12 +19,11 @@ from kerasmusic.errors import MidiError
 SECONDS = 2.0
 
 if __name__ == "__main__":
-    reader, *paths = sys.argv[1:]
-    for path in paths:
+    for path in sys.argv[1:]:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         began = time.process_time()
         try:
-            notes = midi.read(path, reader=reader)
+            notes = midi.read(path)
             outcome = {
                 "notes": len(notes),
                 "pitch": [int(notes.pitch.min()), int(notes.pitch.max())],

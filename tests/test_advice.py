@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kerasmusic.backend import BACKENDS
-from kerasmusic.midi_readers import READERS
+from kerasmusic.models.backend import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -16,7 +15,7 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 # Programs, and what one measurement alone takes: nothing that is declared imports them.
 TOOLS = {"nox", "notebook", "playwright"}
 # What messages fill in.
-FILLED_IN = {"{name}": BACKENDS, "{reader}": READERS}
+FILLED_IN = {"{name}": BACKENDS}
 
 COMMAND = re.compile(r"\bpip install((?: (?:'[^'\n]*'|[-\w.,\[\]{}]+))+)")
 # Of a sentence that goes on.
@@ -62,8 +61,8 @@ ADVICE = sorted({(name, requirement) for name, text in texts() for requirement i
 
 
 def test_advice_is_found_in_messages_and_pages():
-    assert ("kerasmusic/backend.py", "kerasmusic[torch]") in ADVICE
-    assert ("kerasmusic/midi.py", "symusic") in ADVICE
+    assert ("kerasmusic/models/backend.py", "kerasmusic[torch]") in ADVICE
+    assert ("kerasmusic/midi.py", "pretty_midi") in ADVICE
     assert {name.partition("/")[0] for name, _ in ADVICE} >= {"kerasmusic", "export", "bench", "README.md", "docs"}
 
 

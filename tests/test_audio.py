@@ -108,7 +108,7 @@ def test_another_soundfont_sounds_otherwise_only_where_it_is_another(tmp_path):
 def test_a_notebook_gets_a_player_of_the_same_sound(notes):
     pytest.importorskip("IPython")
     part = notes.from_first()[:40]
-    player = part.audio()
+    player = audio.notebook_player(part)
     listen(read_wav(io.BytesIO(player.data)), part)
     assert "<audio" in player._repr_html_()
 
@@ -116,7 +116,7 @@ def test_a_notebook_gets_a_player_of_the_same_sound(notes):
 def test_without_ipython_one_line_says_how_to_install_it(notes, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     with pytest.raises(MissingPackageError, match="pip install ipython"):
-        notes[:5].audio()
+        audio.notebook_player(notes[:5])
 
 
 @pytest.mark.parametrize("absent", ["the library", "the library's file", "the package"])
@@ -142,3 +142,11 @@ def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
     assert not (tmp_path / "x.wav").exists()
     # And the rest goes on.
     assert main(["inspect", str(tmp_path / "x.mid")]) == 0
+
+
+def test_without_pretty_midi_and_a_soundfont_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pretty_midi", None)
+    with pytest.raises(MissingPackageError, match=r"SoundFont .+ run: pip install 'kerasmusic\[audio\]'"):
+        audio.soundfont_path()
+    with pytest.raises(MissingPackageError, match="pip install pretty_midi"):
+        midi.to_pretty_midi(Notes.empty())

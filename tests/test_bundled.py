@@ -9,7 +9,7 @@ from kerasmusic.edge import TFLiteStep
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ModelFileError
-from kerasmusic.runs import read_keras_config
+from kerasmusic.models.keras_file import read_keras_config
 
 
 def test_it_proves_itself_on_this_runtime():

@@ -11,8 +11,8 @@ import kerasmusic
 from kerasmusic import midi
 from kerasmusic.command_line import main
 from kerasmusic.commands import train as train_command
-from kerasmusic.corpus import open_corpus
-from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 
 
 def run(capsys, *arguments):

@@ -11,10 +11,10 @@ from conftest import PERFORMANCES
 
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.reader_pool import encode_files
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import CorpusError, MidiError
-from kerasmusic.reading import encode_files
-from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
@@ -202,7 +202,7 @@ def test_a_folder_that_changed_reads_only_what_is_new_and_holds_what_a_new_corpu
         read.append(list(names))
         return encode_files(root, names, encode)
 
-    monkeypatch.setattr("kerasmusic.corpus.encode_files", encode_and_note)
+    monkeypatch.setattr("kerasmusic.data.corpus.encode_files", encode_and_note)
     music = tmp_path / "music"
     write_all(music, {"b.mid": datas[0], "broken.mid": b"not music", "d.mid": datas[1], "gone.mid": datas[2]})
     former = open_corpus(music, cache=tmp_path / "cache")
@@ -327,7 +327,7 @@ def test_a_source_named_twice_is_refused(midi_folder, tmp_path):
 BUILD_OFTEN = """
 import sys
 import numpy as np
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
 
 source, cache, times = sys.argv[1:]
 for _ in range(int(times)):

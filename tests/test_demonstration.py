@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from kerasmusic import bundled, demonstration, maestro, midi
+from kerasmusic import bundled, midi
 from kerasmusic.command_line import main
 from kerasmusic.commands import train
-from kerasmusic.corpus import open_corpus
-from kerasmusic.demonstration import play_demonstration
+from kerasmusic.data import demonstration, maestro
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.demonstration import play_demonstration
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError
 from kerasmusic.models.loading import load_model

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kerasmusic.callbacks import Budget, StopTogether
-from kerasmusic.devices import Devices, check_devices
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.loading import load_model
-from kerasmusic.runs import read_history
-from kerasmusic.windows import Windows
+from kerasmusic.training.callbacks import Budget, StopTogether
+from kerasmusic.training.devices import Devices, check_devices
+from kerasmusic.training.run_folder import read_history
+from kerasmusic.training.windows import Windows
 
 # `kerasmusic` with a preset that compiles quickly, and without exporting what it trained.
 KERASMUSIC = """

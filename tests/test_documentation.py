@@ -10,6 +10,9 @@ import pytest
 
 import kerasmusic
 
+pytestmark = pytest.mark.every_backend
+
+
 NAMES = [
     module.name
     for module in pkgutil.walk_packages(kerasmusic.__path__, "kerasmusic.")

@@ -23,7 +23,7 @@ from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions,
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
-from kerasmusic.scoring import KerasScorer
+from kerasmusic.models.scoring import KerasScorer
 
 PLAY = """
 import json, sys
@@ -230,8 +230,8 @@ def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
 
 TRAIN_ON_TORCH = """
 import sys
-from kerasmusic.corpus import open_corpus
-from kerasmusic.training import Settings, train
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.training.train import Settings, train
 
 corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
 train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))

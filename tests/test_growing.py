@@ -8,7 +8,9 @@ from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.growing import grown
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.models.presets import PRESETS
-from kerasmusic.scoring import KerasScorer
+from kerasmusic.models.scoring import KerasScorer
+
+pytestmark = pytest.mark.every_backend
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 
 from kerasmusic import midi
 from kerasmusic.command_line import main
-from kerasmusic.inspection import FIRST_NOTES, describe
+from kerasmusic.commands.inspection import FIRST_NOTES, describe
+from kerasmusic.errors import MidiError
 from kerasmusic.notes import Notes
 
 
@@ -31,6 +32,14 @@ def test_a_midi_files_instruments_are_said_with_what_is_heard_of_them(band):
     assert lines[3] == "            2: drums 'kit', 2 notes, not heard"
     assert "pitch       C2 to E4 (36 to 64)" in lines
     assert "names       C 75%, E 25%" in lines
+
+
+def test_a_midi_file_is_told_by_what_is_in_it_whatever_its_name(band, tmp_path):
+    (tmp_path / "band").write_bytes(band.read_bytes())
+    assert list(describe(tmp_path / "band"))[1:] == list(describe(band))[1:]
+    (tmp_path / "page.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(MidiError, match=r"page\.pdf: not a MIDI file but a PDF document"):
+        describe(tmp_path / "page.pdf")
 
 
 def test_its_first_notes_are_a_table(notes, tmp_path):

@@ -7,6 +7,9 @@ from keras import ops
 from kerasmusic.codec import PITCHES, NoteCodec
 from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 
+pytestmark = pytest.mark.every_backend
+
+
 CODEC = NoteCodec()
 LENGTH = 37
 

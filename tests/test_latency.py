@@ -189,7 +189,6 @@ def test_pace_is_that_of_the_performances(midi_zip, notes):
 
 
 def test_maestros_pace_is_what_the_benchmark_plays_at(maestro):
-    pytest.importorskip("symusic")
     found = pace.measure(str(maestro))
     assert found["median_gap_seconds"] == pytest.approx(pace.MEDIAN_GAP_SECONDS, rel=1e-2)
     assert found["densest_second_notes"] == pace.DENSEST_SECOND_NOTES

@@ -4,6 +4,8 @@ import pytest
 
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
+pytestmark = pytest.mark.every_backend
+
 
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 64, 100])
 def test_it_equals_the_recurrence_written_as_a_loop(length):

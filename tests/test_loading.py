@@ -8,8 +8,10 @@ import pytest
 
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models import NoteModel
+from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.models.loading import load_model
-from kerasmusic.runs import read_keras_config
+
+pytestmark = pytest.mark.every_backend
 
 
 @pytest.fixture(scope="module")

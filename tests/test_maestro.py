@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from kerasmusic import maestro
+from kerasmusic.data import maestro
+from kerasmusic.data.maestro import download_maestro
 from kerasmusic.errors import KerasMusicError, NoNetworkError
-from kerasmusic.maestro import download_maestro
 
 DATA = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -166,7 +166,8 @@ def test_a_download_cut_short_without_a_word_is_told_by_its_checksum(server, tmp
 
 def test_a_download_that_was_killed_leaves_no_file_of_that_name_and_is_carried_on(server, tmp_path):
     server.stalls = True
-    code = f"from kerasmusic.maestro import download_maestro as d; d({str(tmp_path)!r}, url={server.url!r}, sha256='')"
+    download = f"download_maestro({str(tmp_path)!r}, url={server.url!r}, sha256='')"
+    code = f"from kerasmusic.data.maestro import download_maestro; {download}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     part = tmp_path / "maestro.zip.part"
     # Python's buffer is written in blocks, so what has come need not be on the disk yet.

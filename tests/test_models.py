@@ -14,8 +14,10 @@ from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.keras_step import KerasStep, StepModel
 from kerasmusic.models.loading import load_model
 from kerasmusic.models.presets import PRESETS
-from kerasmusic.scoring import KerasScorer
-from kerasmusic.windows import Windows
+from kerasmusic.models.scoring import KerasScorer
+from kerasmusic.training.windows import Windows
+
+pytestmark = pytest.mark.every_backend
 
 
 # A tiny one has the layers of `base`.

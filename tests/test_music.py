@@ -1,10 +1,10 @@
 import pytest
 
-from kerasmusic import demonstration, maestro
 from kerasmusic.bench.music import VARIABLE, music, named_music, real_music
 from kerasmusic.command_line import main
+from kerasmusic.data import demonstration, maestro
+from kerasmusic.data.sources import list_source
 from kerasmusic.errors import ArgumentError
-from kerasmusic.sources import list_source
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kerasmusic import musicality
 from kerasmusic.command_line import main
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError, CorpusError
-from kerasmusic.midi import read_bytes
-from kerasmusic.musicality import (
+from kerasmusic.evaluation import musicality
+from kerasmusic.evaluation.musicality import (
     BINS,
     GROWING_EDGES,
     MEASURES,
@@ -23,6 +22,7 @@ from kerasmusic.musicality import (
     real_pieces,
     repetition,
 )
+from kerasmusic.midi import read_bytes
 from kerasmusic.notes import Notes
 
 WEIGHTS = st.one_of(st.just(0.0), st.floats(1e-300, 1e300), st.integers(1, 10**9).map(float))
@@ -201,6 +201,11 @@ def test_both_samples_have_as_many_pieces_and_notes(pieces):
         # The last note of a short piece may have lost a note of its chord, which sounded with it.
         assert longer.whole[measure] == pytest.approx(equal.whole[measure], abs=0.01 * (measure == "polyphony"))
     assert compare(pieces[:9], short) == longer
+
+
+def test_strikes_of_a_key_at_one_onset_sound_as_one_note():
+    twice = Notes([0.0, 0.0, 0.0, 1.0], [60, 60, 64, 67], [2.0, 1.0, 2.0, 1.0], [64, 80, 64, 64])
+    assert polyphony(twice).tolist() == [2, 2, 2, 3]
 
 
 def test_nothing_after_the_5000th_note_counts(notes):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kerasmusic import midi
 from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Note, Notes
 
@@ -52,8 +53,13 @@ def test_columns_do_not_change_with_the_array_they_came_from():
 
 
 def test_a_key_struck_again_ends_its_former_note():
-    notes = Notes([0.0, 1.0, 1.0, 2.0], [60, 60, 60, 62], [5.0, 3.0, 0.5, 1.0], [64] * 4)
-    assert notes.restruck().duration.tolist() == [1.0, 3.0, 0.5, 1.0]
+    notes = Notes([0.0, 1.0, 2.0], [60, 60, 62], [5.0, 3.0, 1.0], [64] * 3)
+    assert notes.restruck().duration.tolist() == [1.0, 3.0, 1.0]
+
+
+def test_of_strikes_of_a_key_at_once_one_is_kept_with_the_louder_velocity_and_the_longer_duration():
+    notes = Notes([0.0, 1.0, 1.0, 1.0], [60, 60, 60, 62], [5.0, 3.0, 0.5, 1.0], [64, 30, 90, 64])
+    assert list(notes.restruck()) == [(0.0, 60, 1.0, 64), (1.0, 60, 3.0, 90), (1.0, 62, 1.0, 64)]
 
 
 def test_silence_before_the_first_note_can_be_left_out():
@@ -68,7 +74,7 @@ def test_slices_and_masks_keep_onsets(notes):
 
 
 def test_pretty_midi_and_back_is_the_same_within_a_millisecond(notes):
-    back = Notes.from_pretty_midi(notes.to_pretty_midi())
+    back = midi.from_pretty_midi(midi.to_pretty_midi(notes))
     assert back.pitch.tolist() == notes.pitch.tolist()
     for name in ("start", "end", "velocity"):
         np.testing.assert_allclose(getattr(back, name), getattr(notes, name), atol=1e-3)
@@ -89,19 +95,24 @@ def test_a_dataframe_has_the_tutorials_columns_and_comes_back(notes):
 @st.composite
 def random_notes(draw):
     """Notes of few keys and few onsets, so that keys are struck again, and at once."""
-    rows = draw(st.lists(st.tuples(st.integers(0, 30), st.integers(60, 63), st.integers(0, 40)), max_size=40))
-    start, pitch, duration = zip(*rows, strict=True) if rows else ([], [], [])
-    return Notes(np.array(start) / 8, pitch, np.array(duration) / 8, [64] * len(rows))
+    rows = st.tuples(st.integers(0, 30), st.integers(60, 63), st.integers(0, 40), st.integers(1, 127))
+    drawn = draw(st.lists(rows, max_size=40))
+    start, pitch, duration, velocity = zip(*drawn, strict=True) if drawn else ([], [], [], [])
+    return Notes(np.array(start) / 8, pitch, np.array(duration) / 8, velocity)
 
 
 @settings(deadline=None, max_examples=100)
 @given(random_notes())
 def test_restruck_notes_end_where_they_did_or_at_the_next_strike_of_their_key(notes):
     restruck = notes.restruck()
-    for before, after in zip(notes, restruck, strict=True):
-        strikes = [note.start for note in notes if note.pitch == before.pitch and note.start > before.start]
+    assert [note[:2] for note in restruck] == sorted({note[:2] for note in notes})
+    for note in restruck:
+        at_once = [other for other in notes if other[:2] == note[:2]]
+        strikes = [other.start for other in notes if other.pitch == note.pitch and other.start > note.start]
         # Eighths of a second are exact in binary.
-        assert after == before._replace(duration=min([before.duration, *(start - before.start for start in strikes)]))
+        longest = max(other.duration for other in at_once)
+        assert note.duration == min([longest, *(start - note.start for start in strikes)])
+        assert note.velocity == max(other.velocity for other in at_once)
     assert restruck.restruck() == restruck
 
 
@@ -134,6 +145,42 @@ def test_notes_are_not_moved_to_before_the_beginning():
         Notes([1.0], [60], [1.0], [64]).shifted(-1.5)
 
 
-def test_notes_of_one_key_struck_at_once_end_at_its_next_strike():
-    notes = Notes([0.0, 0.0, 0.0, 1.0, 1.0, 0.0], [60, 60, 60, 60, 60, 62], [3.0, 0.5, 2.0, 4.0, 5.0, 9.0], [64] * 6)
-    assert sorted(notes.restruck().end.tolist()) == [0.5, 1.0, 1.0, 5.0, 6.0, 9.0]
+def test_a_step_that_was_edited_is_a_conflict_with_the_starts(notes):
+    frame = notes[:10].to_dataframe()
+    frame.loc[3, "step"] += 0.5
+    with pytest.raises(
+        ArgumentError, match=r"row 3 has the step .+, but by start it is .+frame\.drop\(columns='step'\)"
+    ):
+        Notes.from_dataframe(frame)
+    assert Notes.from_dataframe(frame.drop(columns="step")) == notes[:10]
+    moved = Notes.from_dataframe(frame.drop(columns=["start", "end"]))
+    np.testing.assert_allclose(moved.start[3:], notes.start[3:10] + 0.5)
+
+
+def test_an_end_that_was_edited_is_a_conflict_with_the_durations(notes):
+    frame = notes[:10].to_dataframe()
+    frame.loc[2, "end"] += 0.5
+    with pytest.raises(ArgumentError, match="row 2 has the end"):
+        Notes.from_dataframe(frame)
+
+
+def test_a_part_of_a_dataframe_and_one_of_the_tutorial_come_back(notes):
+    frame = notes.to_dataframe()
+    assert Notes.from_dataframe(frame[10:20]) == notes[10:20]
+    frame.loc[0, "step"] = 0.0
+    assert Notes.from_dataframe(frame) == notes
+    frame.loc[0, "step"] = frame.loc[0, "start"] + 1
+    with pytest.raises(ArgumentError, match="row 0 has the step"):
+        Notes.from_dataframe(frame)
+
+
+@pytest.mark.parametrize("column", ["pitch", "velocity"])
+def test_pitches_and_velocities_are_whole_numbers(column):
+    row = Note(0.0, 60, 1.0, 64)._replace(**{column: 60.5})
+    with pytest.raises(ArgumentError, match=f"note 0 has a {column} of 60.5, not a whole number within"):
+        Notes.from_iterable([row])
+
+
+def test_rows_that_are_no_notes_are_refused():
+    with pytest.raises(ArgumentError, match="note 1 has 3 values, not 4"):
+        Notes.from_iterable([Note(0.0, 60, 1.0, 64), (0.0, 60, 1.0)])

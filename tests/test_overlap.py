@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.overlap import FEWEST_GRAMS, TIMING_NOTES, find_overlaps, held_out, pitch_grams, timing_grams
 from kerasmusic.notes import Notes
-from kerasmusic.overlap import FEWEST_GRAMS, TIMING_NOTES, find_overlaps, held_out, pitch_grams, timing_grams
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 from conftest import stand_in
 from test_audio import has_fluidsynth
 
+from kerasmusic.bench.music import VARIABLE
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import kerasmusic as command_line
 from kerasmusic.command_line import main
@@ -209,6 +210,7 @@ def test_a_short_command_does_what_it_says(line, desk, monkeypatch, capsys):
         pytest.skip("needs FluidSynth's library")
     monkeypatch.chdir(desk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(desk / "cache"))
+    monkeypatch.setenv(VARIABLE, "my-midi")
     written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--readme", "--picture")]
     before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
     # The shell's work.

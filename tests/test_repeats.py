@@ -7,6 +7,9 @@ from keras import ops
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.models.repeats import ECHO_FIELDS, SURE, Echo, Repeats, RepeatsState
 
+pytestmark = pytest.mark.every_backend
+
+
 CODEC = NoteCodec()
 PITCH = ECHO_FIELDS.index("pitch")
 

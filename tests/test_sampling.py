@@ -6,6 +6,8 @@ from keras import ops
 
 from kerasmusic.models.sampling import GIVEN, controls_by_field, draw
 
+pytestmark = pytest.mark.every_backend
+
 
 def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
     """Values for one row of logits and many uniforms."""

@@ -9,10 +9,10 @@ import zlib
 
 import pytest
 
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 from kerasmusic.errors import CorpusError
 from kerasmusic.midi import LARGEST_BYTES
-from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 
 
 def splits_of(root):
@@ -153,8 +153,8 @@ def test_a_link_that_leads_to_itself_is_named_and_fails_a_strict_corpus(performa
 LIST_AND_MEASURE = """
 import re, sys
 from pathlib import Path
-from kerasmusic.corpus import _keys
-from kerasmusic.sources import list_source
+from kerasmusic.data.corpus import _keys
+from kerasmusic.data.sources import list_source
 listing = list_source(sys.argv[1])
 _keys(listing)
 print(len(listing.splits_of(listing.names)))
@@ -273,7 +273,7 @@ def write_bomb(path, name, size, declared=None):
 READ_AND_MEASURE = """
 import re, sys
 from pathlib import Path
-from kerasmusic.sources import list_source, read_members
+from kerasmusic.data.sources import list_source, read_members
 try:
     root = Path(sys.argv[1])
     for _, outcome in read_members(root, list_source(root).names):

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from kerasmusic import midi
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
 from kerasmusic.errors import CorpusError
 from kerasmusic.notes import Notes
-from kerasmusic.windows import HIGHEST_KEY, LOWEST_KEY, Windows
+from kerasmusic.training.windows import HIGHEST_KEY, LOWEST_KEY, Windows
+
+pytestmark = pytest.mark.every_backend
 
 
 def windows(corpus, **options):

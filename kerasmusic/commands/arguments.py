@@ -13,7 +13,7 @@ from kerasmusic.errors import ArgumentError, KerasMusicError
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
     from kerasmusic.edge import Generator
 
 MODEL_HELP = "a .keras or .tflite file, or a run's folder"
@@ -102,15 +102,15 @@ def open_generator(path: Path, backend: str | None = None, **options: Any) -> Ge
 def choose_backend_for(path: Path, backend: str | None) -> None:
     """Settles Keras's backend before Keras is imported, where a file needs it."""
     if path.suffix == ".keras":
-        from kerasmusic.backend import choose_backend
+        from kerasmusic.models.backend import choose_backend
 
         choose_backend(backend)
 
 
 def open_data(data: Sequence[str], no_pedal: bool, **further: Any) -> Corpus:
     """The corpus of the sources that `--data` names, or of MAESTRO where it names none."""
-    from kerasmusic.corpus import open_corpus
-    from kerasmusic.maestro import download_maestro
+    from kerasmusic.data.corpus import open_corpus
+    from kerasmusic.data.maestro import download_maestro
 
     corpus = open_corpus(data or [download_maestro()], pedal=not no_pedal, **further)
     if corpus.skipped:
@@ -121,7 +121,7 @@ def open_data(data: Sequence[str], no_pedal: bool, **further: Any) -> Corpus:
 def codec_of(model: str | Path | None) -> NoteCodec | None:
     """The codec of a `.keras` file, so that the corpus speaks in the same fields; None where there is no such file."""
     from kerasmusic.codec import NoteCodec
-    from kerasmusic.runs import read_keras_config
+    from kerasmusic.models.keras_file import read_keras_config
 
     if model is None or not Path(model).exists():
         return None

@@ -234,7 +234,12 @@ def _keep(record: dict[str, Any], path: str) -> None:
 
 
 def _music(data: str | None) -> str:
-    return data or str(music())
+    """The music that --data names, else what `music` finds, which is said."""
+    if data:
+        return data
+    found = str(music())
+    say(f"on {found}")
+    return found
 
 
 def _models(named: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from kerasmusic.commands.command import answer, as_json, command, say
 from kerasmusic.errors import ArgumentError, CorpusError, printable
 
 if TYPE_CHECKING:
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
 
 
 @click.group("data")
@@ -48,7 +48,7 @@ def _named(paths: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
 @as_json
 def build(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, strict: bool, as_json: bool) -> None:
     """Build the corpus of PATH, a folder or a zip of MIDI files, or of several, anew."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(_named(paths, further), pedal=not no_pedal, rebuild=True, strict=strict), as_json)
 
@@ -59,7 +59,7 @@ def build(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, stri
 @as_json
 def info(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, as_json: bool) -> None:
     """Show what is in the corpus of PATH, a folder or a zip of MIDI files, or of several, building it if need be."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(_named(paths, further), pedal=not no_pedal), as_json)
 
@@ -74,8 +74,8 @@ def check(data: str, against: str, no_pedal: bool, as_json: bool) -> int:
 
     They are recordings or compositions that a model shall not have been trained on; exits with 1 where there are any.
     """
-    from kerasmusic.corpus import open_corpus
-    from kerasmusic.overlap import find_overlaps, held_out
+    from kerasmusic.data.corpus import open_corpus
+    from kerasmusic.data.overlap import find_overlaps, held_out
 
     corpus, other = (open_corpus(source, pedal=not no_pedal) for source in (data, against))
     checked, guarded = len(corpus.names), len(held_out(other))

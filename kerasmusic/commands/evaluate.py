@@ -55,9 +55,9 @@ def run(
         )
     path = arguments.model_path(model)
     arguments.choose_backend_for(path, backend)
-    from kerasmusic import musicality
-    from kerasmusic.evaluation import evaluate
-    from kerasmusic.scoring import open_scorer
+    from kerasmusic.evaluation import musicality
+    from kerasmusic.evaluation.likelihood import evaluate
+    from kerasmusic.models.scoring import open_scorer
 
     # What can be wrong is found before the long work begins.
     scorer = open_scorer(path)

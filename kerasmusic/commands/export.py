@@ -98,9 +98,9 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
 
 def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) -> Excerpts | None:
     """Of the music that is named, or else of what the run was trained on, where that is still there."""
-    from kerasmusic.corpus import open_corpus
+    from kerasmusic.data.corpus import open_corpus
     from kerasmusic.export import Excerpts
-    from kerasmusic.runs import read_start
+    from kerasmusic.training.run_folder import read_start
 
     pedal = not no_pedal
     if data is None:

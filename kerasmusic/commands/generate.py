@@ -43,7 +43,7 @@ def run(
     from kerasmusic.notes import Notes
 
     path = Path(output)
-    if path.suffix.lower() not in midi.SUFFIXES:
+    if path.suffix.lower() not in midi.WRITTEN_SUFFIXES:
         raise ArgumentError(f"{path}: the output is a MIDI file; name it .mid")
     if notes is not None and notes < 1:
         raise ArgumentError(f"{notes}: --notes must be 1 or more")

@@ -15,7 +15,7 @@ from kerasmusic.commands.command import answer, as_json, command
 @as_json
 def run(file: str, as_json: bool) -> None:
     """Show what FILE is: a .tflite, .keras or MIDI file, or the model in a run's folder."""
-    from kerasmusic.inspection import describe, summary
+    from kerasmusic.commands.inspection import describe, summary
 
     path = Path(file)
     path = arguments.model_path(file) if path.is_dir() else path

@@ -15,15 +15,15 @@ from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
-    from kerasmusic.corpus import Corpus
-    from kerasmusic.training import Settings
+    from kerasmusic.data.corpus import Corpus
+    from kerasmusic.training.train import Settings
 
 SAMPLE_SECONDS = 60.0
 MINUTES = 10.0
 # After fewer passes over the data a model has hardly learned anything.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
-# As `kerasmusic.windows` has it, which would load Keras.
+# As `kerasmusic.training.windows` has it, which would load Keras.
 TRANSPOSITION = 5
 
 
@@ -91,11 +91,11 @@ TRANSPOSITION = 5
 @arguments.backend
 def run(folder: str | None, resume: str | None, backend: str | None, **options: Any) -> None:
     """Train a model, export it and let it play."""
-    from kerasmusic.backend import choose_backend
+    from kerasmusic.models.backend import choose_backend
 
     chosen = choose_backend(backend)
 
-    from kerasmusic.devices import check_devices
+    from kerasmusic.training.devices import check_devices
 
     check_devices(options["devices"])
     if resume:
@@ -107,7 +107,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
     _warn_of_splits(corpus)
 
-    from kerasmusic.training import train
+    from kerasmusic.training.train import train
 
     trained = train(corpus, place, settings, resume=bool(resume), devices=options["devices"])
     if not trained.wrote:
@@ -129,8 +129,8 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
 
 def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
     """A run's own settings, longer where that was asked for; its data takes the place of the options'."""
-    from kerasmusic.runs import read_start
-    from kerasmusic.training import Settings
+    from kerasmusic.training.run_folder import read_start
+    from kerasmusic.training.train import Settings
 
     began = read_start(resume)
     longer = {name: options[name] for name in ("minutes", "epochs") if options[name] is not None}
@@ -140,7 +140,7 @@ def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
 
 
 def _new_settings(options: dict[str, Any]) -> Settings:
-    from kerasmusic.training import Settings
+    from kerasmusic.training.train import Settings
 
     start, preset = _start_and_preset(options["start"], options["preset"])
     unbounded = options["minutes"] is None and options["epochs"] is None
@@ -161,8 +161,8 @@ def _new_settings(options: dict[str, Any]) -> Settings:
 def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None, str]:
     """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
     from kerasmusic.bundled import bundled_model
+    from kerasmusic.models.keras_file import read_keras_config
     from kerasmusic.models.presets import check_preset
-    from kerasmusic.runs import read_keras_config
 
     if preset:
         check_preset(preset)
@@ -176,7 +176,7 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
 
 def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
     """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
-    from kerasmusic.maestro import download_maestro
+    from kerasmusic.data.maestro import download_maestro
 
     try:
         return arguments.open_data(data or [str(download_maestro())], no_pedal, codec=codec, strict=strict)
@@ -186,7 +186,7 @@ def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec
 
 def _warn_of_splits(corpus: Corpus) -> None:
     """Says what makes the validation loss mean less than it seems to, or nothing at all."""
-    from kerasmusic.overlap import find_overlaps
+    from kerasmusic.data.overlap import find_overlaps
 
     if "validation" in corpus.empty:
         warn(f"no validation, so training ends with its budget and not before; {corpus.empty['validation']}")
@@ -206,8 +206,8 @@ def _warn_of_splits(corpus: Corpus) -> None:
 def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec | None) -> Corpus:
     import dataclasses
 
-    from kerasmusic import demonstration
     from kerasmusic.bundled import bundled_model
+    from kerasmusic.data import demonstration
     from kerasmusic.edge.model_file import read_model_bytes, read_record
 
     try:
@@ -225,7 +225,7 @@ def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec 
 def finish_run(run: Path) -> None:
     """What a finished run leaves beside its model: the exported file, a sample of its music, pictures and sound."""
     from kerasmusic import midi
-    from kerasmusic.runs import read_history
+    from kerasmusic.training.run_folder import read_history
 
     def draw_loss() -> None:
         from kerasmusic import plots

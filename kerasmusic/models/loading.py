@@ -8,8 +8,8 @@ import keras
 
 from kerasmusic.errors import ModelFileError, printable
 from kerasmusic.models import presets  # noqa: F401  registers the classes that a file may hold
+from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.models.note_model import NoteModel, check_precision
-from kerasmusic.runs import read_keras_config
 
 
 def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:

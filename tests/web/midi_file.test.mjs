@@ -34,6 +34,17 @@ test("the pedal holds notes until it lifts, running status and tempo are heard, 
   assert.deepEqual(readMidi(bytes), [note(0, 60, 0.4)]);
 });
 
+test("a key struck twice and released once is two strikes, and the first release releases the last", () => {
+  const struck = [[0, 0x90, 60, 80], [100, 0x90, 60, 90]];
+  assert.deepEqual(readMidi(file(...struck, [100, 0x80, 60, 0])), [note(0, 60, 0.1), note(0.1, 60, 0.1, 90)]);
+  assert.deepEqual(readMidi(file(...struck)), [note(0, 60, 0.1), note(0.1, 60, 0, 90)]);
+});
+
+test("of strikes of one key at once one is kept, with the louder velocity and the longer duration", () => {
+  assert.deepEqual(restruck([note(0, 60, 3, 40), note(0, 60, 1, 90)]), [note(0, 60, 3, 90)]);
+  assert.deepEqual(readMidi(writeMidi([note(0, 60, 3, 40), note(0.0002, 60, 1, 90)])), [note(0, 60, 3, 90)]);
+});
+
 test("broken files are refused in a sentence with their name", () => {
   const bytes = writeMidi([note(0, 60, 0.5)]);
   assert.throws(

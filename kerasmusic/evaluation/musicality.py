@@ -44,7 +44,7 @@ from kerasmusic.errors import ArgumentError, CorpusError
 from kerasmusic.notes import Notes
 
 if TYPE_CHECKING:
-    from kerasmusic.corpus import Corpus
+    from kerasmusic.data.corpus import Corpus
     from kerasmusic.edge import Generator
 
 # Nearly as many as half of MAESTRO's validation split, and played in a minute or two by an exported file.
@@ -171,7 +171,7 @@ def polyphony(notes: Notes) -> NDArray[np.int64]:
 
     Args:
         notes: a performance of `n` notes; onsets and ends are rounded to 10 ms, and every note sounds for 10 ms at
-            least. A note whose key is struck again has ended.
+            least. A note whose key is struck again has ended, and strikes of a key at one onset are one note.
 
     Returns:
         int64 `[n]`, 1 or more; empty where there are no notes.
@@ -180,9 +180,9 @@ def polyphony(notes: Notes) -> NDArray[np.int64]:
     [2, 2, 2, 2]
     """
     struck = notes.restruck()
-    start = _ticks(struck.start)
+    start, onset = _ticks(struck.start), _ticks(notes.start)
     end = np.maximum(_ticks(struck.end), start + 1)
-    return np.searchsorted(start, start, side="right") - np.searchsorted(np.sort(end), start, side="right")
+    return np.searchsorted(start, onset, side="right") - np.searchsorted(np.sort(end), onset, side="right")
 
 
 def repetition(pitch: ArrayLike) -> float:

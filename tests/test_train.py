@@ -15,19 +15,21 @@ import pytest
 from killed_training import differences, finish, kill_and_resume, make_music, start
 from small_disk import fill, small_disk
 
-from kerasmusic import training
-from kerasmusic.callbacks import Budget, Schedule, rate_at
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands import train as train_command
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
-from kerasmusic.evaluation import evaluate
+from kerasmusic.evaluation.likelihood import evaluate
 from kerasmusic.models.loading import load_model
-from kerasmusic.runs import read_history, read_start
-from kerasmusic.scoring import open_scorer
-from kerasmusic.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
-from kerasmusic.training import Settings, train
-from kerasmusic.windows import TRANSPOSITION, Windows
+from kerasmusic.models.scoring import open_scorer
+from kerasmusic.training import train as training
+from kerasmusic.training.callbacks import Budget, Schedule, rate_at
+from kerasmusic.training.run_folder import read_history, read_start
+from kerasmusic.training.train import Settings, train
+from kerasmusic.training.windows import TRANSPOSITION, Windows
+
+pytestmark = pytest.mark.every_backend
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,17 @@
-"""What a run's folder says of itself, read without Keras."""
+"""The check of a `.keras` file before Keras opens it: what it may ask for, and its configuration."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from kerasmusic.archives import read_member
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import KerasMusicError, ModelFileError, printable
+from kerasmusic.errors import ModelFileError, printable
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 # A configuration has some 4,000; more would only be there to fill the memory.
@@ -26,29 +24,6 @@ _OWN_CLASS = re.compile(
     r"|keras\.src\.backend\.torch\.optimizers\.torch_\w+:(Adam|AdamW|SGD):\3",
     re.ASCII,
 )
-
-
-def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a run was started with, as JSON values.
-
-    They are its `settings`, the sources of its `data`, and whether the `pedal` lengthened its notes.
-
-    Raises:
-        KerasMusicError: the folder holds no run.
-    """
-    try:
-        start = json.loads((Path(run) / "run.json").read_text())
-        # Older runs have one source, and no list of them.
-        return {**start, "data": [start["data"]] if isinstance(start["data"], str) else start["data"]}
-    except (OSError, ValueError, TypeError, KeyError):
-        raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
-
-
-def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """The columns of a run's `history.csv`: losses in all and by field, steps and minutes, one row a round."""
-    with (Path(run) / "history.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
 
 def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:

@@ -13,11 +13,11 @@ from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import KerasMusicError, ModelFileError, printable
-from kerasmusic.imports import import_silently
-from kerasmusic.midi_readers import Instrument
+from kerasmusic.general_midi import PROGRAMS
+from kerasmusic.midi_channels import Instrument
+from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import NAMES, name_of_pitch
-from kerasmusic.runs import read_keras_config
 
 FIRST_NOTES = 10
 
@@ -34,10 +34,9 @@ def describe(path: Path) -> list[str]:
         lines = _describe_tflite(path)
     elif path.suffix == ".keras":
         lines = _describe_keras(path)
-    elif path.suffix.lower() in midi.SUFFIXES:
-        lines = _describe_midi(path)
     else:
-        raise KerasMusicError(f"{path}: neither a model (.tflite, .keras) nor a MIDI file ({', '.join(midi.SUFFIXES)})")
+        # Whatever its name: where it is no MIDI file either, the reader says what it is.
+        lines = _describe_midi(path)
     try:
         return [printable(line) for line in lines]
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -104,7 +103,7 @@ def _describe_midi(path: Path) -> Iterator[str]:
     yield f"{path}: {_count(len(notes), 'note')} in {_minutes(notes.seconds)}, with the sustain pedal heard"
     for number, instrument in enumerate(instruments):
         heard = ", not heard" if instrument.is_drum else ""
-        pedal = ", with sustain pedal" if len(instrument.sustain_time) else ""
+        pedal = ", with sustain pedal" if instrument.has_pedal else ""
         named = f" '{instrument.name.strip()}'" if instrument.name.strip() else ""
         start = "instruments" if number == 0 else ""
         yield (
@@ -141,8 +140,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _program_name(instrument: Instrument) -> str:
-    pretty_midi = import_silently("pretty_midi")
-    return "drums" if instrument.is_drum else pretty_midi.program_to_instrument_name(instrument.program)
+    return "drums" if instrument.is_drum else PROGRAMS[instrument.program]
 
 
 def _commonest_names(notes: Notes) -> str:

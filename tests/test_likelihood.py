@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from kerasmusic.codec import FIELDS, NoteCodec
-from kerasmusic.corpus import open_corpus
+from kerasmusic.data.corpus import open_corpus
 from kerasmusic.errors import CorpusError
-from kerasmusic.evaluation import evaluate
+from kerasmusic.evaluation.likelihood import evaluate
 from kerasmusic.models import NoteModel
-from kerasmusic.scoring import KerasScorer
+from kerasmusic.models.scoring import KerasScorer
+
+pytestmark = pytest.mark.every_backend
 
 
 class Uniform:

@@ -1,7 +1,7 @@
 """Reading many MIDI files in processes of their own, so that what a file does to its reader ends with that process.
 
-A library that parses MIDI is native code, and files from the net are made by anyone. A process that dies over a file or
-does not come back from one is replaced, and the file is refused with the reason.
+Files from the net are made by anyone, and one may take all memory or hold its reader up. A process that dies over a
+file or does not come back from one is replaced, and the file is refused with the reason.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.data.sources import read_members
 from kerasmusic.errors import MidiError, ProcessError, printable
 from kerasmusic.processes import ask_in_processes
-from kerasmusic.sources import read_members
 
 #: Seconds that one file may take; the longest of MAESTRO takes a few thousandths of one.
 LONGEST_READING = 60.0

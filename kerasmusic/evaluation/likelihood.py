@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, TICKS_A_SECOND
-from kerasmusic.corpus import Corpus
+from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
-from kerasmusic.scoring import Scorer
+from kerasmusic.models.scoring import Scorer
 
 RESAMPLES = 2_000
 

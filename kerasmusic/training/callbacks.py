@@ -16,12 +16,12 @@ import keras
 import numpy as np
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.devices import Devices, undistributed
 from kerasmusic.errors import TrainingError
 from kerasmusic.files import naming, written_beside
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.progress import progress, report
-from kerasmusic.windows import Windows
+from kerasmusic.training.devices import Devices, undistributed
+from kerasmusic.training.windows import Windows
 
 WARM_UP_SHARE = 0.02
 FINAL_SHARE = 0.01

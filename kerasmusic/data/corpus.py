@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, NoteCodec
+from kerasmusic.data.reader_pool import encode_files
+from kerasmusic.data.sources import SPLITS, Listing, joined_licences, list_source
 from kerasmusic.errors import CorpusError
 from kerasmusic.files import folder_written_beside
 from kerasmusic.midi import read_bytes
-from kerasmusic.reading import encode_files
-from kerasmusic.sources import SPLITS, Listing, joined_licences, list_source
 
-FORMAT = 2
+FORMAT = 3
 # Another process that builds a corpus of the same source may put its own in the place just when this one looks.
 TRIES = 3
 # What a killed builder left is as old; one that is at work has written to its own within that time.

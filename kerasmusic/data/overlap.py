@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import PITCH, STEP, TICKS_A_SECOND
-from kerasmusic.corpus import Corpus
+from kerasmusic.data.corpus import Corpus
 
 TIMING_NOTES = 10
 STEPS_A_GRAM = 4

@@ -11,8 +11,15 @@ from typing import Any
 
 import keras
 
-from kerasmusic.backend import PRECISIONS, products_in
-from kerasmusic.callbacks import (
+from kerasmusic.data.corpus import Corpus
+from kerasmusic.data.sources import joined_licences
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
+from kerasmusic.files import remove_leftovers, written_beside
+from kerasmusic.models.backend import PRECISIONS, products_in
+from kerasmusic.models.growing import grown
+from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import NoteModel
+from kerasmusic.training.callbacks import (
     PROGRESS,
     Bar,
     Budget,
@@ -25,15 +32,8 @@ from kerasmusic.callbacks import (
     Validation,
     save_model,
 )
-from kerasmusic.corpus import Corpus
-from kerasmusic.devices import Devices, open_devices, undistributed
-from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
-from kerasmusic.files import remove_leftovers, written_beside
-from kerasmusic.models.growing import grown
-from kerasmusic.models.loading import load_model
-from kerasmusic.models.note_model import NoteModel
-from kerasmusic.sources import joined_licences
-from kerasmusic.windows import TRANSPOSITION, Windows
+from kerasmusic.training.devices import Devices, open_devices, undistributed
+from kerasmusic.training.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
@@ -136,7 +136,7 @@ def train(
         run: the folder; made if it is not there.
         settings: how to train.
         resume: carry on from the run's checkpoint.
-        devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.devices`.
+        devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.training.devices`.
 
     Raises:
         KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.

@@ -6,10 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from kerasmusic import corpus as corpus_module
-from kerasmusic.corpus import encode_performance, open_corpus
+from kerasmusic.data import corpus as corpus_module
+from kerasmusic.data.corpus import encode_performance, open_corpus
+from kerasmusic.data.reader_pool import encode_files
 from kerasmusic.errors import CorpusError, MidiError
-from kerasmusic.reading import encode_files
 
 
 def encode_as_told(data, name, **options):

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import DURATION, PITCH, STEP, NoteCodec
-from kerasmusic.corpus import Corpus
+from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
 
 TRANSPOSITION = 5

@@ -1,0 +1,1 @@
+"""Music to train and evaluate on: where it comes from, and the corpora that are made of it."""
