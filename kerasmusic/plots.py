@@ -215,6 +215,11 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
         raise ArgumentError(f"{path}: a picture is {' or '.join(SUFFIXES)}")
 
 
+def check_installed() -> None:
+    """Raises MissingPackageError where matplotlib is not installed."""
+    _figure_class()
+
+
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure as the picture that the path's suffix names, such as .png or .svg."""
     with written_beside(path) as temporary:
@@ -227,9 +232,13 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _blank_figure(width: float, height: float) -> Figure:
+    # Made without pyplot, which would keep every figure and want a screen.
+    return _figure_class()(figsize=(width, height), layout="constrained")
+
+
+def _figure_class() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("drawing needs matplotlib; run: pip install 'kerasmusic[plot]'") from None
-    # Made without pyplot, which would keep every figure and want a screen.
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure

@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from kerasmusic.errors import ArgumentError
 from kerasmusic.progress import hide_progress
 
 
@@ -70,6 +73,42 @@ def _without_nan(values: Any) -> Any:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
+
+
+FORCE = f"{__name__}.force"
+
+
+def _keep_force(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[FORCE] = value
+
+
+force = click.option(
+    "--force",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_force,
+    is_eager=True,
+    help="Replace existing files too that -o does not name.",
+)
+
+
+def default_output(path: Path, *, own: bool = False) -> Path:
+    """A path that a command writes to though nobody named it: by default, or beside the file that `-o` names.
+
+    A file that `-o` names is replaced, as by `cp`. What stands under a name that nobody gave is somebody's data, and is
+    replaced only with `--force`, an option of every command that calls this.
+
+    Args:
+        path: where it would write.
+        own: whether a file of that name can only be what kerasmusic made of the same source, such as the exported model
+            in a run's folder; that is replaced.
+
+    Raises:
+        ArgumentError: the path exists.
+    """
+    if os.path.lexists(path) and not own and not click.get_current_context().meta[FORCE]:
+        raise ArgumentError(f"{path}: exists; name the output with -o, or replace what is there with --force")
+    return path
 
 
 def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
