@@ -166,7 +166,13 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
     return figure
 
 
-def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = None, shares: bool = False) -> Figure:
+def figure_of(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    first: int | None = None,
+    shares: bool = False,
+    instrument: int | None = None,
+) -> Figure:
     """The picture of files: what they are decides what is drawn.
 
     Args:
@@ -174,6 +180,7 @@ def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = No
             run, for its loss by field; or the folders of several runs, for their validation losses.
         first: only so many notes from the beginning of each MIDI file.
         shares: the distributions of one MIDI file too.
+        instrument: only this instrument of each MIDI file; see `kerasmusic.midi.read`.
 
     Raises:
         ArgumentError: the files are of several kinds.
@@ -186,13 +193,15 @@ def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = No
     if first is not None and first < 1:
         raise ArgumentError(f"{first}: draw the first 1 or more notes")
     runs = [place for place in places if place.is_dir() or place.name == "history.csv"]
+    if runs and instrument is not None:
+        raise ArgumentError(f"{instrument}: --instrument is for MIDI files, and {runs[0]} is a run")
     if runs and len(runs) < len(places):
         raise ArgumentError(f"{', '.join(map(str, places))}: runs and MIDI files are drawn apart")
     names = dict(zip(places, _distinct_names(places), strict=True))
     if runs:
         histories = {names[run]: read_history(run if run.is_dir() else run.parent) for run in runs}
         return loss_curves(next(iter(histories.values()))) if len(runs) == 1 else validation_curves(histories)
-    pieces = {names[place]: midi.read(place)[:first] for place in places}
+    pieces = {names[place]: midi.read(place, instrument=instrument)[:first] for place in places}
     if shares or len(pieces) > 1:
         return distributions(pieces)
     ((name, notes),) = pieces.items()

@@ -59,6 +59,21 @@ def warn(text: str) -> None:
         click.echo(text, err=True)
 
 
+def length(seconds: float) -> str:
+    """How long music lasts, as people say it.
+
+    >>> length(7.25), length(272.4), length(3599.9), length(43_260)
+    ('7.2 s', '4 min 32 s', '1 h 0 min', '12 h 1 min')
+    """
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def answer(values: Any) -> None:
     """Prints JSON for a script to read; what is not a number is null, since JSON has no other word for it."""
     click.echo(json.dumps(_without_nan(values), indent=1, default=str, allow_nan=False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
+from kerasmusic.commands.command import answer, as_json, command, default_output, force, length, say, warn
 from kerasmusic.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ OUTPUT = "music.mid"
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
 @click.option("--primer", metavar="FILE", help="A MIDI file to carry on from; the music begins with it.")
+@arguments.instrument
 @click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
 @click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("-o", "--output", metavar="FILE", help=f"MIDI file (default: {OUTPUT}).")
@@ -42,8 +43,8 @@ OUTPUT = "music.mid"
 @as_json
 def run(
     model: str | None, notes: int | None, seconds: float | None, seed: int | None, temperature: str | None,
-    min_p: str | None, density: float | None, primer: str | None, key: str | None, pitch_range: str | None,
-    output: str | None, wav: bool, png: bool, backend: str | None, as_json: bool,
+    min_p: str | None, density: float | None, primer: str | None, instrument: int | None, key: str | None,
+    pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the model that came with the package."""
     from kerasmusic import midi
@@ -66,9 +67,11 @@ def run(
         from kerasmusic import plots
 
         plots.check_installed()
+    if instrument is not None and not primer:
+        raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
     sampling = arguments.asked_sampling(temperature, min_p, density)
     found = arguments.model_path(model)
-    beginning = midi.read(primer).from_first() if primer else Notes.empty()
+    beginning = midi.read(primer, instrument=instrument).from_first() if primer else Notes.empty()
     generator = arguments.open_generator(found, backend, seed=seed, key=key, pitch_range=pitch_range, **sampling)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
@@ -90,7 +93,7 @@ def run(
     if as_json:
         answer({"files": written, "notes": len(music), "seconds": music.seconds, "seed": generator.seed})
         return
-    say(f"{', '.join(map(str, written))}: {len(music):,} notes, {music.seconds:.1f} s, seed {generator.seed}")
+    say(f"{', '.join(map(str, written))}: {len(music):,} notes, {length(music.seconds)}, seed {generator.seed}")
 
 
 def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:

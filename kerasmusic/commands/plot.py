@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kerasmusic.commands import arguments
 from kerasmusic.commands.command import command, default_output, force, say
 from kerasmusic.runs import is_run
 
@@ -23,8 +24,11 @@ from kerasmusic.runs import is_run
 @click.option("--first", type=int, metavar="N", help="Only the first N notes (default: all).")
 @click.option("--distributions", is_flag=True, help="Of one file too: pitch, step, duration and velocity.")
 @click.option("-o", "--output", metavar="FILE", help="A .png or .svg file (default: beside the first file, .png).")
+@arguments.instrument
 @force
-def run(files: tuple[str, ...], first: int | None, distributions: bool, output: str | None) -> None:
+def run(
+    files: tuple[str, ...], first: int | None, distributions: bool, output: str | None, instrument: int | None
+) -> None:
     """Draw a piano roll, how notes are distributed, or how a training went.
 
     FILE is a MIDI file; several, to compare, real music first; or the folder of a run, or of several.
@@ -33,7 +37,7 @@ def run(files: tuple[str, ...], first: int | None, distributions: bool, output: 
 
     path = Path(output) if output else _default_output(files)
     plots.check_suffix(path)
-    plots.save(plots.figure_of(files, first=first, shares=distributions), path)
+    plots.save(plots.figure_of(files, first=first, shares=distributions, instrument=instrument), path)
     say(str(path))
 
 
