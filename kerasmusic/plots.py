@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.errors import ArgumentError, MissingPackageError
+from kerasmusic.errors import ArgumentError, MissingPackageError, printable
 from kerasmusic.files import written_beside
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import name_of_pitch
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 # A bar is at least this part of the whole piece wide: one of so many.
 NARROWEST = 1_000
@@ -55,7 +57,7 @@ def piano_roll(notes: Notes, *, title: str = "", first: int | None = None) -> Fi
     axes.set_axisbelow(True)
     axes.set_xlabel("time [s]")
     axes.set_ylabel("pitch")
-    axes.set_title(title)
+    _write(axes.set_title(""), title)
     figure.colorbar(bars, ax=axes, label="velocity", pad=0.01)
     return figure
 
@@ -83,7 +85,7 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
         extreme(edge(notes.pitch) for notes in pieces.values()) for extreme, edge in ((min, np.min), (max, np.max))
     )
     edges = {
-        "pitch": np.arange(low // 3 * 3, high + 3, 3) - 0.5,
+        "pitch": np.arange(low // 3 * 3, high + 4, 3) - 0.5,
         "step": np.linspace(0, max(longest["step"], 0.01), 21),
         "velocity": np.arange(0, 129, 8) - 0.5,
         "duration": np.linspace(0, max(longest["duration"], 0.01), 21),
@@ -91,11 +93,11 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
     labels = {"pitch": "pitch", "step": "step [s]", "velocity": "velocity", "duration": "duration [s]"}
     for place, name in enumerate(("pitch", "step", "velocity", "duration")):
         axes = figure.add_subplot(2, 2, place + 1)
-        for index, (title, notes) in enumerate(pieces.items()):
+        for index, notes in enumerate(pieces.values()):
             values = getattr(notes, name)
             heights = 100 * np.histogram(values, edges[name])[0] / len(values)
             filled = {"fill": True, "alpha": 0.45} if index == 0 else {"linewidth": 2}
-            axes.stairs(heights, edges[name], color=COLOURS[index % len(COLOURS)], label=title, **filled)
+            axes.stairs(heights, edges[name], color=COLOURS[index % len(COLOURS)], **filled)
         axes.set_xlabel(labels[name])
         axes.set_xlim(edges[name][0], edges[name][-1])
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
@@ -107,10 +109,11 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
             axes.set_ylabel("share of the notes [%]")
     figure.align_ylabels()
     if len(pieces) > 1:
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper center", ncols=len(pieces), frameon=False)
+        _add_legend(
+            figure, figure.axes[0].patches, list(pieces), loc="outside upper center", ncols=len(pieces), frameon=False
+        )
     else:
-        figure.suptitle(next(iter(pieces)), fontsize="medium")
+        _write(figure.suptitle("", fontsize="medium"), next(iter(pieces)))
     return figure
 
 
@@ -146,10 +149,10 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
         histories: for each training's name, the columns of its `history.csv`.
     """
     figure, axes = _figure(8, 4.2)
-    for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+    for history, colour in zip(histories.values(), COLOURS * len(histories), strict=False):
         minutes, loss = np.asarray(history["minutes"]), np.asarray(history["val_loss"])
         seen = np.isfinite(loss)
-        axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4, label=name)
+        axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4)
         axes.annotate(
             f"{loss[seen][-1]:.2f}", (minutes[seen][-1], loss[seen][-1]), xytext=(4, -9), textcoords="offset points",
             color=colour, va="center",
@@ -162,7 +165,7 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
     axes.set_ylabel("validation loss [nats a note]")
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.margins(x=0.08, y=0.1)
-    axes.legend(loc="best", frameon=False)
+    _add_legend(axes, axes.get_lines(), list(histories), loc="best", frameon=False)
     return figure
 
 
@@ -205,8 +208,8 @@ def figure_of(
     if shares or len(pieces) > 1:
         return distributions(pieces)
     ((name, notes),) = pieces.items()
-    counted = f"first {len(notes):,} notes" if first else f"{len(notes):,} notes"
-    return piano_roll(notes, title=f"{name}: {counted}")
+    counted = f"{len(notes):,} note{'' if len(notes) == 1 else 's'}"
+    return piano_roll(notes, title=f"{name}: {'first ' if first else ''}{counted}")
 
 
 def _distinct_names(places: Sequence[Path]) -> list[str]:
@@ -233,6 +236,44 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure as the picture that the path's suffix names, such as .png or .svg."""
     with written_beside(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _add_legend(place: Axes | Figure, drawn: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
+    # A legend leaves out what is called by a name that begins with an underscore.
+    legend = place.legend(drawn, [str(number) for number in range(len(names))], **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        _write(text, name)
+
+
+def _write(text: Text, name: str) -> None:
+    """Sets a text to a name as it stands, which may be any that a file can have."""
+    # A dollar begins no formula.
+    text.set_parse_math(False)
+    text.set_text(_drawable(printable(name), text))
+
+
+def _drawable(name: str, text: Text) -> str:
+    """A name with "?" for what no installed font has; `text` gets the fonts that its letters need."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    def without(letters: set[str], path: str) -> set[str]:
+        try:
+            return {letter for letter in letters if not FT2Font(path).get_char_index(ord(letter))}
+        except (OSError, RuntimeError):  # not a font any more
+            return letters
+
+    absent = without(set(name), font_manager.findfont(text.get_fontproperties()))
+    families = list(text.get_fontfamily())
+    for font in font_manager.fontManager.ttflist:
+        if not absent:
+            break
+        left = without(absent, font.fname)
+        if len(left) < len(absent) and font.name not in families:
+            families.append(font.name)
+            absent = left
+    text.set_fontfamily(families)
+    return "".join("?" if letter in absent else letter for letter in name)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
