@@ -255,22 +255,27 @@ def _write(text: Text, name: str) -> None:
 def _drawable(name: str, text: Text) -> str:
     """A name with "?" for what no installed font has; `text` gets the fonts that its letters need."""
     from matplotlib import font_manager
+    from matplotlib.font_manager import FontProperties
     from matplotlib.ft2font import FT2Font
 
-    def without(letters: set[str], path: str) -> set[str]:
+    def without(letters: set[str], properties: FontProperties) -> set[str]:
         try:
-            return {letter for letter in letters if not FT2Font(path).get_char_index(ord(letter))}
-        except (OSError, RuntimeError):  # not a font any more
+            font = FT2Font(font_manager.findfont(properties))
+        except (OSError, RuntimeError):  # uninstalled meanwhile
             return letters
+        return {letter for letter in letters if not font.get_char_index(ord(letter))}
 
-    absent = without(set(name), font_manager.findfont(text.get_fontproperties()))
+    absent = without(set(name), text.get_fontproperties())
     families = list(text.get_fontfamily())
-    for font in font_manager.fontManager.ttflist:
+    for family in dict.fromkeys(font.name for font in font_manager.fontManager.ttflist):
         if not absent:
             break
-        left = without(absent, font.fname)
-        if len(left) < len(absent) and font.name not in families:
-            families.append(font.name)
+        # matplotlib's own font of last resort has a sign for each script, and no letters.
+        if family.startswith("Last Resort"):
+            continue
+        left = without(absent, FontProperties(family=family))
+        if len(left) < len(absent):
+            families.append(family)
             absent = left
     text.set_fontfamily(families)
     return "".join("?" if letter in absent else letter for letter in name)
