@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -11,6 +12,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+# The versions of Python that the classifiers name, oldest first.
+PYTHONS = nox.project.python_versions(PYPROJECT)
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
 LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
@@ -42,13 +45,99 @@ ON_EVERY_BACKEND = (
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, from an installed wheel, on JAX, and on TensorFlow again what depends on Keras's backend."""
-    session.install(".[jax,tensorflow,edge,audio,plot,live]", *TEST_PACKAGES)
-    everything = not session.posargs
+    run_tests(session)
+
+
+@nox.session(name="tests-on", python=PYTHONS)
+def tests_on(session: nox.Session) -> None:
+    """The same as `tests` on a Python of one's choice: nox -s tests-on-3.12 -- -m 'not slow'."""
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Installs kerasmusic with all that its tests need, and runs them; arguments choose among them."""
+    session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
+    install_ports(session)
+    run_pytest(session)
+
+
+def install_ports(session: nox.Session) -> None:
+    """Installs what MIDI ports need; without it the tests of real ports skip.
+
+    python-rtmidi has no wheels for Python 3.13 and later, and is built there: with a compiler and the headers of ALSA
+    and JACK (apt install build-essential libasound2-dev libjack-jackd2-dev).
+    """
+    session.run("python", "-m", "pip", "install", "--quiet", ".[live]", success_codes=[0, 1])
+
+
+def run_pytest(session: nox.Session) -> None:
+    """Runs the tests on JAX, and on TensorFlow what depends on Keras's backend."""
+    chosen = session.posargs
     # A file's tests share what they build, so it stays with one process.
-    side_by_side = ("-n", "2", "--dist", "loadfile") if everything else ()
-    session.run("pytest", *side_by_side, *session.posargs, env={"KERAS_BACKEND": "jax"})
-    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if everything else []
-    session.run("pytest", *side_by_side, *paths, *session.posargs, env={"KERAS_BACKEND": "tensorflow"})
+    side_by_side = ("-n", "2", "--dist", "loadfile") if not has_paths(chosen) else ()
+    session.run("pytest", *side_by_side, *chosen, env={"KERAS_BACKEND": "jax"})
+    paths = [f"tests/test_{name}.py" for name in ON_EVERY_BACKEND] if not has_paths(chosen) else []
+    session.run("pytest", *side_by_side, *paths, *chosen, env={"KERAS_BACKEND": "tensorflow"})
+
+
+def has_paths(arguments: list[str]) -> bool:
+    """Whether arguments of pytest name test files, not only which of all tests to run."""
+    return any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+
+
+@nox.session(name="tests-oldest", python=PYTHONS[0])
+def tests_oldest(session: nox.Session) -> None:
+    """The same as `tests` with the lowest version of every dependency that pyproject.toml declares."""
+    session.install("uv")
+    session.run(
+        "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct",
+        ".[jax,tensorflow,edge,audio,plot,live]", external=True,
+    )  # fmt: skip
+    # Those of the tests may be newer, and must not replace what was just installed.
+    lowest = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True, external=True)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.writelines(line + "\n" for line in str(lowest).splitlines() if " @ " not in line)
+        constraints.flush()
+        session.run("uv", "pip", "install", "--quiet", "--constraint", constraints.name, *TEST_PACKAGES, external=True)
+    run_pytest(session)
+
+
+@nox.session(name="main-job", python=PYTHONS)
+def main_job(session: nox.Session) -> None:
+    """A few steps of training on each backend, every precision exported, verified, and played into a file."""
+    session.install(".[jax,tensorflow,edge,plot]")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        music = folder / "music"
+        music.mkdir()
+        for seed in ("1", "2", "3"):
+            session.run("kerasmusic", "generate", "--notes", "600", "--seed", seed, "-o", str(music / f"{seed}.mid"))
+        for backend in ("jax", "tensorflow"):
+            run = folder / backend
+            session.run(
+                "kerasmusic", "train", "--backend", backend, "--preset", "tiny", "--data", str(music), "--epochs", "8",
+                "--batch-size", "4", "--run", str(run),
+            )  # fmt: skip
+            session.run("kerasmusic", "export", "--tflite", str(run), "--precision", "all", "--data", str(music))
+            files = sorted(run.glob("*.tflite"))
+            if len(files) < 4:
+                session.error(f"{len(files)} files were exported, not one for each precision")
+            for file in files:
+                session.run("kerasmusic", "verify", str(file))
+                session.run("kerasmusic", "generate", str(file), "--notes", "100", "-o", str(file.with_suffix(".mid")))
+                session.run("kerasmusic", "inspect", str(file.with_suffix(".mid")))
+
+
+@nox.session
+def everything(session: nox.Session) -> None:
+    """Every session that proves something, on every Python: some hours."""
+    for name in (
+        "lint", "docs",
+        *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
+        "tests-oldest", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi", "bench-pi", "fuzz",
+        "killed-training", "long-run", "bench",
+    ):  # fmt: skip
+        session.notify(name)
 
 
 def build_models(session: nox.Session) -> Path:
@@ -62,7 +151,7 @@ def build_models(session: nox.Session) -> Path:
         session.run("python", "-m", "venv", str(python.parents[1]))
     session.run(str(python), "-m", "pip", "install", "--quiet", ".[tensorflow]", external=True)
     environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    session.run(str(python), "-P", "tests/build_models.py", str(folder), env=environment, external=True)
+    session.run(str(python), "tests/build_models.py", str(folder), env=environment, external=True)
     return folder
 
 
@@ -70,9 +159,8 @@ def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     names = (
-        "bundled", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels", "midi_parser", "files",
-        "runtimes", "player",
-        "answers", "duet", "performance", "view", "fuzz", "latency",
+        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels",
+        "midi_parser", "files", "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
     )  # fmt: skip
     session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
 
@@ -96,21 +184,21 @@ def fuzz(session: nox.Session) -> None:
     """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
     session.install(".[edge]")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    session.run("python", "-P", "tests/fuzz.py", *session.posargs, env=environment)
+    session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
 
 
 @nox.session(name="killed-training")
 def killed_training(session: nox.Session) -> None:
     """Kill a training at 20 random moments, carry it on, and compare it bit for bit with one left alone."""
     session.install(".[jax]")
-    session.run("python", "-P", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
+    session.run("python", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
 
 
 @nox.session(name="long-run")
 def long_run(session: nox.Session) -> None:
     """Ten million notes from one generator, its fields, clock and memory watched."""
     session.install(".[edge]")
-    session.run("python", "-P", "tests/long_run.py", *session.posargs)
+    session.run("python", "tests/long_run.py", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:
@@ -135,26 +223,27 @@ def tests_web(session: nox.Session) -> None:
     session.run("pytest", "tests/test_web_page.py", "tests/web/test_page.py", *session.posargs, env=environment)
 
 
-def emulated_pi(session: nox.Session) -> tuple[Path, Path]:
-    """The scripts that emulate a Pi, and a folder with an arm64 Python in `root` and QEMU in `qemu`; needs apt-get."""
-    scripts, folder = Path("../shared/pi").resolve(), Path(".nox/pi").resolve()
-    if not scripts.is_dir():
-        session.skip("the scripts that emulate a Pi are not here")
-    if not (folder / "root").exists():
-        session.run("bash", str(scripts / "arm64_root.sh"), str(folder / "root"), external=True)
-        session.run("bash", str(scripts / "qemu_user.sh"), str(folder / "qemu"), external=True)
-    return scripts, folder
+def unpack_pi(session: nox.Session, architecture: str) -> Path:
+    """A folder with a Raspberry Pi's Python for an architecture, and QEMU; needs apt-get, and no root."""
+    folder = Path(".nox/pi").resolve()
+    session.run("bash", "bench/pi/unpack.sh", str(folder), architecture, external=True)
+    return folder
 
 
-def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -> None:
-    """Installs kerasmusic and an interpreter for arm64 into a folder."""
-    platforms = [f"manylinux_2_{glibc}_aarch64" for glibc in (34, 28, 27, 17)] + ["manylinux2014_aarch64"]
+def install_wheels(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
+    """Installs packages that have wheels for a Raspberry Pi's Python 3.11 into a folder."""
+    platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in (34, 28, 27, 17)] + [f"manylinux2014_{machine}"]
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
         "--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311",
-        *(argument for platform in platforms for argument in ("--platform", platform)),
-        runtime, numpy, "click", "platformdirs", "tqdm",
+        *(argument for platform in platforms for argument in ("--platform", platform)), *packages,
     )  # fmt: skip
+
+
+def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
+    """Installs kerasmusic, and packages that have wheels, for a Raspberry Pi's Python 3.11 into a folder."""
+    pure = ("click", "platformdirs", "tqdm")
+    install_wheels(session, site, machine, *packages, *pure)
     # What has no binary wheel is pure Python, whatever the platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
@@ -162,55 +251,90 @@ def install_for_pi(session: nox.Session, site: Path, runtime: str, numpy: str) -
     )  # fmt: skip
 
 
+def run_as_pi(
+    session: nox.Session, folder: Path, board: str, site: str, *arguments: str, code: int = 0, says: str = ""
+) -> None:
+    """Runs Python on an emulated board, which must exit with a code and say something."""
+    command = ("bash", "bench/pi/run.sh", str(folder), board, site, "-P", *arguments)
+    said = session.run(*command, success_codes=[code], external=True, silent=True)
+    if said is not None:
+        session.log(str(said).strip())
+        if says not in str(said):
+            session.error(f"it should have said: {says}")
+
+
+COMMAND = ("-m", "kerasmusic.command_line")
+
+
 @nox.session(name="tests-pi")
 def tests_pi(session: nox.Session) -> None:
-    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs ../shared/pi and apt-get."""
-    scripts, folder = emulated_pi(session)
+    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs apt-get."""
+    folder = unpack_pi(session, "arm64")
     models = build_models(session)
     for runtime, numpy in ((LITERT, "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
         site = folder / runtime.split("=")[0]
-        install_for_pi(session, site, runtime, numpy)
+        install_for_pi(session, site, "aarch64", runtime, numpy)
         music = str(folder / "music.mid")
-        command = ("-m", "kerasmusic.command_line")
         for arguments in (
-            *((*command, "verify", str(models / model)) for model in (
+            *((*COMMAND, "verify", str(models / model)) for model in (
                 "tiny/model.tflite", "tiny/int8.tflite", "echoing/model.tflite", "tutorial/model.tflite",
                 "small/model.tflite",
             )),
-            (*command, "generate", "--notes", "100", "--seed", "7", "-o", music),
-            (*command, "inspect", music),
-            (*command, "play", "--help"),
+            (*COMMAND, "generate", "--notes", "100", "--seed", "7", "-o", music),
+            (*COMMAND, "inspect", music),
+            (*COMMAND, "play", "--help"),
             # Without a port or a device: the threads, the clock and the model, into memory.
             ("-m", "kerasmusic.bench.live", "--seconds", "10"),
         ):  # fmt: skip
-            session.run(
-                "bash", str(scripts / "run_as_pi.sh"), str(folder / "qemu"), str(folder / "root"), str(site), "pi4",
-                "-P", *arguments, external=True,
-            )  # fmt: skip
+            run_as_pi(session, folder, "pi4", str(site), *arguments)
+
+
+@nox.session(name="tests-armhf")
+def tests_armhf(session: nox.Session) -> None:
+    """Verify files and play on an emulated Raspberry Pi of 32 bits, with and without a runtime; needs apt-get."""
+    folder = unpack_pi(session, "armhf")
+    models = build_models(session)
+    base, runtime = folder / "armhf-base", folder / "armhf-runtime"
+    install_for_pi(session, base, "armv7l")
+    # NumPy is Debian's, in the root.
+    install_wheels(session, runtime, "armv7l", "--no-deps", "tflite-runtime==2.14.0")
+    music = str(folder / "music-armhf.mid")
+    without, with_runtime = str(base), f"{base}:{runtime}"
+    bundled = str(Path("kerasmusic/weights/small.tflite").resolve())
+    line = "run: pip install 'kerasmusic[edge-32bit]'"
+    for arguments in (("generate", "-o", music), ("verify", bundled)):
+        run_as_pi(session, folder, "pi2", without, *COMMAND, *arguments, code=2, says=line)
+    for arguments in (
+        ("verify", bundled),
+        ("verify", str(models / "tiny/model.tflite")),
+        ("generate", "--notes", "100", "--seed", "7", "-o", music),
+        ("inspect", music),
+    ):
+        # NumPy 1 warns of much on this processor, and a user would read it.
+        run_as_pi(session, folder, "pi2", with_runtime, "-W", "error", *COMMAND, *arguments)
 
 
 @nox.session(name="bench-pi")
 def bench_pi(session: nox.Session) -> None:
     """Count a note's instructions on emulated cores of Pis; fail where `small` takes 10 % more than on record."""
-    scripts, folder = emulated_pi(session)
+    folder = unpack_pi(session, "arm64")
     site = folder / LITERT.split("=")[0]
-    install_for_pi(session, site, LITERT, "numpy")
+    install_for_pi(session, site, "aarch64", LITERT, "numpy")
     session.install(".[plot]")
     session.run(
-        "kerasmusic", "bench", "instructions", "--pi", str(scripts), "--folder", str(folder), "--site", str(site),
+        "kerasmusic", "bench", "instructions", "--folder", str(folder), "--site", str(site),
         "--against", "bench/records/pi-instructions.json", "-o", ".nox/pi-instructions.json", *session.posargs,
     )  # fmt: skip
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark in a short form, to see that it runs; on MAESTRO in ../shared/data, or what --data names."""
+    """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
     session.install(".[jax,tensorflow,edge,audio,plot]")
-    data = session.posargs or ["--data", "../shared/data/maestro-v2.0.0-trainval.zip"]
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
         kind = record.removesuffix(".json").rpartition("-")[2]
-        session.run("kerasmusic", "bench", kind, "--short", *data, "-o", record)
+        session.run("kerasmusic", "bench", kind, "--short", *session.posargs, "-o", record)
     session.run("kerasmusic", "bench", "report", *kept, "--picture", ".nox/latency.png")
 
 
@@ -223,8 +347,13 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types and the layers of the design."""
-    session.install("numpy", *LINT_PACKAGES)
+    """Style, and types: of the package as it is installed, and that errors planted in a copy are found."""
+    # All that has types; TensorFlow has none.
+    session.install(".[jax,audio,edge,plot]", *LINT_PACKAGES)
+    install_ports(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", "kerasmusic", "export", "bench")
+    with session.chdir("tests"):  # mypy looks for packages where it stands, and the checkout's lacks kerasmusic.export.
+        options = ("--config-file", "../pyproject.toml", "--cache-dir", "../.mypy_cache")
+        session.run("mypy", *options, "--package", "kerasmusic")
+    session.run("pytest", "tests/test_types.py")

@@ -7,6 +7,7 @@ instruments, the pedal, the codec, arrays on the disk) and uses all cores.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import tempfile
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from kerasmusic.bench import machine, records
 from kerasmusic.bench.processes import in_fresh_process, peak_memory
+from kerasmusic.errors import MissingPackageError
 
 #: How many files; 0 is all there are.
 FILES = (100, 300, 0)
@@ -28,7 +30,10 @@ def measure(data: str, counts: Sequence[int] = FILES) -> dict[str, Any]:
 
     Raises:
         CorpusError: there is no such source, or it holds no MIDI file.
+        MissingPackageError: pretty_midi is not installed.
     """
+    if not importlib.util.find_spec("pretty_midi"):
+        raise MissingPackageError("the other reader of this benchmark is pretty_midi; run: pip install pretty_midi")
     record = records.new_record("ingest", {"data": Path(data).name, "files": list(counts)})
     record["machine"], record["before"] = machine.describe_machine(), machine.read_sensors()
     record["results"] = [read_both_ways(data, count) for count in counts]

@@ -2,8 +2,8 @@
 
 A count is exact, and the same from run to run but for less than a ten-thousandth, which is Python's and the loader's
 doing; it is not a time, since it knows nothing of caches and memory. It is taken from the difference of two numbers of
-notes, so that what comes before the first note drops out. The emulation is QEMU's, with a plugin that counts, by
-scripts that are not part of this repository (see `measure`).
+notes, so that what comes before the first note drops out. The emulation is QEMU's, with a plugin that counts, by the
+scripts in `pi/`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kerasmusic.bench import records
 
+from kerasmusic.bench import records
 from kerasmusic.errors import KerasMusicError, MissingPackageError
 
 LABEL = "instructions, emulated core"
@@ -39,17 +39,17 @@ NOTES = (20, 120)
 WARM_UP = 20
 #: How much more a note of `small` may cost than in the committed record.
 GROWTH = 0.10
-# The system call at which the plugin prints its count, with a label of ours.
+SCRIPTS = Path(__file__).parent / "pi"
+# The system call at which `pi/count.c` prints its count.
 MARKER = 7001
 
 
-def measure(models: Sequence[str], pi: str, folder: str, site: str, profile: bool = False) -> dict[str, Any]:
+def measure(models: Sequence[str], folder: str, site: str, profile: bool = False) -> dict[str, Any]:
     """The record of some files' instructions, on each of `CORES`.
 
     Args:
         models: `.tflite` files.
-        pi: the folder of the scripts `run_as_pi.sh` and `icount.c`.
-        folder: where `qemu_user.sh` made `qemu`, and `arm64_root.sh` made `root`; the plugin is built here.
+        folder: what `pi/unpack.sh` filled, with `qemu` and `arm64`; the plugin is built here.
         site: a folder of arm64 packages, with kerasmusic, NumPy and an interpreter.
         profile: also count what each kind of operator adds; needs TensorFlow, to take the graph apart.
 
@@ -60,7 +60,7 @@ def measure(models: Sequence[str], pi: str, folder: str, site: str, profile: boo
     if profile and importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("a profile needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
     record = records.new_record("instructions", {"notes": list(NOTES), "warm_up": WARM_UP, "threads": 1})
-    emulation = _Emulation(Path(pi), Path(folder), site)
+    emulation = _Emulation(Path(folder), site)
     record |= {"models": [], "results": [], "targets": []}
     for index, model in enumerate(models):
         for core in CORES:
@@ -103,38 +103,35 @@ def _key(record: dict[str, Any], result: dict[str, Any]) -> tuple[str, str, str]
 class _Emulation:
     """Runs this module on an emulated core, and hears what the plugin counted."""
 
-    def __init__(self, pi: Path, folder: Path, site: str) -> None:
-        for path in (pi / "run_as_pi.sh", pi / "icount.c", folder / "qemu", folder / "root", Path(site)):
+    def __init__(self, folder: Path, site: str) -> None:
+        for path in (folder / "qemu", folder / "arm64", Path(site)):
             if not path.exists():
                 raise KerasMusicError(f"{path}: not there; 'nox -s bench-pi' makes what the emulation needs")
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             raise KerasMusicError("counting instructions needs a C compiler; run: apt install gcc")
-        plugin = (folder / "libicount.so").resolve()
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(pi / "icount.c"), "-o", str(plugin)], check=True)
-        self.qemu = folder / "qemu"
-        self.script = ["bash", str(pi / "run_as_pi.sh"), str(self.qemu), str(folder / "root"), site]
-        self.environment = {**os.environ, "ICOUNT": str(plugin)}
+        plugin = (folder / "count.so").resolve()
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", str(SCRIPTS / "count.c"), "-o", str(plugin)], check=True)
+        self.script = ["bash", str(SCRIPTS / "run.sh"), str(folder)]
+        self.site = site
+        self.environment = {**os.environ, "PLUGIN": str(plugin)}
 
     def run(self, core: str, what: str, path: str) -> tuple[Any, list[int]]:
         """What one of `COUNTED` returned, and the instructions between each two of its markers."""
         done = subprocess.run(
-            [*self.script, core, "-P", "-m", __spec__.name, what, path],
+            [*self.script, core, self.site, "-P", "-m", __spec__.name, what, path],
             env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise KerasMusicError(f"{path}: failed on the emulated {CORES[core]}: {done.stderr.strip()[-400:]}")
-        counts = [int(count) for count in re.findall(r"^ICOUNT \d+ (\d+)$", done.stderr, re.MULTILINE)]
+        counts = [int(count) for count in re.findall(r"^instructions (\d+)$", done.stderr, re.MULTILINE)]
         between = [after - before for before, after in zip(counts[::2], counts[1::2], strict=True)]
         return json.loads(done.stdout.splitlines()[-1]), between
 
     def version(self) -> str:
         """What QEMU calls itself."""
-        libraries = {"LD_LIBRARY_PATH": str(self.qemu / "usr/lib/x86_64-linux-gnu")}
-        command = [str(self.qemu / "usr/bin/qemu-aarch64"), "--version"]
-        return subprocess.run(
-            command, env=libraries, capture_output=True, text=True, check=True
-        ).stdout.splitlines()[0]  # fmt: skip
+        command = [*self.script, "--version"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def _profile(emulation: _Emulation, core: str, model: str) -> dict[str, dict[str, float]]:
@@ -142,9 +139,8 @@ def _profile(emulation: _Emulation, core: str, model: str) -> dict[str, dict[str
 
     Counted by graphs that end with each operator in turn, so that the parts add up to the whole.
     """
-    from kerasmusic.export.prefixes import prefixes
-
     from kerasmusic.edge.model_file import read_model_bytes
+    from kerasmusic.export.prefixes import prefixes
 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
         names: list[str] = []
@@ -169,14 +165,13 @@ def _process() -> ctypes.CDLL:
 
 def _mark() -> None:
     """Lets the plugin print its count."""
-    _process().syscall(ctypes.c_long(MARKER), ctypes.c_long(0))
+    _process().syscall(ctypes.c_long(MARKER))
 
 
 def _count_steps(path: str) -> dict[str, Any]:
     """On the emulated core: few and many steps of `invoke`, then of whole notes, each between two markers."""
     from kerasmusic.bench.latency import midi_messages
     from kerasmusic.bench.models import describe_model
-
     from kerasmusic.edge import Generator, TFLiteStep
 
     step = TFLiteStep(path)

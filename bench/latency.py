@@ -89,7 +89,7 @@ def measure(
     order = random.Random(settings.seed)
     starts: dict[tuple[int, int], list[dict[str, Any]]]
     starts = {(index, threads): [] for index in range(len(paths)) for threads in settings.threads}
-    common = {"core": settings.core, "seed": settings.seed}
+    common: dict[str, Any] = {"core": settings.core, "seed": settings.seed}
     for number in range(settings.rounds):
         for index, threads in order.sample(list(starts), len(starts)):
             found = in_fresh_process(
@@ -128,13 +128,13 @@ def start(
     module = interpreter_module()
     allocating = []
 
-    class TimedInterpreter(module.Interpreter):  # type: ignore[name-defined]
+    class TimedInterpreter(module.Interpreter):  # type: ignore[misc, name-defined]
         def allocate_tensors(self) -> None:
             began = clock()
             super().allocate_tensors()
             allocating.append(clock() - began)
 
-    module.Interpreter = TimedInterpreter
+    module.Interpreter = TimedInterpreter  # type: ignore[attr-defined]
     times.append(clock())
     step = TFLiteStep(path, threads=threads)
     generator = Generator(step, seed=seed)

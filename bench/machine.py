@@ -94,6 +94,7 @@ def measure_limits(core: int | None = None) -> dict[str, float]:
     """
     pin(1, core)
     import numpy as np
+
     from kerasmusic.bench.timing import seconds
 
     row = np.ones(BANDWIDTH_BYTES // 4, np.float32)

@@ -21,11 +21,10 @@ def main() -> None:
 
 def measure(path: str) -> dict[str, float]:
     """Microseconds of the matrix products alone, of `invoke` and of a whole note, taken in turn, and their ratios."""
-    from kerasmusic.export.matrices import matrix_products
-
     from kerasmusic.edge import Generator, TFLiteStep
     from kerasmusic.edge.model_file import read_model_bytes
     from kerasmusic.edge.step import interpreter_module
+    from kerasmusic.export.matrices import matrix_products
 
     step = TFLiteStep(path)
     generator = Generator(step, seed=0)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kerasmusic.bench.machine import name_of
-
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.plots import COLOURS
 

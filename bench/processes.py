@@ -2,64 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kerasmusic.errors import KerasMusicError
-
-# Run by -c, so that nothing is imported for it that a measured start would not import.
-CHILD = """
-import importlib, json, sys
-from kerasmusic.errors import KerasMusicError
-module, function, arguments = json.loads(sys.argv[1])
-try:
-    answer = {"result": getattr(importlib.import_module(module), function)(**arguments)}
-except KerasMusicError as error:
-    answer = {"error": str(error)}
-print()
-print(json.dumps(answer))
-"""
+from kerasmusic.processes import call_in_process
 
 
 def in_fresh_process(module: str, function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
-    """What a function returns in a new Python process; arguments and result are JSON values.
+    """What a function returns in a new Python process, which is told on a terminal; see `call_in_process`.
 
-    Args:
-        module: the module that has the function.
-        function: its name.
-        environment: variables beside those of this process.
-        arguments: what the function is called with.
-
-    Raises:
-        KerasMusicError: the function raised one, or its process failed.
-
-    >>> in_fresh_process("math", "hypot", **{})
+    >>> in_fresh_process("math", "hypot")
     0.0
     """
-    request = json.dumps([module, function, arguments])
     if sys.stderr.isatty():
         said = ", ".join(f"{name}={value}" for name, value in arguments.items())
         print(f"{module.rpartition('.')[2]}.{function}({said})", file=sys.stderr)
-    done = subprocess.run(
-        # -P: a folder where the user happens to stand is no place to import from.
-        [sys.executable, "-P", "-c", CHILD, request],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.stderr.write(done.stderr)
-        raise KerasMusicError(f"{module}.{function}: its process ended with {done.returncode}; what it said is above")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    if "error" in answer:
-        raise KerasMusicError(answer["error"])
-    return answer["result"]
+    return call_in_process(module, function, {"TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}, **arguments)
 
 
 def peak_memory() -> int | None:

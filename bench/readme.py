@@ -18,7 +18,6 @@ from kerasmusic.bench.report import (
     train_tables,
     tutorial_tables,
 )
-
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.files import written_beside
 
@@ -132,4 +131,5 @@ def _measured(record: dict[str, Any]) -> str:
     versions = ", ".join(
         f"{name} {packages[name]}" for name in ("keras", "tensorflow", "jax", "torch") if name in packages
     )
-    return f"*{name_of(record['machine'])}; {versions}; `{record['command']}`, {record['began'][:10]}.*"
+    measured = f"`{record['command']}` on {record['settings']['data']}, {record['began'][:10]}"
+    return f"*{name_of(record['machine'])}; {versions}; {measured}.*"

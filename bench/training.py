@@ -16,7 +16,6 @@ from typing import Any
 from kerasmusic.bench import machine, records
 from kerasmusic.bench.processes import in_fresh_process
 from kerasmusic.bench.timing import growth, seconds
-
 from kerasmusic.errors import ArgumentError, MissingPackageError
 
 BACKENDS = ("jax", "tensorflow")

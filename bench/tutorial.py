@@ -13,7 +13,6 @@ from kerasmusic.bench import ingest, machine, records
 from kerasmusic.bench.models import describe_models
 from kerasmusic.bench.processes import in_fresh_process, peak_memory
 from kerasmusic.bench.timing import seconds
-
 from kerasmusic.errors import MissingPackageError
 
 BACKENDS = ("tensorflow", "jax")
@@ -75,7 +74,6 @@ def _on(backend: str, model: str, data: str, rounds: int) -> dict[str, Any]:
 def measure_playing(data: str, model: str, rounds: int) -> dict[str, float]:
     """Milliseconds a note: the tutorial's loop, `Generator` and `invoke` alone, in turn."""
     from kerasmusic.bench import tutorial_loop
-
     from kerasmusic.edge import Generator, TFLiteStep
 
     notes = _notes(data)

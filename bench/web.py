@@ -64,8 +64,9 @@ class _CountingHandler(http.server.SimpleHTTPRequestHandler):
 
 def measure(model: str, chromium: str) -> dict[str, Any]:
     """The figures of one file."""
-    from kerasmusic.export.web_page import write_page
     from playwright.sync_api import expect, sync_playwright
+
+    from kerasmusic.export.web_page import write_page
 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place, sync_playwright() as playwright:
         folder = Path(place) / "page"

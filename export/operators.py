@@ -56,10 +56,14 @@ def operators(flatbuffer: bytes) -> list[Operator]:
 
 
 def operator_name(code: int) -> str:
-    """The schema's name of a builtin operator."""
+    """The schema's name of a builtin operator.
+
+    The schema keeps its operators as attributes of a class, among which Python puts some of its own: 3.13 has
+    `__firstlineno__`, whose number is some operator's too. Only upper case is an operator.
+    """
     from tensorflow.lite.python import schema_py_generated as schema
 
-    return next(name for name, number in vars(schema.BuiltinOperator).items() if number == code)
+    return next(name for name, number in vars(schema.BuiltinOperator).items() if name.isupper() and number == code)
 
 
 def check_graph(flatbuffer: bytes, *, weights: int) -> list[Operator]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError, closest
+from kerasmusic.errors import ArgumentError, MissingPackageError, closest
+from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
     from kerasmusic.corpus import Corpus
@@ -124,19 +122,13 @@ def export_precisions(
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("exporting needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
-        place = Path(folder)
         for kind, pieces in (excerpts._asdict() if excerpts else {}).items():
-            np.savez(place / f"{kind}.npz", *pieces)
-        request = {"model": str(model), "outputs": {name: str(path) for name, path in outputs.items()}}
-        (place / "request.json").write_text(json.dumps(request))
-        # -P: a checkout in the current folder must not hide the installed package, which alone holds
-        # kerasmusic.export.
-        command = [sys.executable, "-P", "-m", "kerasmusic.export", str(place)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-            raise KerasMusicError(last.removeprefix("kerasmusic: "))
-        reports = json.loads((place / "report.json").read_text())
+            np.savez(Path(folder) / f"{kind}.npz", *pieces)
+        reports = call_in_process(
+            "kerasmusic.export.tflite", "export_as_asked", environment, model=str(model),
+            outputs={precision: str(path) for precision, path in outputs.items()},
+            excerpts=folder if excerpts else None,
+        )  # fmt: skip
     return [Exported(**{**report, "path": Path(report["path"])}) for report in reports]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kerasmusic.export.operators import matrix_operators, operator_codes, packed
 from tensorflow.lite.python import schema_py_generated as schema
+
+from kerasmusic.export.operators import matrix_operators, operator_codes, packed
 
 
 def without_other_ranges(calibrated: bytes) -> bytes:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kerasmusic.export.operators import matrix_operators, packed
 from numpy.typing import NDArray
 from tensorflow.lite.python import schema_py_generated as schema
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.model_file import with_record
 from kerasmusic.edge.step import TFLiteStep
+from kerasmusic.export.operators import matrix_operators, packed
 
 # The model's own play, so that a file depends on the model alone. Memories fill over hundreds of notes.
 SEEDS, NOTES = (0, 1, 2, 3), 1_000

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kerasmusic.export.operators import Operator
-
 from kerasmusic.errors import KerasMusicError
+from kerasmusic.export.operators import Operator
 
 # For each operator that a step may hold, the first runtime of version 1, 2, 3 and so on.
 FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {

@@ -7,18 +7,13 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
-from kerasmusic.export.measurement import measure
-from kerasmusic.export.operators import Operator, check_graph, operators
-from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
-from kerasmusic.export.rewriting import with_joined_lookups, without_other_ranges
-from kerasmusic.export.rounding import with_rounded_weights
-from kerasmusic.export.runtimes import oldest_runtime
 from tensorflow.lite.python.convert import mlir_quantize
 
 import kerasmusic
@@ -26,6 +21,12 @@ from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.step import INPUTS, TFLiteStep
+from kerasmusic.export.measurement import measure
+from kerasmusic.export.operators import Operator, check_graph, operators
+from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
+from kerasmusic.export.rewriting import with_joined_lookups, without_other_ranges
+from kerasmusic.export.rounding import with_rounded_weights
+from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import written_beside
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
@@ -62,12 +63,20 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
                     precision=precision,
                     path=Path(output),
                     bytes=temporary.stat().st_size,
-                    operators=[tuple(operator) for operator in found],
+                    operators=[(operator.name, operator.version, operator.uses) for operator in found],
                     runtime=record["runtime"],
                     **measured,
                 )
             )
     return reports
+
+
+def export_as_asked(model: str, outputs: dict[str, str], excerpts: str | None) -> list[dict[str, Any]]:
+    """`export` of JSON values, for the process that asks; excerpts are the `.npz` files of a folder."""
+    pieces = None
+    if excerpts is not None:
+        pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))
+    return [{**asdict(report), "path": str(report.path)} for report in export(model, outputs, pieces)]
 
 
 def number_of_weights(model: NoteModel) -> int:

@@ -138,14 +138,14 @@ def _list_files(fresh: Path, files: list[Path]) -> None:
 def _put(fresh: Path, folder: Path) -> None:
     """Renames a folder into its place, and removes what was there."""
     if not folder.exists():
-        os.replace(fresh, folder)
+        fresh.replace(folder)
         return
     before = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    os.replace(folder, before)
+    folder.replace(before)
     try:
-        os.replace(fresh, folder)
+        fresh.replace(folder)
     except OSError:
-        os.replace(before, folder)
+        before.replace(folder)
         raise
     shutil.rmtree(before, ignore_errors=True)
 

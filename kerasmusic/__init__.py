@@ -5,7 +5,7 @@ browser. The names below are imported when they are first used, so that `import 
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
@@ -30,10 +30,12 @@ _HOMES = {
 __all__ = ["Generator", "KerasMusicError", "Note", "NoteCodec", "NoteModel", "Notes", "open_corpus"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # by this function any name would be right
+
+    def __getattr__(name: str) -> object:
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

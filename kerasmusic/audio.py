@@ -13,8 +13,9 @@ import tempfile
 import wave
 from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
             ) from None
     path = os.fspath(soundfont)
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             head = file.read(12)
     except FileNotFoundError:
         raise ArgumentError(f"{path}: no such SoundFont; name an .sf2 file") from None
@@ -213,22 +214,22 @@ def _play(notes: Notes, soundfont: str, gain: float) -> Iterator[NDArray[np.int1
         at = 0
         with progress("rendering", " notes", len(notes)) as bar:
             for sample, velocity, pitch in _events(notes):
-                yield from _samples(synth, sample - at)
+                yield from map(synth.get_samples, _parts(sample - at))
                 at = sample
                 if velocity:
                     synth.noteon(0, pitch, velocity)
                     bar.update()
                 else:
                     synth.noteoff(0, pitch)
-            yield from _samples(synth, round(TAIL_SECONDS * SAMPLE_RATE))
+            yield from map(synth.get_samples, _parts(round(TAIL_SECONDS * SAMPLE_RATE)))
     finally:
         synth.delete()
 
 
-def _samples(synth: Any, count: int) -> Iterator[NDArray[np.int16]]:
-    while count > 0:
-        yield synth.get_samples(min(count, PIECE_SAMPLES))
-        count -= PIECE_SAMPLES
+def _parts(samples: int) -> Iterator[int]:
+    while samples > 0:
+        yield min(samples, PIECE_SAMPLES)
+        samples -= PIECE_SAMPLES
 
 
 def _events(notes: Notes) -> Iterator[tuple[int, int, int]]:

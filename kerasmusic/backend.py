@@ -9,6 +9,7 @@ import os
 from typing import Any
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
+from kerasmusic.quiet import quiet_tensorflow
 
 BACKENDS = ("jax", "tensorflow", "torch")
 #: Of matrix products; all but the first on PyTorch alone.
@@ -30,7 +31,7 @@ def choose_backend(name: str | None = None) -> str:
     if not _installed(name):
         raise MissingPackageError(f"the backend {name} is not installed; run: pip install 'kerasmusic[{name}]'")
     os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    quiet_tensorflow()
     return name
 
 

@@ -21,7 +21,6 @@ from kerasmusic.errors import TrainingError
 from kerasmusic.files import naming, written_beside
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.progress import progress, report
-from kerasmusic.quiet import quiet_stderr
 from kerasmusic.windows import Windows
 
 WARM_UP_SHARE = 0.02
@@ -34,7 +33,9 @@ HISTORY_COLUMNS = ("training_steps", "minutes", "learning_rate", *LOSSES, *(f"va
 
 
 class Budget:
-    """How much of a training is done: by minutes, or by steps.
+    """How much of a training is done: by minutes, or by steps. Minutes count from the end of the first step on.
+
+    Compiling the step takes seconds on one machine and minutes on another, and nothing is learned meanwhile.
 
     Args:
         minutes: of training in all, or None.
@@ -50,12 +51,25 @@ class Budget:
         self.steps_done = steps_done
         #: What counts as spent, where several processes must agree on it; None for what the clock says.
         self.agreed_seconds: float | None = None
-        self._began = time.monotonic() - seconds_done
+        self._seconds_done = seconds_done
+        self._made = time.monotonic()
+        self._began: float | None = None
+
+    def count_step(self) -> None:
+        """A step is done; the first one starts the clock."""
+        self.steps_done += 1
+        if self._began is None:
+            self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds spent so far."""
-        return time.monotonic() - self._began
+        """Seconds of training so far, those of former sessions among them."""
+        return self._seconds_done + (0.0 if self._began is None else time.monotonic() - self._began)
+
+    @property
+    def compiling_seconds(self) -> float:
+        """Seconds that compiling the step took in this session, its first run included."""
+        return (time.monotonic() if self._began is None else self._began) - self._made
 
     @property
     def share(self) -> float:
@@ -82,6 +96,8 @@ def rate_at(share: float, highest: float) -> float:
 class Schedule(keras.callbacks.Callback):
     """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent."""
 
+    _model: keras.Model
+
     def __init__(self, budget: Budget, highest: float) -> None:
         super().__init__()
         self.budget, self.highest = budget, highest
@@ -91,7 +107,7 @@ class Schedule(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = rate_at(self.budget.share, self.highest)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.budget.steps_done += 1
+        self.budget.count_step()
         if self.budget.share >= 1.0:
             self._model.stop_training = True
 
@@ -248,14 +264,14 @@ class History(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         rows = []
         if self.steps_done and self.path.exists():
-            with open(self.path, newline="") as file:
+            with self.path.open(newline="") as file:
                 # A row that was being written as the process died has no end.
                 whole = [line for line in file if line.endswith("\n")]
             rows = [row for row in csv.DictReader(whole) if float(row["training_steps"]) <= self.steps_done]
         if not rows:
             self.path.unlink(missing_ok=True)
             return
-        with written_beside(self.path) as temporary, open(temporary, "w", newline="") as file:
+        with written_beside(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -263,7 +279,7 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         is_new = not self.path.exists()
-        with naming(self.path), open(self.path, "a", newline="") as file:
+        with naming(self.path), self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
@@ -286,7 +302,8 @@ class Bar(keras.callbacks.Callback):
         self.bar: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.began, self.first_step = self.budget.seconds, self.budget.steps_done
+        # The clock starts when the first step is done.
+        self.began, self.first_step = self.budget.seconds, self.budget.steps_done + 1
         self.said = "compiling the step"
         self.bar = progress(
             self.said, "budget", 1.0, initial=self.budget.share, leave=True, mininterval=0.2,
@@ -297,10 +314,13 @@ class Bar(keras.callbacks.Callback):
         if batch % STEPS_A_RATE:
             return
         self.bar.n = self.budget.share
-        speed = (self.budget.steps_done - self.first_step) * self.notes_a_step / (self.budget.seconds - self.began)
-        minutes = self.budget.seconds / 60
+        steps, seconds = self.budget.steps_done - self.first_step, self.budget.seconds - self.began
+        if not steps:
+            # So that the time which is left is that of steps alone.
+            self.bar.unpause()
+        speed = f"{steps * self.notes_a_step / seconds:,.0f} notes/s, " if steps else ""
         loss = float((logs or {}).get("loss", math.nan))
-        self.said = f"{minutes:.1f} min, {speed:,.0f} notes/s, loss {loss:.3f}"
+        self.said = f"{self.budget.seconds / 60:.1f} min, {speed}loss {loss:.3f}"
         self.bar.set_description_str(self.said + self.validated, refresh=False)
         self.bar.update(0)
 
@@ -326,6 +346,8 @@ class StopOnSignal(keras.callbacks.Callback):
     Not by an exception: one that came in the middle of a step would leave no weights to save. A second signal does what
     it did before.
     """
+
+    _model: keras.Model
 
     def __init__(self) -> None:
         super().__init__()
@@ -390,6 +412,5 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
             weights = model.get_weights()
             model = type(model).from_config(model.get_config())
             model.set_weights(weights)
-        # Keras loads TensorFlow, where it is installed, the first time it saves a file.
-        with quiet_stderr(), written_beside(path) as temporary:
+        with written_beside(path) as temporary:
             model.save(temporary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
-FIELDS = ("step", "pitch", "duration", "velocity")
 TICKS_A_SECOND = 100
 PITCHES = 128
 LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
@@ -25,13 +24,21 @@ LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
 LATEST_SECONDS = 1e12
 
 
-class Fields(NamedTuple):
+Value = TypeVar("Value")
+
+
+class Fields(NamedTuple, Generic[Value]):
     """One value for each field of a note, in the order in which a model draws them."""
 
-    step: Any
-    pitch: Any
-    duration: Any
-    velocity: Any
+    step: Value
+    pitch: Value
+    duration: Value
+    velocity: Value
+
+
+FIELDS = Fields._fields
+#: The index of each field, where a note's fields are columns.
+STEP, PITCH, DURATION, VELOCITY = range(len(FIELDS))
 
 
 def growing_edges(first: int, fine: int, bins: int, last: int) -> tuple[int, ...]:
@@ -75,12 +82,12 @@ class NoteCodec:
     velocity_edges: tuple[int, ...] = tuple(range(0, 129, 4))
 
     @property
-    def sizes(self) -> Fields:
+    def sizes(self) -> Fields[int]:
         """How many values each field can take."""
         return Fields(len(self.step_edges) - 1, PITCHES, len(self.duration_edges) - 1, len(self.velocity_edges) - 1)
 
     @property
-    def offsets(self) -> Fields:
+    def offsets(self) -> Fields[int]:
         """Where each field's values begin when the four are laid end to end."""
         return Fields(*np.cumsum([0, *self.sizes[:-1]]).tolist())
 
@@ -110,7 +117,7 @@ class NoteCodec:
         return np.maximum(1, _middles(self.velocity_edges))
 
     @property
-    def log_widths(self) -> Fields:
+    def log_widths(self) -> Fields[NDArray[np.float64]]:
         """For each field, the natural log of the number of ticks in each bin, zeros for pitch and velocity.
 
         Minus a bin's log probability plus its log width is the negative log likelihood of one tick in it, which
@@ -141,12 +148,13 @@ class NoteCodec:
         end = np.rint(notes.end * TICKS_A_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
-        fields = np.empty((len(notes), len(FIELDS)), np.int32)
-        fields[:, 0] = self.step_of(np.diff(tick, prepend=0))
-        fields[:, 1] = notes.pitch[order]
-        fields[:, 2] = self.duration_of(end - tick)
-        fields[:, 3] = _bin(self.velocity_edges, notes.velocity[order])
-        return fields
+        columns: Fields[NDArray[np.integer]] = Fields(
+            step=self.step_of(np.diff(tick, prepend=0)),
+            pitch=notes.pitch[order],
+            duration=self.duration_of(end - tick),
+            velocity=_bin(self.velocity_edges, notes.velocity[order]),
+        )
+        return np.stack(columns, axis=1).astype(np.int32, order="C")
 
     def decode(self, fields: NDArray[np.integer]) -> Notes:
         """The notes that fields `[n, 4]` stand for, the first step counted from 0.

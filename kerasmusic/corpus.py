@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import NoteCodec
+from kerasmusic.codec import STEP, NoteCodec
 from kerasmusic.errors import CorpusError
 from kerasmusic.files import folder_written_beside
 from kerasmusic.midi import read_bytes
@@ -79,7 +79,7 @@ class Corpus:
             split: {
                 "performances": len(pieces),
                 "notes": int((pieces[:, 1] - pieces[:, 0]).sum()),
-                "hours": sum(int(ticks[self.fields[a:b, 0]].sum()) for a, b in pieces) / 360_000,
+                "hours": sum(int(ticks[self.fields[a:b, STEP]].sum()) for a, b in pieces) / 360_000,
             }
             for split in SPLITS
             if len(pieces := self.pieces(split))

@@ -5,22 +5,23 @@ What is trained on it learns at best what that model knows. It shows that everyt
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from kerasmusic import midi
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.edge.step import TFLiteStep
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, KerasMusicError, ProcessError
 from kerasmusic.files import folder_written_beside
+from kerasmusic.processes import ask_in_processes
 
 PIECES = 200
 NOTES = 500
-PIECES_A_TASK = 10
 
 
 def play_demonstration(
@@ -73,23 +74,19 @@ def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
     """Plays in as many processes as there are processors; shows a bar on a terminal."""
     from kerasmusic.progress import progress
 
-    tasks = [seeds[first : first + PIECES_A_TASK] for first in range(0, len(seeds), PIECES_A_TASK)]
-    workers = min(os.cpu_count() or 1, len(tasks))
-    with progress("playing", "piece", len(seeds)) as bar:
-        if workers == 1:
-            for task in tasks:
-                _play(model, task, notes, folder)
-                bar.update(len(task))
-            return
-        # Spawned, not forked: the process may already hold threads that do not survive a fork.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = [pool.submit(_play, model, task, notes, folder) for task in tasks]
-            for future, task in zip(futures, tasks, strict=True):
-                future.result()
-                bar.update(len(task))
+    played = ask_in_processes(functools.partial(_play_each, model, notes, folder), seeds)
+    with progress("playing", "piece", len(seeds)) as bar, closing(played):
+        for seed, answer in played:
+            if isinstance(answer, ProcessError):
+                raise ProcessError(f"the process that played seed {seed} {answer}")
+            if isinstance(answer, KerasMusicError):
+                raise answer
+            bar.update()
 
 
-def _play(model: Path, seeds: range, notes: int, folder: Path) -> None:
+def _play_each(model: Path, notes: int, folder: Path, seeds: Iterator[int]) -> Iterator[bytes]:
+    """In a playing process: writes the piece of each seed."""
     step = TFLiteStep(model)
     for seed in seeds:
         midi.write(Generator(step, seed=seed).take(notes), folder / f"seed-{seed}.mid")
+        yield b""

@@ -97,7 +97,9 @@ class _Adder(keras.Model):
     def call(self, inputs: KerasTensor) -> KerasTensor:
         return inputs
 
-    def compute_loss(self, x: Any, y: Any, y_pred: Any, *further: Any, **named: Any) -> KerasTensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> KerasTensor:
         return ops.sum(y_pred)
 
 

@@ -35,6 +35,10 @@ class MissingPackageError(KerasMusicError):
     """A package or a system library that an optional feature needs is not installed."""
 
 
+class ProcessError(KerasMusicError):
+    """A process that was started for a part of the work, and ended without having done it."""
+
+
 class PortError(KerasMusicError):
     """A MIDI port or a sound device that is not there, or went away."""
 

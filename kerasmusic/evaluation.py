@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, STEP, TICKS_A_SECOND
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import CorpusError
 from kerasmusic.scoring import Scorer
@@ -66,7 +66,7 @@ def evaluate(scorer: Scorer, corpus: Corpus, split: str = "validation", pieces: 
     ticks = 0
     for index, (fields, log_prob) in enumerate(zip(performances, scorer.score_fields(performances), strict=True)):
         nats[index] = nats_of(fields, log_prob, scorer).sum(axis=0)
-        ticks += int(corpus.codec.step_ticks[fields[:, 0]].sum())
+        ticks += int(corpus.codec.step_ticks[fields[:, STEP]].sum())
     counts = np.array([len(fields) for fields in performances])
     total = float(nats.sum() / counts.sum())
     return Evaluation(

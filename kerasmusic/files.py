@@ -33,7 +33,7 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         with naming(path):
             yield temporary
             _flush(temporary)
-            os.replace(temporary, path)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -66,14 +66,14 @@ def folder_written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
             # A folder is not renamed over another.
             if path.is_dir():
                 with suppress(FileNotFoundError):
-                    os.replace(path, former)
+                    path.replace(former)
             try:
-                os.replace(temporary, path)
+                temporary.replace(path)
             except OSError:
                 # Another process may have written it meanwhile; then its work serves as well.
                 if not path.is_dir():
                     if former.is_dir():
-                        os.replace(former, path)
+                        former.replace(path)
                     raise
     finally:
         for folder in (temporary, former):
@@ -92,7 +92,7 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
 
 def _flush(path: Path) -> None:
     """Has the disk hold a file's bytes before its name does: else a power cut may leave the name with none of them."""
-    with open(path, "rb") as written:
+    with path.open("rb") as written:
         os.fsync(written.fileno())
 
 

@@ -31,17 +31,14 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
 
     Args:
         folder: where it is kept; by default `kerasmusic` in the user's cache folder.
-        url, sha256: what to fetch, and what it must hash to.
+        url: the zip to fetch.
+        sha256: the checksum that it must have.
 
     Raises:
         NoNetworkError: no connection to the server can be made.
         KerasMusicError: it cannot be fetched, or is not what it should be.
     """
-    if folder is None:
-        from platformdirs import user_cache_path
-
-        folder = user_cache_path("kerasmusic")
-    target = Path(folder) / url.rsplit("/", 1)[-1]
+    target = _target(folder, url)
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,14 +58,28 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
                 ) from None
             time.sleep(2 ** (attempt - 1))
     digest = hashlib.sha256()
-    with open(partial, "rb") as file:
+    with partial.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
     if digest.hexdigest() != sha256:
         partial.unlink(missing_ok=True)
         raise KerasMusicError(f"{url}: its sha256 is {digest.hexdigest()}, not {sha256}; deleted, run again to retry")
-    os.replace(partial, target)
+    partial.replace(target)
     return target
+
+
+def downloaded_maestro(folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """The path of MAESTRO's zip where `download_maestro` has put it before; None where it has not."""
+    target = _target(folder, URL)
+    return target if target.exists() else None
+
+
+def _target(folder: str | os.PathLike[str] | None, url: str) -> Path:
+    if folder is None:
+        from platformdirs import user_cache_path
+
+        folder = user_cache_path("kerasmusic")
+    return Path(folder) / url.rsplit("/", 1)[-1]
 
 
 def _fetch(url: str, partial: Path) -> None:
@@ -76,9 +87,10 @@ def _fetch(url: str, partial: Path) -> None:
     from kerasmusic.progress import progress
 
     have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours, or the caller's
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - ours, or the caller's
     except urllib.error.HTTPError as error:
         if error.code == 416:  # there is nothing after what we have: the checksum will tell
             return
@@ -89,7 +101,7 @@ def _fetch(url: str, partial: Path) -> None:
         remaining = int(response.headers.get("Content-Length", -1))
         total = have + remaining if remaining >= 0 else None
         with (
-            open(partial, "ab" if have else "wb") as file,
+            partial.open("ab" if have else "wb") as file,
             progress("downloading MAESTRO", "B", total, initial=have, unit_scale=True) as bar,
         ):
             while block := response.read(BLOCK):

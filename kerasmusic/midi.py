@@ -74,7 +74,7 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             return file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None

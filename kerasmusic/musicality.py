@@ -110,7 +110,8 @@ class Musicality:
         ]
         for measure in MEASURES:
             whole = self.whole[measure]
-            ratio = f"{whole.generated / whole.real:.1f}" if whole.real else ""
+            # Nothing is so many times 0; a dash keeps the columns countable.
+            ratio = f"{whole.generated / whole.real:.1f}" if whole.real else "-"
             lines.append(
                 f"{measure:<12}{whole.generated:>10.3f}{whole.real:>8.3f}{ratio:>8}"
                 f"{self.first[measure].generated:>12.3f}{self.first[measure].real:>8.3f}"

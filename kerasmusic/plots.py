@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A bar is at least this part of the whole piece wide: one of so many.
 NARROWEST = 1_000
+# A training of fewer rounds has crosses on its lines.
+FEWEST_ROWS = 10
 SUFFIXES = (".png", ".svg")
 # For FIELDS in order: a palette that colour-blind readers can tell apart (Okabe and Ito, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -118,25 +120,36 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
 
 
 def loss_curves(history: Mapping[str, Sequence[float]]) -> Figure:
-    """A training's loss by field over its minutes: thin lines for training, marks for validation.
+    """A training's loss by field over its minutes: thin lines for training, with crosses if short; dots for validation.
 
     Args:
         history: the columns of a run's `history.csv`; see `kerasmusic.runs.read_history`.
+
+    Raises:
+        ArgumentError: there is no row in them.
     """
+    if not history:
+        raise ArgumentError("there is no loss to draw before the first round of a training has ended")
     figure, axes = _figure(8, 4.2)
+    # A line through one point is not seen.
+    marks, lines = ("x-", "crosses") if len(history["minutes"]) < FEWEST_ROWS else ("-", "lines")
     minutes = np.asarray(history["minutes"])
     for name, colour in (("loss", "#222222"), *zip(FIELDS, COLOURS, strict=True)):
         training, validation = np.asarray(history[name]), np.asarray(history[f"val_{name}"])
         label = "all fields" if name == "loss" else name
         if not np.nan_to_num(training).any():
             continue
-        axes.plot(minutes, training, color=colour, linewidth=1, alpha=0.7, label=label)
+        axes.plot(minutes, training, marks, color=colour, linewidth=1, alpha=0.7, label=label)
         seen = np.isfinite(validation)
         axes.plot(minutes[seen], validation[seen], "o", color=colour, markersize=4)
-    axes.set_ylim(bottom=0, top=1.3 * float(np.nanmedian(np.asarray(history["loss"]))))
+    # The first losses of a long training are far above all others.
+    losses = (np.asarray(history[name]) for name in ("loss", "val_loss"))
+    axes.set_ylim(
+        bottom=0, top=1.3 * max(float(np.median(loss[seen])) for loss in losses if (seen := np.isfinite(loss)).any())
+    )
     axes.set_xlim(left=0)
     axes.set_xlabel("minutes")
-    axes.set_ylabel("loss a note (lines: training, dots: validation)")
+    axes.set_ylabel(f"loss a note ({lines}: training, dots: validation)")
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.legend(loc="upper right", ncols=5, frameon=False)
     return figure

@@ -67,7 +67,7 @@ def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
 
 def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
     """The columns of a run's `history.csv`: losses in all and by field, steps and minutes, one row a round."""
-    with open(Path(run) / "history.csv", newline="") as file:
+    with (Path(run) / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}
 
@@ -100,7 +100,7 @@ def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]
     return name, inner
 
 
-def _classes(config: Any) -> Iterator[str]:
+def _classes(config: object) -> Iterator[str]:
     """The classes and functions that a Keras configuration asks for, each with its module and its registered name."""
     if isinstance(config, dict):
         if "class_name" in config or "module" in config or "registered_name" in config:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from kerasmusic.codec import FIELDS, NoteCodec
 
 if TYPE_CHECKING:
+    from keras import KerasTensor
+
     from kerasmusic.models import NoteModel
 
 CHUNK = 256
@@ -50,7 +52,7 @@ class KerasScorer:
                 self.model = model
                 self.built = True
 
-            def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
+            def call(self, inputs: tuple[KerasTensor, KerasTensor]) -> tuple[KerasTensor, KerasTensor]:
                 return self.model.score(*inputs)
 
         self.codec = model.codec

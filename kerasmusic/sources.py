@@ -97,7 +97,7 @@ def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes 
 
 def _file(path: Path) -> bytes:
     # Not by its size, which is 0 for what a device gives.
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         data = file.read(LARGEST_BYTES + 1)
     if len(data) > LARGEST_BYTES:
         raise ValueError(f"it has more than {LARGEST_BYTES:,} bytes")
@@ -119,11 +119,11 @@ def _files_of_folder(root: Path) -> dict[str, str]:
     found = {}
     for folder, _, files in os.walk(root):
         for file in files:
-            path = os.path.join(folder, file)
-            name = os.path.relpath(path, root).replace(os.sep, "/")
+            path = Path(folder, file)
+            name = path.relative_to(root).as_posix()
             wanted = file.lower().endswith((*SUFFIXES, ".csv")) and not _is_hidden(name)
-            if wanted and os.path.isfile(path):  # a link may lead nowhere
-                status = os.stat(path)
+            if wanted and path.is_file():  # a link may lead nowhere
+                status = path.stat()
                 found[name] = f"{status.st_size}-{status.st_mtime_ns}"
     return found
 

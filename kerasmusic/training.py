@@ -49,7 +49,7 @@ class Settings:
     Args:
         preset: the architecture; with a model to start from, that of the model or a wider one (see `grown`).
         start: the `.keras` file of a trained model to start from; None starts from random weights.
-        minutes: of training, compiling and validating included.
+        minutes: of training from the first step on, validating included and compiling the step not.
         epochs: passes over as many notes as the training split has.
         batch_size: windows in a batch.
         learning_rate: the highest of the schedule; by default the preset's, or a part of it with a model to start from.
@@ -102,15 +102,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left: the run's folder, why it ended, steps and seconds in all, and whether it wrote the files.
+    """What a training left. Where several processes train together, the first writes the files.
 
-    Where several processes train together, the first writes them.
+    Args:
+        run: the run's folder.
+        ended: why it ended.
+        steps, seconds: of training in all.
+        compiling_seconds: that compiling the step took before them, in this session.
+        passes: over as many notes as the training split has, in all.
+        wrote: whether this process wrote the files.
     """
 
     run: Path
     ended: str
     steps: int
     seconds: float
+    compiling_seconds: float
+    passes: float
     wrote: bool = True
 
 
@@ -204,7 +212,10 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         ended = f"stopped by {stop.signalled}"
     elif budget.share < 1.0:
         ended = f"no better validation loss in {settings.patience} validations"
-    return Trained(run, ended, budget.steps_done, budget.seconds, devices.writes)
+    return Trained(
+        run, ended, budget.steps_done, budget.seconds, budget.compiling_seconds,
+        passes=budget.steps_done * notes_a_step / windows.notes, wrote=devices.writes,
+    )  # fmt: skip
 
 
 def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:

@@ -1,12 +1,10 @@
 """Windows: batches of note sequences, cut at random from a corpus, for training."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import NoteCodec
+from kerasmusic.codec import DURATION, PITCH, STEP, NoteCodec
 from kerasmusic.corpus import Corpus
 from kerasmusic.errors import CorpusError
 
@@ -100,16 +98,18 @@ class Windows(keras.utils.PyDataset):
         index = begin[:, None] + np.arange(-1 - self.context, self.length)
         window = self.fields[np.clip(index, 0, len(self.fields) - 1)].astype(np.int32)
         within = (index >= self.starts[piece, None]) & (index < self.ends[piece, None])
-        window[..., 1] += self._shifts(random, window[..., 1], within)[:, None]
+        window[..., PITCH] += self._shifts(random, window[..., PITCH], within)[:, None]
         if self.stretch:
             # A filler long after the last note is not sorted among the notes.
-            window[..., 0][~within] = self.codec.sizes.step - 1
+            window[..., STEP][~within] = self.codec.sizes.step - 1
             window = _stretched(self.codec, window, random.uniform(1 - self.stretch, 1 + self.stretch, len(window)))
         window[~within] = -1
         window[index == self.starts[piece, None] - 1] = self.codec.start_note
         return window
 
-    def _shifts(self, random: Any, pitch: NDArray[np.int32], within: NDArray[np.bool_]) -> NDArray[np.int32]:
+    def _shifts(
+        self, random: np.random.Generator, pitch: NDArray[np.int32], within: NDArray[np.bool_]
+    ) -> NDArray[np.int32]:
         shift = random.integers(-self.transposition, self.transposition + 1, size=len(pitch))
         lowest = np.where(within, pitch, HIGHEST_KEY).min(axis=1)
         highest = np.where(within, pitch, LOWEST_KEY).max(axis=1)
@@ -122,15 +122,15 @@ def _stretched(codec: NoteCodec, window: NDArray[np.int32], factor: NDArray[np.f
     As in `codec.encode`, onsets and ends are rounded, so that notes struck or released together stay together, and
     notes that meet in one tick are sorted by pitch, after the window's first, which is not among those to be learned.
     """
-    ticks = np.cumsum(codec.step_ticks[window[..., 0]], axis=1)
+    ticks = np.cumsum(codec.step_ticks[window[..., STEP]], axis=1)
     onset = _multiplied(ticks, factor)
-    end = _multiplied(ticks + codec.duration_ticks[window[..., 2]], factor)
+    end = _multiplied(ticks + codec.duration_ticks[window[..., DURATION]], factor)
     order = np.zeros_like(onset)
-    order[:, 1:] = 1 + np.lexsort((window[:, 1:, 1], onset[:, 1:]), axis=-1)
+    order[:, 1:] = 1 + np.lexsort((window[:, 1:, PITCH], onset[:, 1:]), axis=-1)
     onset, end = np.take_along_axis(onset, order, axis=1), np.take_along_axis(end, order, axis=1)
     stretched = np.take_along_axis(window, order[..., None], axis=1)
-    stretched[..., 0] = codec.step_of(np.diff(onset, axis=1, prepend=0))
-    stretched[..., 2] = codec.duration_of(end - onset)
+    stretched[..., STEP] = codec.step_of(np.diff(onset, axis=1, prepend=0))
+    stretched[..., DURATION] = codec.duration_of(end - onset)
     return stretched
 
 

@@ -13,8 +13,8 @@ TINY = {"width": 32, "hidden": 32, "depth": 2}
 def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
     """The (model.keras, model.tflite) of each kind: two presets, and tiny ones of `small`'s and of `base`'s layers."""
     import keras
-    from kerasmusic.export import export_tflite
 
+    from kerasmusic.export import export_tflite
     from kerasmusic.models import NoteModel
     from kerasmusic.models.gated_model import GatedNoteModel
 
@@ -43,8 +43,9 @@ def write_versions(model: Path, folder: Path) -> None:
 
     The versions of operators are made numbers that are nowhere else in the file, found there, and put back.
     """
-    from kerasmusic.export.operators import operator_name, packed
     from tensorflow.lite.python import schema_py_generated as schema
+
+    from kerasmusic.export.operators import operator_name, packed
 
     with zipfile.ZipFile(model) as archive:
         flatbuffer = model.read_bytes()[: archive.infolist()[0].header_offset]

@@ -1,24 +1,27 @@
-"""Music to test on: real performances where the repository's neighbour `shared` is there, stand-ins elsewhere."""
+"""Music to test on: performances of MAESTRO where `kerasmusic.bench.music` finds them, stand-ins elsewhere."""
 
 import csv
 import io
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# A process that a test starts in a checkout must not import its folder kerasmusic, which lacks kerasmusic.export.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 import numpy as np
 import pretty_midi
 import pytest
+from broken_midi import FILES
 from build_models import build_models, model_paths
 
+from kerasmusic.bench.music import real_music
 from kerasmusic.corpus import open_corpus
 from kerasmusic.midi import read_bytes
+from kerasmusic.sources import list_source, read_members
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-MAESTRO = SHARED / "data" / "maestro-v2.0.0-trainval.zip"
-BAD_MIDI = SHARED / "bad-midi"
 FOLDER = "maestro-v2.0.0"
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")
 # Short ones of about a thousand notes each, by recordings of three years.
@@ -27,6 +30,24 @@ MEMBERS = (
     "2013/ORIG-MIDI_02_7_6_13_Group__MID--AUDIO_08_R1_2013_wav--1.midi",
     "2008/MIDI-Unprocessed_07_R2_2008_01-05_ORIG_MID--AUDIO_07_R2_2008_wav--2.midi",
 )
+# As many as MAESTRO v2.0.0 has.
+PERFORMANCES = {"train": 967, "validation": 137}
+
+
+def find_maestro():
+    """The listing of MAESTRO, None where there is none, or music of another kind."""
+    found = real_music()
+    listing = found and list_source(found)
+    counts = Counter(listing.splits.values() if listing else ())
+    return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
+
+
+# Before any test sets another cache folder.
+MAESTRO = find_maestro()
+
+
+def pytest_report_header():
+    return f"music: {MAESTRO.root if MAESTRO else 'stand-ins; CONTRIBUTING.md says how to test on MAESTRO'}"
 
 
 def stand_in(seed: int) -> bytes:
@@ -54,28 +75,29 @@ def stand_in(seed: int) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def maestro_zip():
-    """MAESTRO's training and validation performances, all of them."""
-    if not MAESTRO.exists():
-        pytest.skip("needs MAESTRO's zip beside the repository")
-    return MAESTRO
+def maestro():
+    """The folder or zip of MAESTRO, with all of its training and validation performances."""
+    if MAESTRO is None:
+        pytest.skip("needs all of MAESTRO; CONTRIBUTING.md says how to test on it")
+    return MAESTRO.root
 
 
 @pytest.fixture(scope="session")
-def bad_midi():
-    """The paths of MIDI files that readers of MIDI were found to stumble over."""
-    if not BAD_MIDI.is_dir():
-        pytest.skip("needs the folder bad-midi beside the repository")
-    return sorted(path for path in BAD_MIDI.rglob("*.*") if path.suffix in (".mid", ".midi", ".rmi"))
+def broken_midi(tmp_path_factory):
+    """A folder of the files of `broken_midi.FILES`, by their names."""
+    folder = tmp_path_factory.mktemp("broken")
+    for name, file in FILES.items():
+        (folder / f"{name}.mid").write_bytes(file.data)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def performances():
     """Three short performances, as names in MAESTRO's layout and the bytes of their MIDI files."""
-    if not MAESTRO.exists():
+    if MAESTRO is None:
         return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
-    with zipfile.ZipFile(MAESTRO) as archive:
-        return [(name, archive.read(f"{FOLDER}/{name}")) for name in MEMBERS]
+    chosen = [name for member in MEMBERS for name in MAESTRO.splits if name.endswith(member)]
+    return list(zip(MEMBERS, (data for _, data in read_members(MAESTRO.root, chosen)), strict=True))
 
 
 def maestros_layout(performances):

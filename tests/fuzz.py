@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import json
 import os
 import random
@@ -30,8 +31,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from broken_midi import FILES
 
 from kerasmusic import midi
+from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge import Generator, TFLiteStep
@@ -40,11 +43,11 @@ from kerasmusic.edge.model_file import read_model_bytes, read_record, with_recor
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.inspection import describe
 from kerasmusic.notes import Notes
+from kerasmusic.sources import list_source, read_members
 
 CASES = 200_000
 # Of the cases in all.
 SHARES = {"midi": 0.6, "file": 0.1, "record": 0.05, "codec": 0.25}
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 HANGS_AFTER = 120.0
 LARGEST_SEED = 20_000
 SPAWN = get_context("spawn")
@@ -81,13 +84,13 @@ def mutated(data: bytes, chosen: random.Random, *, start: int = 0) -> bytes:
 
 @cache
 def midi_seeds(largest: int) -> list[bytes]:
-    """Real performances and files that other readers stumble over, where they are; and some notes in any case."""
-    seeds = [path.read_bytes() for path in sorted((SHARED / "bad-midi").rglob("*.mid*"))]
-    maestro = SHARED / "data" / "maestro-v2.0.0-trainval.zip"
-    if maestro.exists():
-        with zipfile.ZipFile(maestro) as archive:
-            members = sorted((each for each in archive.infolist() if each.file_size < 20_000), key=lambda m: m.filename)
-            seeds += [archive.read(member) for member in members[:20] if member.filename.endswith(".midi")]
+    """Files that other readers stumble over, some notes, and 20 small files of the real music, where there is any."""
+    seeds = [file.data for file in FILES.values()]
+    found = real_music()
+    if found:
+        listing = list_source(found)
+        contents = (data for _, data in read_members(listing.root, listing.splits) if isinstance(data, bytes))
+        seeds += itertools.islice((data for data in contents if len(data) < 20_000), 20)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(5):
             drawn = np.random.default_rng(seed)

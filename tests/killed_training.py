@@ -58,7 +58,7 @@ def train(data: Path, cache: Path, run: Path, steps: int) -> None:
 
 
 def start(data: Path, cache: Path, run: Path, steps: int) -> subprocess.Popen:
-    command = [sys.executable, "-P", __file__, "--train", str(data), str(cache), str(run), "--steps", str(steps)]
+    command = [sys.executable, __file__, "--train", str(data), str(cache), str(run), "--steps", str(steps)]
     return subprocess.Popen(command, env={**os.environ, **ONE_THREAD}, stderr=subprocess.PIPE, text=True)
 
 

@@ -86,7 +86,7 @@ def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
         listen(read_wav(name), part)
     (tmp_path / "text.sf2").write_text("no sounds here at all")
     for arguments, word in (
-        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"), ("x.mid --soundfont absent.sf2", "absent.sf2"),
+        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"), ("x.mid --soundfont absent.sf2 -o z.wav", "absent.sf2"),
         ("x.mid --soundfont text.sf2 -o z.wav", "text.sf2: not a SoundFont"),
     ):  # fmt: skip
         assert main(["render", *arguments.split()]) == 2
@@ -220,3 +220,11 @@ def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
     assert not (tmp_path / "x.wav").exists()
     # And the rest goes on.
     assert main(["inspect", str(tmp_path / "x.mid")]) == 0
+
+
+def test_without_pretty_midi_and_a_soundfont_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pretty_midi", None)
+    with pytest.raises(MissingPackageError, match=r"SoundFont .+ run: pip install 'kerasmusic\[audio\]'"):
+        audio.soundfont_path()
+    with pytest.raises(MissingPackageError, match="pip install pretty_midi"):
+        Notes.empty().to_pretty_midi()

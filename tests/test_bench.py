@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+
 from kerasmusic.bench import (
     draws,
     ingest,
@@ -16,13 +17,12 @@ from kerasmusic.bench import (
     tutorial_loop,
 )
 from kerasmusic.bench.processes import in_fresh_process
-from kerasmusic.export.matrices import matrix_products as alone
-from kerasmusic.export.operators import operators
-
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.errors import ArgumentError
+from kerasmusic.export.matrices import matrix_products as alone
+from kerasmusic.export.operators import operators
 from kerasmusic.live import Duet
 from kerasmusic.live.answers import PAUSE_SECONDS
 from kerasmusic.live.inputs import Release, Strike

@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from kerasmusic.bench import latency, picture, readme, records, report
 
 from kerasmusic import plots
+from kerasmusic.bench import latency, picture, readme, records, report
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError, KerasMusicError
 

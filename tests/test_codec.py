@@ -1,10 +1,12 @@
 import json
+from collections import namedtuple
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kerasmusic import codec as codec_module
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ModelFileError
 from kerasmusic.notes import Notes
@@ -159,3 +161,11 @@ def test_velocities_are_those_of_midi_however_fine_the_table():
     # Of velocity 0 MIDI makes a release.
     finest = NoteCodec(velocity_edges=tuple(range(129)))
     assert finest.velocities.tolist() == [1, *range(1, 128)]
+
+
+def test_a_field_that_the_codec_does_not_know_how_to_fill_is_no_empty_column(monkeypatch):
+    names = (*FIELDS, "pedal")
+    monkeypatch.setattr(codec_module, "FIELDS", names)
+    monkeypatch.setattr(codec_module, "Fields", namedtuple("Fields", names))
+    with pytest.raises(TypeError, match="pedal"):
+        CODEC.encode(Notes([0.0], [60], [0.5], [64]))

@@ -81,6 +81,18 @@ def test_files_that_cannot_be_read_are_reported_or_with_strict_the_end(capsys, m
     assert run(capsys, "data", "info", midi_folder)[0] == 0
 
 
+def test_a_keras_json_of_another_precision_is_refused_before_training(midi_folder, tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
+    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train"]
+    done = subprocess.run(
+        [*command, "--data", str(midi_folder), "--preset", "tiny", "--epochs", "0.1", "--run", "run"],
+        env={**os.environ, "KERAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"kerasmusic: float16: is Keras's floatx, .* in keras\.json .*\n", done.stderr)
+    assert not (tmp_path / "run").exists()
+
+
 def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):
     code, out, err = run(
         capsys, "train", "--data", midi_folder, "--preset", "tutorial", "--epochs", 0.05, "--run", "first"
@@ -88,7 +100,14 @@ def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp
     assert code == 0, err
     left = {path.name for path in (tmp_path / "first").iterdir()}
     assert {"model.keras", "model.tflite", "history.csv", "loss.png", "sample.mid", "sample.png"} <= left
-    assert "left" in out
+    steps, *_, last = out.splitlines()
+    assert re.fullmatch(
+        r"\d+ steps in \d+\.\d minutes, after \d+\.\d of compiling, budget spent; saved in first", steps
+    )
+    assert last.startswith("left ")
+    assert re.search(
+        r"^too short to learn from: 0\.0\d+ of a pass over the data; give it more --epochs$", err, re.MULTILINE
+    )
     assert len(midi.read(tmp_path / "first" / "sample.mid")) > 10
     code, out, _ = run(capsys, "evaluate", "first/model.tflite", "--data", midi_folder, "--pieces", 1)
     assert code == 0
@@ -410,7 +429,7 @@ def test_a_shell_can_complete_commands(capsys, shell):
 def test_completion_knows_commands_and_options():
     for words, expected in (("kerasmusic gen", "generate"), ("kerasmusic train --pre", "--preset")):
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "kerasmusic.command_line"],
+            [sys.executable, "-m", "kerasmusic.command_line"],
             env={
                 **os.environ, "_KERASMUSIC_COMPLETE": "bash_complete", "COMP_WORDS": words,
                 "COMP_CWORD": str(words.count(" ")),
@@ -428,7 +447,7 @@ def test_the_version_is_the_packages(capsys):
 
 def test_a_traceback_never_reaches_the_user(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
+        [sys.executable, "-m", "kerasmusic.command_line", "inspect", "absent"], capture_output=True, text=True
     )
     assert done.returncode == 2
     assert done.stderr == "kerasmusic: absent: no such file\n"

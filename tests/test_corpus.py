@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import BAD_MIDI
+from conftest import PERFORMANCES
 
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
@@ -58,10 +58,10 @@ def test_a_source_with_nothing_to_read_is_refused(tmp_path):
     assert not list((tmp_path / "cache").glob("*"))
 
 
-def test_all_of_maestro_is_read(maestro_zip, tmp_path):
-    corpus = open_corpus(maestro_zip, cache=tmp_path)
+def test_all_of_maestro_is_read(maestro, tmp_path):
+    corpus = open_corpus(maestro, cache=tmp_path)
     counts = {split: counts["performances"] for split, counts in corpus.summary().items()}
-    assert counts == {"train": 967, "validation": 137}
+    assert counts.items() >= PERFORMANCES.items()
     assert not corpus.skipped
 
 
@@ -137,18 +137,18 @@ def test_a_corpus_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(midi_
     assert {path.name for path in tmp_path.iterdir()} == {"first", place.name}
 
 
-def test_a_folder_of_broken_files_gives_a_corpus_of_the_good_ones_and_a_report_of_the_others(bad_midi, tmp_path):
-    corpus = open_corpus(BAD_MIDI, cache=tmp_path)
-    files = {path.relative_to(BAD_MIDI).as_posix() for path in bad_midi if path.suffix in midi.SUFFIXES}
+def test_a_folder_of_broken_files_gives_a_corpus_of_the_good_ones_and_a_report_of_the_others(broken_midi, tmp_path):
+    corpus = open_corpus(broken_midi, cache=tmp_path)
+    files = {path.name for path in broken_midi.iterdir()}
     assert {*corpus.names, *corpus.skipped} == files
     for name in corpus.names:
-        assert len(midi.read(BAD_MIDI / name)) > 0
+        assert len(midi.read(broken_midi / name)) > 0
     for name, reason in corpus.skipped.items():
         with pytest.raises(MidiError, match=re.escape(reason)):
-            midi.read(BAD_MIDI / name)
-    assert open_corpus(BAD_MIDI, cache=tmp_path).skipped == corpus.skipped
+            midi.read(broken_midi / name)
+    assert open_corpus(broken_midi, cache=tmp_path).skipped == corpus.skipped
     with pytest.raises(CorpusError, match=f"{len(corpus.skipped)} of {len(files)} files cannot be read"):
-        open_corpus(BAD_MIDI, cache=tmp_path, strict=True)
+        open_corpus(broken_midi, cache=tmp_path, strict=True)
 
 
 def test_strictness_takes_nothing_away_where_all_can_be_read(midi_folder, performances, tmp_path):
@@ -188,11 +188,10 @@ import sys
 import numpy as np
 from kerasmusic.corpus import open_corpus
 
-if __name__ == "__main__":
-    source, cache, times = sys.argv[1:]
-    for _ in range(int(times)):
-        corpus = open_corpus(source, cache=cache, rebuild=True)
-        print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
+source, cache, times = sys.argv[1:]
+for _ in range(int(times)):
+    corpus = open_corpus(source, cache=cache, rebuild=True)
+    print(len(corpus.names), len(corpus.fields), int(np.array(corpus.fields).sum()), flush=True)
 """
 
 

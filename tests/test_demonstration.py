@@ -3,6 +3,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from kerasmusic import bundled, demonstration, maestro, midi
 from kerasmusic.command_line import main
@@ -10,7 +11,7 @@ from kerasmusic.commands import train
 from kerasmusic.corpus import open_corpus
 from kerasmusic.demonstration import play_demonstration
 from kerasmusic.edge import Generator
-from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError
 from kerasmusic.models.loading import load_model
 
 
@@ -45,16 +46,27 @@ def test_it_is_played_once_and_another_model_or_seed_has_another(exported, model
     assert play_demonstration(model, pieces=2, notes=10, cache=tmp_path) == folder
 
 
-def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
-    def interrupted(seeds):
-        for count, seed in enumerate(seeds):
-            if count == 2:
-                raise KeyboardInterrupt
-            yield seed
+def interrupt(*arguments):
+    raise KeyboardInterrupt
 
-    play = demonstration._play
-    monkeypatch.setattr(demonstration, "_play", lambda model, seeds, *others: play(model, interrupted(seeds), *others))
+
+def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(tqdm, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
+        play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def play_each_on_a_full_disk(model, notes, folder, seeds):
+    """What plays in a process, where there is no room for what it writes."""
+    for _ in seeds:
+        raise OSError(28, "No space left on device", "seed-0.mid")
+    yield b""
+
+
+def test_a_piece_that_cannot_be_written_is_told_of_and_leaves_nothing(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(demonstration, "_play_each", play_each_on_a_full_disk)
+    with pytest.raises(KerasMusicError, match=r"^seed-0\.mid: No space left on device$"):
         play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
     assert not list(tmp_path.iterdir())
 

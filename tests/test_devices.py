@@ -48,7 +48,7 @@ def environment(cache, devices=1, **further):
 
 
 def start(environment, *arguments):
-    command = [sys.executable, "-P", "-c", KERASMUSIC, "train", *map(str, arguments)]
+    command = [sys.executable, "-c", KERASMUSIC, "train", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -1,23 +1,26 @@
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
-from kerasmusic.export.operators import Operator, check_graph, check_operators, operators
 
+from kerasmusic.command_line import main
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.loading import load_model
 from kerasmusic.scoring import KerasScorer
@@ -37,7 +40,7 @@ def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, back
     keras_file, tflite_file = exported[preset]
     golden = read_record(read_model_bytes(tflite_file), "it")["golden"]["notes"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", PLAY, str(keras_file)],
+        [sys.executable, "-c", PLAY, str(keras_file)],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
@@ -74,6 +77,14 @@ def test_the_file_holds_builtin_operators_and_all_weights(exported, preset):
     assert record["operators"] == [list(operator) for operator in found]
     with zipfile.ZipFile(tflite_file) as archive:
         assert archive.namelist() == ["kerasmusic.json"]
+
+
+def test_every_operator_of_the_schema_has_its_own_name():
+    from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+
+    names = [name for name in dir(BuiltinOperator) if not name.startswith("_")]
+    assert len(names) > 150
+    assert {operator_name(getattr(BuiltinOperator, name)) for name in names} == set(names)
 
 
 @pytest.mark.parametrize("name", ["CUSTOM", "WHILE", "VAR_HANDLE", "RANDOM_UNIFORM"])
@@ -174,7 +185,7 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     old = exported["tutorial"][1].read_bytes()
     output = tmp_path / "model.tflite"
     output.write_bytes(old)
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "export"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "export"]
     command += ["--tflite", str(exported["small"][0]), "-o", str(output)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     # The worst moment: the new file is being written beside the old one.
@@ -186,14 +197,44 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     assert output.read_bytes() == old
 
 
+@pytest.mark.parametrize(
+    ("start", "line"),
+    [
+        (
+            "raise RuntimeError('this processor\\nhas no AVX')",
+            r"unexpected RuntimeError: this processor has no AVX; please report it, with (\S+)",
+        ),
+        (
+            "import os; os.write(2, b'this processor has no AVX\\n'); os.abort()",
+            r"its process died \(SIGABRT\); please report it, with (\S+)",
+        ),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            r"its process was killed; is there enough memory\?()",
+        ),
+    ],
+)
+def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
+    start, line, exported, tmp_path, monkeypatch, capfd
+):
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(start)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["export", "--tflite", str(exported["tiny"][0]), "-o", str(tmp_path / "model.tflite")]) == 2
+    told = re.fullmatch(rf"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: {line}\n", capfd.readouterr().err)
+    assert told
+    if told[1]:
+        assert "this processor" in Path(told[1]).read_text()
+    assert not (tmp_path / "model.tflite").exists()
+
+
 TRAIN_ON_TORCH = """
 import sys
 from kerasmusic.corpus import open_corpus
 from kerasmusic.training import Settings, train
 
-if __name__ == "__main__":
-    corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
-    train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
+corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
+train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 """
 
 

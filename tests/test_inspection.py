@@ -99,7 +99,15 @@ def test_one_instrument_is_asked_of_every_command_that_reads_a_file(band, monkey
 
 def test_a_picture_is_of_one_instrument(band):
     figure = plots.figure_of([band], instrument=1)
-    assert "1 notes" in figure.axes[0].get_title()
+    assert figure.axes[0].get_title() == "band.mid: 1 note"
+
+
+def test_a_midi_file_is_told_by_what_is_in_it_whatever_its_name(band, tmp_path):
+    (tmp_path / "band").write_bytes(band.read_bytes())
+    assert list(describe(tmp_path / "band"))[1:] == list(describe(band))[1:]
+    (tmp_path / "page.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(MidiError, match=r"page\.pdf: not a MIDI file but a PDF document"):
+        describe(tmp_path / "page.pdf")
 
 
 def test_its_first_notes_are_a_table(notes, tmp_path):

@@ -1,16 +1,18 @@
 import copy
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from kerasmusic.bench import instructions
-from kerasmusic.export.prefixes import prefixes
 
+from kerasmusic.bench import instructions
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.step import interpreter_module
 from kerasmusic.errors import KerasMusicError, MissingPackageError
+from kerasmusic.export.prefixes import prefixes
 
 RECORD = Path(__file__).resolve().parents[1] / "bench" / "records" / "pi-instructions.json"
 
@@ -53,13 +55,36 @@ def test_a_comparison_with_nothing_fails(committed):
 
 def test_without_the_emulation_it_says_what_makes_it(tmp_path):
     with pytest.raises(KerasMusicError, match="nox -s bench-pi"):
-        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path))
+        instructions.measure([], str(tmp_path), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "said"),
+    [
+        ("unpack.sh", ["FOLDER", "mips"], "mips: not an architecture of a Raspberry Pi; give arm64 or armhf"),
+        ("run.sh", ["FOLDER", "pi9", "site"], "pi9: not a Raspberry Pi that is emulated; give pi2, pi3, pi4 or pi5"),
+    ],
+)
+def test_the_scripts_come_with_the_package_and_say_what_they_take(tmp_path, script, arguments, said):
+    words = [str(tmp_path) if argument == "FOLDER" else argument for argument in arguments]
+    done = subprocess.run(["bash", instructions.SCRIPTS / script, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (2, said)
+
+
+def test_the_plugin_compiles_without_a_warning(tmp_path):
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    warnings = ["-Wall", "-Wextra", "-Werror"]
+    source, library = instructions.SCRIPTS / "count.c", tmp_path / "count.so"
+    subprocess.run([compiler, *warnings, "-O2", "-shared", "-fPIC", source, "-o", library], check=True)
+    assert library.stat().st_size > 0
 
 
 def test_a_profile_without_tensorflow_says_what_it_needs(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(MissingPackageError, match=r"kerasmusic\[tensorflow\]"):
-        instructions.measure([], str(tmp_path), str(tmp_path), str(tmp_path), profile=True)
+        instructions.measure([], str(tmp_path), str(tmp_path), profile=True)
 
 
 def run(graph, given=-1):

@@ -4,10 +4,10 @@ import sys
 
 import mido
 import pytest
+
 from kerasmusic.bench import latency, machine, models, pace
 from kerasmusic.bench.processes import in_fresh_process, peak_memory
 from kerasmusic.bench.timing import growth, summary
-
 from kerasmusic.commands.bench import duration, numbers
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes, read_record
@@ -188,7 +188,7 @@ def test_pace_is_that_of_the_performances(midi_zip, notes):
     assert found["densest_second_notes"] >= 2
 
 
-def test_maestros_pace_is_what_the_benchmark_plays_at(maestro_zip):
-    found = pace.measure(str(maestro_zip))
+def test_maestros_pace_is_what_the_benchmark_plays_at(maestro):
+    found = pace.measure(str(maestro))
     assert found["median_gap_seconds"] == pytest.approx(pace.MEDIAN_GAP_SECONDS, rel=1e-2)
     assert found["densest_second_notes"] == pace.DENSEST_SECOND_NOTES

@@ -167,7 +167,7 @@ def test_a_download_cut_short_without_a_word_is_told_by_its_checksum(server, tmp
 def test_a_download_that_was_killed_leaves_no_file_of_that_name_and_is_carried_on(server, tmp_path):
     server.stalls = True
     code = f"from kerasmusic.maestro import download_maestro as d; d({str(tmp_path)!r}, url={server.url!r}, sha256='')"
-    process = subprocess.Popen([sys.executable, "-P", "-c", code], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     part = tmp_path / "maestro.zip.part"
     # Python's buffer is written in blocks, so what has come need not be on the disk yet.
     while not part.exists() and process.poll() is None:

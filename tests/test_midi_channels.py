@@ -44,6 +44,11 @@ def test_the_pedal_of_one_track_holds_the_notes_of_another():
     assert read(right, left, sustained=False) == [(0.0, 60, 0.25, 64)]
 
 
+def test_a_key_signature_that_there_is_not_and_the_finest_division_change_nothing():
+    events = [meta(0, 0x59, b"\xfe\xff"), on(0, 60), off(32_767, 60)]
+    assert read(events, division=32_767) == [(0.0, 60, 0.5, 64)]
+
+
 def test_each_channel_has_a_pedal_of_its_own():
     left = [pedal(0, 127, channel=1), on(0, 48, channel=1), off(240, 48, channel=1), pedal(480, 0, channel=1)]
     assert read([on(0, 60), off(240, 60)], left) == [(0.0, 48, 0.75, 64), (0.0, 60, 0.25, 64)]

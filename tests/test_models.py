@@ -218,3 +218,24 @@ def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
         load_model(tmp_path / "other.keras")
     with pytest.raises(ModelFileError, match="no such file"):
         load_model(tmp_path / "absent.keras")
+
+
+@pytest.mark.parametrize(
+    ("floatx", "policy", "message"),
+    [
+        ("float16", "float16", "float16: is Keras's floatx, and models of notes are of float32; write .*keras.json"),
+        ("bfloat16", "bfloat16", r"bfloat16: is Keras's floatx.*set_floatx\('float32'\)"),
+        ("float32", "mixed_float16", r"mixed_float16: is Keras's dtype policy.*set_dtype_policy\('float32'\)"),
+    ],
+)
+def test_a_model_is_neither_made_nor_loaded_where_keras_is_set_to_another_precision(floatx, policy, message, exported):
+    try:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+        with pytest.raises(ArgumentError, match=message):
+            NoteModel.from_preset("tutorial")
+        with pytest.raises(ArgumentError, match=message):
+            load_model(exported["tutorial"][0])
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")

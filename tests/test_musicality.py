@@ -188,7 +188,10 @@ def test_pieces_alike_are_at_0_from_each_other(pieces):
     result = compare(pieces[:1], [pieces[0]] * 4)
     for part in (result.whole, result.first, result.last):
         assert all(part[measure] == (0, 0) for measure in BINS)
-    assert "nan" not in str(result)
+    # There is no ratio to 0.
+    rows = [line[12:].split() for line in str(result).splitlines()[3:]]
+    assert [row[:3] for row in rows[:-1]] == [["0.000", "0.000", "-"]] * len(BINS)
+    assert all(len(row) == 7 for row in rows)
 
 
 def test_both_samples_have_as_many_pieces_and_notes(pieces):
@@ -276,8 +279,9 @@ def test_the_command_prints_a_table(capsys, exported, midi_zip):
     table = lines[lines.index("") + 1 :]
     assert table[0].endswith("generated pieces: 1, performances: 2")
     assert [line[:12].rstrip() for line in table[3:-1]] == list(MEASURES)
-    numbers = np.array([line[12:].split() for line in table[3:-1]], float)
+    numbers = np.array([line[12:].replace(" - ", " nan ").split() for line in table[3:-1]], float)
     assert numbers.shape == (7, 7)
+    assert np.array_equal(np.isnan(numbers[:, 2]), numbers[:, 1] == 0)
     # Step, duration and velocity of an untrained model are far from music.
     assert np.all(numbers[2:5, 0] > numbers[2:5, 1])
     assert table[-1] == "played from the seeds 5 to 5"

@@ -4,11 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kerasmusic.bench
-import kerasmusic.export
 import pytest
 
 import kerasmusic
+import kerasmusic.bench
+import kerasmusic.export
 
 PACKAGE = Path(kerasmusic.__file__).parent
 HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}
@@ -16,7 +16,7 @@ HEAVY = {"keras", "tensorflow", "jax", "torch", "matplotlib", "pandas"}
 
 def modules_loaded_by(code):
     lines = subprocess.run(
-        [sys.executable, "-P", "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
+        [sys.executable, "-c", f"{code}\nimport sys; print(' '.join(sys.modules))"],
         capture_output=True,
         text=True,
         check=True,
@@ -38,6 +38,12 @@ def modules_loaded_by(code):
 )
 def test_what_must_be_light_loads_nothing_heavy(code):
     assert not modules_loaded_by(code) & HEAVY
+
+
+def test_midi_files_are_read_and_written_with_numpy_alone(tmp_path):
+    path = str(tmp_path / "x.mid")
+    code = f"from kerasmusic import Notes, midi; midi.write(Notes([0.0], [60], [1.0], [64]), {path!r})"
+    assert not modules_loaded_by(f"{code}; midi.read({path!r})") & {"pretty_midi", "mido", "symusic"}
 
 
 def imports_of(path):
@@ -87,3 +93,7 @@ def test_every_public_name_is_there():
         assert getattr(kerasmusic, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kerasmusic.nothing  # noqa: B018
+
+
+def test_type_checkers_are_told_that_the_package_has_types():
+    assert (PACKAGE / "py.typed").is_file()

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 def playing(tmp_path, *arguments, **environment):
     """The command, playing on the tests' own MIDI."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "kerasmusic.command_line", "play", *arguments],
+        [sys.executable, "-m", "kerasmusic.command_line", "play", *arguments],
         env={
             **os.environ, "MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(HERE), "PORTS": "Piano",
             "SENT": str(tmp_path / "sent.txt"), **environment,

@@ -41,6 +41,24 @@ def test_a_trainings_loss_is_drawn_by_field(tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize("validation", [float("nan"), 5.0])
+def test_a_training_of_one_round_is_seen(validation):
+    history = {"minutes": [0.02], "loss": [3.0], "val_loss": [validation]}
+    history |= {field: [0.8] for field in FIELDS} | {f"val_{field}": [validation / 4] for field in FIELDS}
+    axes = plots.loss_curves(history).axes[0]
+    training = [line for line in axes.get_lines() if line.get_marker() == "x"]
+    assert [line.get_ydata().tolist() for line in training] == [[3.0], *[[0.8]] * 4]
+    points = [(x, y) for line in axes.get_lines() for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+    assert len(points) == (5 if np.isnan(validation) else 10)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert all(left < x < right and bottom < y < top for x, y in points)
+
+
+def test_a_training_without_a_round_is_refused():
+    with pytest.raises(ArgumentError, match="no loss to draw"):
+        plots.loss_curves({})
+
+
 def test_trainings_are_drawn_side_by_side_with_their_last_loss():
     slow = {"minutes": [1.0, 2.0, 3.0], "val_loss": [12.0, float("nan"), 11.25]}
     fast = {"minutes": [1.0, 2.0], "val_loss": [11.0, 10.5]}
@@ -73,6 +91,16 @@ def test_distributions_are_shares_of_each_pieces_own_notes(notes):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real", "generated"]
     assert "C4" in [label.get_text() for label in by_label["pitch"].get_xticklabels()]
     assert "share" in by_label["pitch"].get_ylabel()
+
+
+@pytest.mark.parametrize("low", [0, 1, 2])
+@pytest.mark.parametrize("high", [63, 64, 65, 66, 125, 126, 127])
+def test_the_lowest_and_the_highest_note_are_among_the_shares(low, high):
+    piece = Notes([0, 1, 2, 3], [low, 60, high, high], [1, 1, 0, 2], [1, 127, 64, 64])
+    figure = plots.distributions({"real": piece, "generated": piece[1:]}, drop_percentile=0)
+    for axes in figure.axes:
+        for bars in axes.patches:
+            assert bars.get_data().values.sum() == pytest.approx(100), axes.get_xlabel()
 
 
 def test_one_pieces_distributions_are_called_by_its_name(notes):

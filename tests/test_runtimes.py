@@ -3,12 +3,12 @@ import json
 import struct
 
 import pytest
-from kerasmusic.export.operators import Operator
-from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
 
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 from kerasmusic.edge.step import TFLiteStep, interpreter_module
 from kerasmusic.errors import KerasMusicError, ModelFileError
+from kerasmusic.export.operators import Operator
+from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
 from kerasmusic.quiet import quiet_stderr
 
 

@@ -143,7 +143,7 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_wh
     run, mounted = begun
     if not mounted and spoil is not forbid_large_files:
         pytest.skip("needs to mount a small disk")
-    command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train", "--resume", str(run), "--epochs", "1000"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "train", "--resume", str(run), "--epochs", "1000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     saved = (run / "checkpoint.keras").stat().st_mtime_ns
     while (run / "checkpoint.keras").stat().st_mtime_ns == saved and process.poll() is None:
@@ -261,6 +261,25 @@ def test_the_learning_rate_rises_then_falls_and_is_never_zero():
     assert np.all(np.diff(rates[top:]) <= 0)
     assert rates.min() > 0
     assert rates.max() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_minutes_count_from_the_end_of_the_first_step():
+    budget = Budget(minutes=1, steps=None, steps_done=7, seconds_done=30)
+    assert (budget.seconds, budget.share) == (30, 0.5)
+    compiling = budget.compiling_seconds
+    budget.count_step()
+    assert budget.steps_done == 8
+    compiled, seconds = budget.compiling_seconds, budget.seconds
+    assert compiled > compiling
+    budget.count_step()
+    assert budget.seconds > seconds
+    assert budget.compiling_seconds == compiled
+
+
+def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
+    trained = train(corpus, tmp_path / "run", Settings(preset="tutorial", minutes=0.1 / 60))
+    assert trained.compiling_seconds > 0.1
+    assert trained.steps > 1
 
 
 def test_a_budget_of_steps_counts_what_was_done_before():

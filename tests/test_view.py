@@ -109,7 +109,7 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
             MIDO_BACKEND="scripted_midi", PYTHONPATH=str(Path(__file__).parent), PORTS="Piano", TERM="xterm-256color"
         )
         os.chdir(tmp_path)
-        command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"]
+        command = [sys.executable, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"]
         os.execv(sys.executable, command)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     seen = ""

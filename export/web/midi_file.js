@@ -92,14 +92,13 @@ function notesOf(bytes) {
   if (!tracks.length) throw new Error("it holds no track");
   if (view.getUint16(8) !== 2) return notesOfEvents(tracks.flat(), clock).notes;
   // The tracks of format 2 are pieces of their own, one after another.
-  const notes = [];
   let begin = 0;
-  for (const track of tracks) {
-    const played = notesOfEvents(track, clock);
-    notes.push(...played.notes.map((note) => ({ ...note, start: note.start + begin })));
-    begin += played.seconds;
-  }
-  return notes;
+  return tracks.flatMap((track) => {
+    const { notes, seconds } = notesOfEvents(track, clock);
+    const later = notes.map((note) => ({ ...note, start: note.start + begin }));
+    begin += seconds;
+    return later;
+  });
 }
 
 /** Ticks a quarter note; of SMPTE frames ticks a second, and a tempo of a second that nothing changes. */

@@ -10,12 +10,18 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from kerasmusic.bench.music import VARIABLE, music, named_music
 from kerasmusic.commands.command import command, default_output, force, say
 from kerasmusic.errors import ArgumentError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
 
-data = click.option("--data", metavar="PATH", required=True, help="A folder or zip of MIDI files.")
+data = click.option(
+    "--data",
+    metavar="PATH",
+    help=f"A folder or zip of MIDI files (default: what the environment variable {VARIABLE} names, else MAESTRO where "
+    "it was downloaded before, else what the bundled model plays).",
+)
 short = click.option("--short", is_flag=True, help="A quick form, to see that it runs.")
 
 
@@ -58,7 +64,12 @@ def run() -> None:
 @click.option("--sustained", metavar="TIME", help="Also play on for so long, such as 10m, to see it throttle.")
 @click.option("--core", type=click.IntRange(0), help="The core to be bound to (default: the last).")
 @click.option("--seed", type=click.IntRange(0), help="Of the order of files, and of the notes (default: 0).")
-@click.option("--data", metavar="PATH", help="A folder or zip of MIDI files, to measure nats a note as well.")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="A folder or zip of MIDI files, to measure nats per note as well (default: what the environment variable "
+    f"{VARIABLE} names).",
+)
 @click.option("--pieces", type=click.IntRange(1), help="Nats of the first so many validation performances alone.")
 @short
 @output("latency")
@@ -74,14 +85,15 @@ def latency(
 
     from kerasmusic.bench import latency
 
-    asked = {
+    asked: dict[str, Any] = {
         "threads": threads and numbers(threads), "sustained": sustained and duration(sustained), **numbers_asked,
     }  # fmt: skip
     settings = dataclasses.replace(
         latency.SHORT if short else latency.Settings(),
         **{name: value for name, value in asked.items() if value is not None},
     )
-    _keep(latency.measure(_models(models), settings, data), output)
+    real = data or named_music()
+    _keep(latency.measure(_models(models), settings, str(real) if real else None), output)
 
 
 @command(
@@ -114,12 +126,18 @@ def report(records: tuple[str, ...], picture: str | None, readme: str | None) ->
     click.echo("\n\n\n".join(report.text(record) for record in read))
 
 
-@command("tutorial", "kerasmusic bench tutorial --data maestro-v2.0.0-midi.zip")
+@command(
+    "tutorial",
+    """
+    kerasmusic bench tutorial
+    kerasmusic bench tutorial --data maestro-v2.0.0-midi.zip
+    """,
+)
 @click.argument("model", required=False)
 @data
 @short
 @output("tutorial")
-def tutorial(model: str | None, data: str, short: bool, output: str) -> None:
+def tutorial(model: str | None, data: str | None, short: bool, output: str) -> None:
     """Measure TensorFlow's tutorial beside kerasmusic, in one run.
 
     MODEL is a .tflite file; by default the model that came with the package.
@@ -127,49 +145,62 @@ def tutorial(model: str | None, data: str, short: bool, output: str) -> None:
     from kerasmusic.bench import tutorial
 
     (path,) = _models((model,) if model else ())
-    _keep(tutorial.measure(path, data, short=short), output)
+    _keep(tutorial.measure(path, _music(data), short=short), output)
 
 
-@command("train", "kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small")
+@command(
+    "train",
+    """
+    kerasmusic bench train
+    kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small
+    """,
+)
 @click.option("--presets", help="Which (default: all).")
 @data
 @short
 @output("train")
-def train(presets: str | None, data: str, short: bool, output: str) -> None:
+def train(presets: str | None, data: str | None, short: bool, output: str) -> None:
     """Measure how fast models train, by preset, backend and size."""
     from kerasmusic.bench import training
 
-    _keep(training.measure(data, presets.split(",") if presets else training.PRESETS, short=short), output)
+    chosen = presets.split(",") if presets else training.PRESETS
+    _keep(training.measure(_music(data), chosen, short=short), output)
 
 
-@command("ingest", "kerasmusic bench ingest --data maestro-v2.0.0-midi.zip")
+@command(
+    "ingest",
+    """
+    kerasmusic bench ingest
+    kerasmusic bench ingest --data maestro-v2.0.0-midi.zip
+    """,
+)
 @click.option("--files", help="How many files, 0 for all (default: 100,300,0).")
 @data
 @short
 @output("ingest")
-def ingest(files: str | None, data: str, short: bool, output: str) -> None:
+def ingest(files: str | None, data: str | None, short: bool, output: str) -> None:
     """Measure how fast MIDI files are read, beside a loop of pretty_midi."""
     from kerasmusic.bench import ingest
 
-    _keep(ingest.measure(data, numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES), output)
+    counts = numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES
+    _keep(ingest.measure(_music(data), counts), output)
 
 
 @command(
     "instructions",
     """
     nox -s bench-pi
-    kerasmusic bench instructions --pi ../shared/pi --folder FOLDER --site SITE --profile
+    kerasmusic bench instructions --folder .nox/pi --site .nox/pi/ai-edge-litert --profile
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--pi", metavar="DIR", required=True, help="The folder of run_as_pi.sh and icount.c.")
-@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and root/.")
+@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and arm64/: nox -s bench-pi makes it.")
 @click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
 @click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
 @click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
 @output("instructions")
 def instructions(
-    models: tuple[str, ...], pi: str, folder: str, site: str, profile: bool, against: str | None, output: str
+    models: tuple[str, ...], folder: str, site: str, profile: bool, against: str | None, output: str
 ) -> int:
     """Count the instructions of a note on emulated cores of Raspberry Pis.
 
@@ -179,7 +210,7 @@ def instructions(
     from kerasmusic.bench.records import read_record
 
     former = read_record(against) if against else None
-    record = instructions.measure(_models(models), pi, folder, site, profile)
+    record = instructions.measure(_models(models), folder, site, profile)
     _keep(record, output)
     grown = instructions.growths(record, former) if former else []
     for sentence in grown:
@@ -187,13 +218,19 @@ def instructions(
     return 1 if grown else 0
 
 
-@command("pace", "kerasmusic bench pace --data maestro-v2.0.0-midi.zip")
+@command(
+    "pace",
+    """
+    kerasmusic bench pace
+    kerasmusic bench pace --data maestro-v2.0.0-midi.zip
+    """,
+)
 @data
-def pace(data: str) -> None:
+def pace(data: str | None) -> None:
     """Measure how fast real pianists play, which is how fast a note must be there."""
     from kerasmusic.bench import pace
 
-    for name, value in pace.measure(data).items():
+    for name, value in pace.measure(_music(data)).items():
         click.echo(f"{name} {value:,.6g}")
 
 
@@ -208,6 +245,15 @@ def _keep(record: dict[str, Any], path: str) -> None:
     write_record(record, path)
     click.echo(report.text(record))
     say(f"\nkept in {path}")
+
+
+def _music(data: str | None) -> str:
+    """The music that --data names, else what `music` finds, which is said."""
+    if data:
+        return data
+    found = str(music())
+    say(f"on {found}")
+    return found
 
 
 def _models(named: tuple[str, ...]) -> list[str]:

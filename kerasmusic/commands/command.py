@@ -74,12 +74,12 @@ def length(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def answer(values: Any) -> None:
+def answer(values: object) -> None:
     """Prints JSON for a script to read; what is not a number is null, since JSON has no other word for it."""
     click.echo(json.dumps(_without_nan(values), indent=1, default=str, allow_nan=False))
 
 
-def _without_nan(values: Any) -> Any:
+def _without_nan(values: object) -> object:
     if isinstance(values, dict):
         return {name: _without_nan(value) for name, value in values.items()}
     if isinstance(values, (list, tuple)):

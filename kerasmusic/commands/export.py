@@ -168,5 +168,6 @@ def _export_web(model: Path, precision: str, folder: str, serve: bool) -> None:
     say(f"{folder}: {size:,} bytes; any static host serves it")
     if serve:
         with page_server(folder) as server:
-            click.echo(f"http://{server.server_address[0]}:{server.server_address[1]}/ (Ctrl-C ends it)")
+            host, port = map(str, server.server_address[:2])
+            click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
             server.serve_forever()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SAMPLE_SECONDS = 60.0
 MINUTES = 10.0
+# After fewer passes over the data a model has hardly learned anything.
+FEWEST_PASSES = 0.1
+SMALLEST = ("tutorial", "tiny")
 # As `kerasmusic.windows` has it, which would load Keras.
 TRANSPOSITION = 5
 
@@ -50,7 +53,7 @@ TRANSPOSITION = 5
     help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the one that came with the "
     "package. With a wider --preset, that one starts from what the model has learnt.",
 )
-@click.option("--minutes", type=float, help=f"How long to train (default: {MINUTES:g}).")
+@click.option("--minutes", type=float, help=f"How long to train, from the first step on (default: {MINUTES:g}).")
 @click.option("--epochs", type=float, help="How long to train, in passes over the data instead.")
 @click.option("--run", "folder", metavar="DIR", help="The run's folder (default: runs/PRESET-BACKEND-TIME).")
 @click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, with its own data and settings.")
@@ -110,10 +113,17 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     if not trained.wrote:
         say(f"{trained.steps:,} steps, {trained.ended}; the first process saved them")
         return
-    say(f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, {trained.ended}; saved in {place}")
+    say(
+        f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, after {trained.compiling_seconds / 60:.1f} of "
+        f"compiling, {trained.ended}; saved in {place}"
+    )
     if trained.ended.startswith("stopped"):
         say(f"carry on with: kerasmusic train --resume {place}")
         return
+    if trained.passes < FEWEST_PASSES:
+        longer = "--minutes" if settings.epochs is None else "--epochs"
+        smaller = "" if settings.preset in SMALLEST else ", or train a smaller --preset such as tiny"
+        warn(f"too short to learn from: {trained.passes:.2g} of a pass over the data; give it more {longer}{smaller}")
     finish_run(place)
 
 

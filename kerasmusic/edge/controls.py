@@ -21,9 +21,6 @@ SCALES = {
     # The natural minor with the raised seventh beside the natural one.
     "minor": (0, 2, 3, 5, 7, 8, 10, 11),
 }
-# Steps up to here are chords and ornaments: density changes how often they come, not what they are.
-SHORTEST_TICKS = 6
-MIDDLE_TICKS = 20
 
 
 def parse_range(text: str) -> tuple[int, int]:
@@ -85,8 +82,6 @@ def bias_of(
         allowed &= (pitch >= low) & (pitch <= high)
     if not allowed.any():
         raise ArgumentError(f"{pitch_range}: has no pitch of the key {key}; take a wider range")
-    if not math.isfinite(density):
-        raise ArgumentError(f"{density:g}: a density is a number, such as -0.5 for fewer notes a second")
     bias = np.zeros(codec.size, np.float32)
     bias[: codec.sizes.step] = -density * np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
     bias[codec.offsets.pitch : codec.offsets.pitch + len(pitch)][~allowed] = RULED_OUT

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, PITCHES, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_A_SECOND
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.step import Step, TFLiteStep
 from kerasmusic.errors import ArgumentError, ModelFileError
@@ -156,9 +156,9 @@ class Generator:
         inputs = self._step
         inputs.given[:] = DRAWN
         if step is not None:
-            inputs.given[0, 0] = self.codec.step_of(np.rint(step * TICKS_A_SECOND))
+            inputs.given[0, STEP] = self.codec.step_of(np.rint(step * TICKS_A_SECOND))
         if pitch is not None:
-            inputs.given[0, 1] = pitch
+            inputs.given[0, PITCH] = pitch
         inputs.uniform[:] = self._uniform(self._drawn)
         inputs.run()
         self._drawn += 1

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge.compiled_step import CompiledModelStep
 from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.installing import this_python
 from kerasmusic.edge.step import Step, TFLiteStep
 from kerasmusic.errors import ModelFileError
 from kerasmusic.notes import Notes
@@ -79,7 +81,7 @@ def golden_passage(step: Step) -> dict[str, Any]:
     }
 
 
-def verify(step: TFLiteStep) -> Verdict:
+def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
     """Plays and scores the golden passage inside a file again.
 
     Raises:
@@ -103,7 +105,9 @@ def verify(step: TFLiteStep) -> Verdict:
     scores = score(step, fields)
     unknown = np.isnan(expected)
     # Where only one of the two is NaN, that is as far apart as can be.
-    difference = np.where(unknown & np.isnan(scores), 0.0, np.nan_to_num(np.abs(scores - expected), nan=np.inf))
+    difference = np.where(unknown & np.isnan(scores), 0.0, np.abs(scores - expected))
+    # Not by nan_to_num, which warns where tflite-runtime has told an ARMv7 to take the smallest numbers for zero.
+    difference[np.isnan(difference)] = np.inf
     played = play(step, len(fields))
     different = np.flatnonzero((played != fields).any(axis=1))
     return Verdict(
@@ -111,7 +115,9 @@ def verify(step: TFLiteStep) -> Verdict:
         tolerance=tolerance,
         notes=len(fields),
         parted=int(different[0]) + 1 if len(different) else None,
-        must_match=precision == "float32",
+        # The kernels for 32-bit ARM are 2.5e-4 of a log probability apart from all others, which flips a draw in a
+        # passage of this length; in 64 bits 4e-6.
+        must_match=precision == "float32" and this_python().bits == 64,
         runtime=step.runtime,
     )
 

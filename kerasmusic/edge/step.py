@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.edge.installing import this_python, where_it_is_too_old, where_none_is_installed
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
-# Where an interpreter may be found, best first, and what to install where there is none.
+# Where an interpreter may be found, best first.
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
 OUTPUTS = ("note", "log_prob", "state")
@@ -73,9 +75,9 @@ class TFLiteStep:
             needed = printable(str(self.record.get("runtime", "")))
             raise ModelFileError(
                 f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
-                "or newer; run: pip install --upgrade ai-edge-litert"
+                f"or newer; {where_it_is_too_old(this_python())}"
             ) from None
-        self._check_signature(inputs, outputs, str(path))
+        check_signature(_forms(inputs), _forms(outputs), self.codec, self.record, str(path))
 
         # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
@@ -110,20 +112,32 @@ class TFLiteStep:
         array: NDArray[Any] = self._interpreter.tensor(index)()
         return array
 
-    def _check_signature(self, inputs: dict[str, Any], outputs: dict[str, Any], path: str) -> None:
-        if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
-            raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
-        sizes = {"bias": self.codec.size, "state": self.record.get("state_size")}
-        for name, detail in (*inputs.items(), *outputs.items()):
-            shape, expected = [int(side) for side in detail["shape"]], [1, sizes.get(name, len(FIELDS))]
-            if shape != expected:
-                raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
-            dtype = np.int32 if name in ("previous", "given", "note") else np.float32
-            if detail["dtype"] != dtype:
-                raise ModelFileError(f"{path}: its {name} is of {detail['dtype'].__name__}, not {dtype.__name__}")
+
+def check_signature(
+    inputs: Mapping[str, tuple[list[int], np.dtype[Any]]],
+    outputs: Mapping[str, tuple[list[int], np.dtype[Any]]],
+    codec: NoteCodec,
+    record: Mapping[str, Any],
+    path: str,
+) -> None:
+    """Refuses a graph whose tensors, each a shape and a dtype by name, are not those of the file's own record."""
+    if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+        raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
+    sizes = {"bias": codec.size, "state": record.get("state_size")}
+    for name, (shape, dtype) in (*inputs.items(), *outputs.items()):
+        expected = [1, sizes.get(name, len(FIELDS))]
+        if shape != expected:
+            raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
+        wanted = np.int32 if name in ("previous", "given", "note") else np.float32
+        if dtype != wanted:
+            raise ModelFileError(f"{path}: its {name} is of {dtype}, not {wanted.__name__}")
 
 
-def interpreter_module(name: str | None = None) -> Any:
+def _forms(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int], np.dtype[Any]]]:
+    return {name: ([int(side) for side in each["shape"]], np.dtype(each["dtype"])) for name, each in details.items()}
+
+
+def interpreter_module(name: str | None = None) -> ModuleType:
     """The module of a TFLite interpreter: the named one, or the first of `INTERPRETERS` that is installed."""
     for candidate in (name,) if name else INTERPRETERS:
         try:
@@ -131,4 +145,4 @@ def interpreter_module(name: str | None = None) -> Any:
         except ModuleNotFoundError as error:
             if not candidate.startswith(error.name or "?"):
                 raise
-    raise MissingPackageError("no TFLite interpreter is installed; run: pip install 'kerasmusic[edge]'")
+    raise MissingPackageError(where_none_is_installed(this_python()))

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.generator import Generator, Place
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
 from kerasmusic.live.phrase import Phrase
@@ -59,7 +58,7 @@ class Answers:
         self._answer: _Answer | None = None
         # What the model heard last, and where it was then: a phrase that goes on is not heard from its beginning again.
         self._heard = np.empty((0, 4), np.int32)
-        self._heard_place: Any = None
+        self._heard_place: Place | None = None
         self.asks_again = math.inf
 
     def hear(self, event: Event) -> bool:
@@ -110,12 +109,12 @@ class Answers:
             self._generator.hear(fields)
         self._heard, self._heard_place = fields, self._generator.place()
 
-    def place(self) -> Any:
+    def place(self) -> tuple[Place, _Answer, float | None] | None:
         """Where it is, to go back to."""
         answer = self._answer
         return (self._generator.place(), answer, answer.origin) if answer is not None else None
 
-    def go_to(self, place: Any) -> None:
+    def go_to(self, place: tuple[Place, _Answer, float | None]) -> None:
         """Goes back to a place."""
         where, answer, origin = place
         answer.origin, answer.is_over = origin, False

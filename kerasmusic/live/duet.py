@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.errors import ArgumentError
@@ -76,5 +75,5 @@ class Duet:
     def place(self) -> None:
         """What a person has struck is not made anew."""
 
-    def go_to(self, place: Any) -> None:
+    def go_to(self, place: None) -> None:
         """There is no place to go to."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
-from kerasmusic.edge.generator import DENSEST, Generator
+from kerasmusic.edge.generator import DENSEST, Generator, Place
 from kerasmusic.live.inputs import Event
 from kerasmusic.notes import Note
 
@@ -52,11 +51,11 @@ class Endless:
         """Nobody plays along here."""
         return False
 
-    def place(self) -> Any:
+    def place(self) -> tuple[Place, float | None, tuple[float, ...]]:
         """Where it is, to go back to."""
         return self._generator.place(), self._origin, tuple(self._starts)
 
-    def go_to(self, place: Any) -> None:
+    def go_to(self, place: tuple[Place, float | None, tuple[float, ...]]) -> None:
         """Goes back to a place."""
         where, self._origin, starts = place
         self._starts = deque(starts, maxlen=DENSEST)

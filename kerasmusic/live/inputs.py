@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock
@@ -63,7 +63,7 @@ class MidiInput:
         self._hear = hear
         self._clock = clock
         full = find_port(name, "input", self._backend)
-        self._port: Any = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
+        self._port: mido.ports.BaseInput = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
 
     def check(self) -> None:
         """Raises PortError where the port went away."""

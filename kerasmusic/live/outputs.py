@@ -48,7 +48,7 @@ class MidiOutput:
         backend: the mido backend that the port is of, to ask whether it is still there; None not to ask.
     """
 
-    def __init__(self, port: Any, backend: mido.Backend | None = None) -> None:
+    def __init__(self, port: mido.ports.BaseOutput, backend: mido.Backend | None = None) -> None:
         import mido
 
         self._message = mido.Message
@@ -79,7 +79,7 @@ class MidiOutput:
         with suppress(Exception):  # what is gone cannot be closed, and each backend says so in its own way
             self._port.close()
 
-    def _send(self, message: Any) -> None:
+    def _send(self, message: mido.Message) -> None:
         try:
             self._port.send(message)
         except Exception as error:  # every backend has errors of its own

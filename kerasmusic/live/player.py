@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock, SystemClock
@@ -35,6 +35,10 @@ SHORTEST_SECONDS = 0.01
 LONGEST_JOIN_SECONDS = 5.0
 
 
+#: Where a source is. Only the source itself looks into it, and each has its own.
+Place: TypeAlias = Any
+
+
 class Source(Protocol):
     """Where a player's notes come from. All of it is called on the one thread that makes notes."""
 
@@ -48,10 +52,10 @@ class Source(Protocol):
     def hear(self, event: Event) -> bool:
         """Takes what a person plays; returns whether the notes that were not struck yet are void by it."""
 
-    def place(self) -> Any:
+    def place(self) -> Place:
         """Where it is, to go back to; None where it cannot."""
 
-    def go_to(self, place: Any) -> None:
+    def go_to(self, place: Place) -> None:
         """Goes back to a place."""
 
 
@@ -59,7 +63,7 @@ class Ahead(NamedTuple):
     """A note that was made and not struck yet, and where its source was before."""
 
     note: Note
-    place: Any
+    place: Place
 
 
 class Player:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from kerasmusic.errors import MissingPackageError, PortError
 from kerasmusic.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     import mido
+
+Port = TypeVar("Port")
 
 
 def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
@@ -65,7 +67,7 @@ def find_port(name: str, kind: str, backend: mido.Backend) -> str:
     raise PortError(f"{name}: no such MIDI {kind}; {there}")
 
 
-def open_port(open_named: Callable[[], Any], name: str) -> Any:
+def open_port(open_named: Callable[[], Port], name: str) -> Port:
     """What `open_named` opens.
 
     Raises:

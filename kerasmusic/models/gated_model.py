@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import keras
 import numpy as np
 from keras import KerasTensor, initializers, layers, ops
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.models.keyboard import DUE, Keyboard, KeyboardState
+from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import columns, entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
 from kerasmusic.models.sampling import controls_by_field, draw
+
+Layer = TypeVar("Layer", bound=layers.Layer)
 
 EPSILON = 1e-6
 # A key that sounds for 10 s, 1,000 ticks, has a square root of 32.
@@ -73,14 +76,14 @@ class RecurrentBlock(layers.Layer):
         self.perceptron = layers.Dense(hidden, name="perceptron")
         self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.decay.build((None, self.width))
         self.candidate.build((None, self.width))
         self.perceptron.build((None, 2 * self.width))
         self.output_dense.build((None, self.hidden))
         super().build(input_shape)
 
-    def _initial_bias(self, shape: Any, dtype: Any = None) -> KerasTensor:
+    def _initial_bias(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
         # Memories of 2 to 500 notes to begin with: sigmoid(bias) = 1 - 1 / notes.
         notes = ops.exp(ops.linspace(math.log(2.0), math.log(500.0), self.width))
         return ops.cast(ops.log(notes - 1.0), dtype or "float32")
@@ -140,10 +143,10 @@ class GatedNoteModel(NoteModel):
         self.blocks = [_built(RecurrentBlock(width, hidden, name=f"block_{index}"), width) for index in range(depth)]
         self.trunk_to_heads = _built(layers.Dense(width, name="trunk_to_heads"), width)
         self.keyboard_now = _built(layers.Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
-        # What a head knows of the fields drawn before it; velocity is the last.
+        # What a head knows of the fields drawn before it: of all but the last.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
-            for field, size in zip(FIELDS[:3], sizes[:3], strict=True)
+            for field, size in zip(FIELDS[:-1], sizes[:-1], strict=True)
         ]
         # The first head reads the trunk, the others a context that the heads' own layers make.
         self.heads = [
@@ -154,7 +157,7 @@ class GatedNoteModel(NoteModel):
             layers.Dense(
                 sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"
             ),
-            self.keyboard.sizes.due,
+            HORIZON,
         )
         self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
         if memory:
@@ -191,54 +194,100 @@ class GatedNoteModel(NoteModel):
             exclude_layers=["head_"],
         )
 
-    def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
-        keyboard, repeats, memories = self._split_state(state)
+    def step(
+        self,
+        previous: KerasTensor,
+        given: KerasTensor,
+        state: KerasTensor,
+        uniform: KerasTensor,
+        temperature: KerasTensor,
+        min_p: KerasTensor,
+        bias: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        keyboard, repeats, states = self._split_state(state)
         keyboard = self.keyboard.struck(keyboard, previous)
         echo = None
         if repeats:
             repeats, echo = self.repeats.struck(repeats, previous)
         echoed = self._hear_echo(echo)
-        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboard), echoed.before)
-        for index, block in enumerate(self.blocks):
-            x, memories[index] = block.step(x, memories[index])
+        x, states = self._trunk(previous, keyboard, echoed, states, RecurrentBlock.step)
 
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
-        first, context, expected = self._first_head_and_context(x, echoed)
-        logits = [first]
-        values = [draw(first, controls[0])]
-        keyboard = self.keyboard.later(keyboard, values[0])
-        context = added(context, self._hear(self.keyboard_now, keyboard), echoed.now)
-        for index, field in enumerate(FIELDS[1:]):
-            context = ops.relu(context + rows(self.drawn[index].embeddings, values[-1]))
-            logits.append(added(self._logits(field, context, keyboard), expected[index + 1]))
-            values.append(draw(logits[-1], controls[index + 1]))
+        logits: list[KerasTensor] = []
+        values: list[KerasTensor] = []
+
+        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
+            logits.append(of_field)
+            values.append(draw(of_field, controls[index]))
+            return values[-1]
+
+        keyboard = self._heads(x, echoed, keyboard, choose)
         note = ops.stack(values, axis=-1)
         # The logarithm of four numbers, not of all; a probability below float32's least is 0 here.
         probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
         log_prob = ops.log(entries(probabilities, note + self.offsets))
-        return note, log_prob, ops.concatenate([*keyboard, *repeats, *memories], axis=-1)
+        return note, log_prob, ops.concatenate([*keyboard, *repeats, *states], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, repeats, memories = self._split_state(state)
+        keyboard, repeats, states = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards = self.keyboard.sequence(keyboard, previous)
         echo = None
         if repeats:
             repeats, echo = self.repeats.sequence(repeats, previous)
         echoed = self._hear_echo(echo)
-        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboards), echoed.before)
-        for index, block in enumerate(self.blocks):
-            x, memories[index] = block(x, memories[index])
-        first, context, expected = self._first_head_and_context(x, echoed)
-        log_probs = [log_prob_of(first, now[..., 0])]
-        keyboards = self.keyboard.later(keyboards, now[..., 0])
-        context = added(context, self._hear(self.keyboard_now, keyboards), echoed.now)
-        for index, field in enumerate(FIELDS[1:]):
-            context = ops.relu(context + rows(self.drawn[index].embeddings, now[..., index]))
-            logits = added(self._logits(field, context, keyboards), expected[index + 1])
-            log_probs.append(log_prob_of(logits, now[..., index + 1]))
+        x, states = self._trunk(previous, keyboards, echoed, states, RecurrentBlock.__call__)
+
+        log_probs: list[KerasTensor] = []
+
+        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
+            log_probs.append(log_prob_of(of_field, now[..., index]))
+            return now[..., index]
+
+        keyboards = self._heads(x, echoed, keyboards, choose)
         last = [part[:, -1] for part in keyboards]
-        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *memories], axis=-1)
+        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *states], axis=-1)
+
+    def _trunk(
+        self,
+        previous: KerasTensor,
+        keyboard: KeyboardState,
+        echoed: Echoed,
+        states: list[KerasTensor],
+        run: Callable[[RecurrentBlock, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]],
+    ) -> tuple[KerasTensor, list[KerasTensor]]:
+        """The trunk's output and the blocks' new states, for one note or a sequence as `run` runs a block."""
+        x = added(self._embed(previous), self._hear(self.keyboard_before, keyboard), echoed.before)
+        after = []
+        for block, state in zip(self.blocks, states, strict=True):
+            x, state = run(block, x, state)
+            after.append(state)
+        return x, after
+
+    def _heads(
+        self,
+        x: KerasTensor,
+        echoed: Echoed,
+        keyboard: KeyboardState,
+        choose: Callable[[int, KerasTensor], KerasTensor],
+    ) -> KeyboardState:
+        """Asks for the value of each field in turn, and returns the keyboard at the new note's onset.
+
+        Args:
+            x: the trunk's output.
+            echoed: the echo's part in it.
+            keyboard: the keys at the onset of the note before.
+            choose: takes a field's index and its logits, and returns its value: drawn in the step, the label in a
+                sequence.
+        """
+        first, context, expected = self._first_head_and_context(x, echoed)
+        value = choose(0, first)
+        keyboard = self.keyboard.later(keyboard, value)
+        context = added(context, self._hear(self.keyboard_now, keyboard), echoed.now)
+        for index, field in enumerate(FIELDS[1:], start=1):
+            context = ops.relu(context + rows(self.drawn[index - 1].embeddings, value))
+            value = choose(index, added(self._logits(field, context, keyboard), expected[index]))
+        return keyboard
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
         silence = super().state_after(context)
@@ -260,7 +309,7 @@ class GatedNoteModel(NoteModel):
             logits = logits + ends_there * self.due_counts(context)
         return logits
 
-    def _initial_due(self, shape: Any, dtype: Any = None) -> KerasTensor:
+    def _initial_due(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
         # An end that is due makes the duration that ends there e**2 times likelier to begin with.
         ends_there = self.keyboard.coming[:, None] == self.codec.duration_ticks
         return ops.convert_to_tensor(2.0 * ends_there, dtype or "float32")
@@ -299,6 +348,6 @@ class GatedNoteModel(NoteModel):
         return {**super().get_config(), **sizes}
 
 
-def _built(layer: layers.Layer, inputs: int | None) -> Any:
+def _built(layer: Layer, inputs: int | None) -> Layer:
     layer.build((None, inputs) if inputs else (None,))
     return layer

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import KerasTensor
+from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.models.note_model import NoteModel
@@ -22,14 +24,14 @@ class StepModel(keras.Model):
         self.model = model
         self.built = True
 
-    def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def call(self, inputs: dict[str, KerasTensor]) -> dict[str, KerasTensor]:
         note, log_prob, state = self.model.step(**inputs)
         return {"note": note, "log_prob": log_prob, "state": state}
 
-    def inputs_of_zeros(self) -> dict[str, Any]:
+    def inputs_of_zeros(self) -> dict[str, NDArray[Any]]:
         """Arrays of the right names, shapes and dtypes for one step."""
         sizes = {"state": self.model.state_size, "bias": self.model.codec.size}
-        arrays: dict[str, Any] = {name: np.zeros((1, len(FIELDS)), np.int32) for name in ("previous", "given")}
+        arrays: dict[str, NDArray[Any]] = {name: np.zeros((1, len(FIELDS)), np.int32) for name in ("previous", "given")}
         for name in ("state", "uniform", "temperature", "min_p", "bias"):
             arrays[name] = np.zeros((1, sizes.get(name, len(FIELDS))), np.float32)
         return arrays

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import FIELDS, PITCHES, NoteCodec
+from kerasmusic.codec import DURATION, FIELDS, PITCH, PITCHES, STEP, NoteCodec
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import entries, rows
 
@@ -39,7 +39,7 @@ class Keyboard:
     """The arithmetic of keys for one codec."""
 
     #: How many numbers the two parts of a state have.
-    sizes = KeyboardState(PITCHES, HORIZON)
+    sizes = (PITCHES, HORIZON)
 
     def __init__(self, codec: NoteCodec) -> None:
         # Tables rather than comparisons with a number, which a device does an element at a time.
@@ -73,18 +73,21 @@ class Keyboard:
 
         `state` is that at the first note's onset, as `later` gives it, before the note is struck.
         """
-        step, duration = rows(self.step_ticks, notes[..., 0]), rows(self.duration_ticks, notes[..., 2])
+        step, duration = rows(self.step_ticks, notes[..., STEP]), rows(self.duration_ticks, notes[..., DURATION])
         # Counted from the first onset.
         step = ops.concatenate([ops.zeros_like(step[:, :1]), step[:, 1:]], axis=1)
         onset = ops.cumsum(step, axis=1)
-        struck = ops.one_hot(notes[..., 1], PITCHES, dtype="float32")
+        struck = ops.one_hot(notes[..., PITCH], PITCHES, dtype="float32")
         ends = linear_recurrence(1.0 - struck, struck * (onset + duration), state.ticks)
         due = self._due_sequence(state.due, step[..., 0], duration[..., 0])
         return KeyboardState(ops.stop_gradient(ops.relu(ends - onset)), ops.stop_gradient(due))
 
     def _due_sequence(self, due: KerasTensor, step: KerasTensor, duration: KerasTensor) -> KerasTensor:
-        """Every end is written on a line of ticks, one line a row, with the number of the first note that ends there;
-        each note then looks at the ticks after its onset for ends of notes that are not after itself."""
+        """The ticks at which notes will end, after each note.
+
+        Note-offs are scattered onto one timeline per batch row, each tick keeping the earliest note that ends there;
+        each note then gathers the ticks after its onset, without the ends of later notes.
+        """
         batch, length = ops.shape(step)[0], step.shape[1]
         # A step over the horizon leaves nothing due, however long it is; so the line is short enough.
         onset = ops.cast(ops.cumsum(ops.minimum(step, float(HORIZON)), axis=1), "int32")

@@ -8,8 +8,7 @@ import keras
 
 from kerasmusic.errors import ModelFileError, printable
 from kerasmusic.models import presets  # noqa: F401  registers the classes that a file may hold
-from kerasmusic.models.note_model import NoteModel
-from kerasmusic.quiet import quiet_stderr
+from kerasmusic.models.note_model import NoteModel, check_precision
 from kerasmusic.runs import read_keras_config
 
 
@@ -19,7 +18,9 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
     Raises:
         ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel; see
             `read_keras_config` for what it must not ask for.
+        ArgumentError: Keras is set to another precision than float32.
     """
+    check_precision()
     path = Path(path)
     if path.is_dir():
         path = path / "model.keras"
@@ -29,8 +30,7 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
     read_keras_config(path)
     try:
-        with quiet_stderr():
-            model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many types, and its messages run over many lines
         reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None

@@ -1,8 +1,13 @@
 """Looking up entries of tables by indices that are known to be within them, and finding the least or the greatest."""
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from keras import KerasTensor, ops
+from numpy.typing import NDArray
+
+#: Computed by the model, or one of its constants, which Keras takes as they are.
+Table: TypeAlias = KerasTensor | NDArray[Any]
 
 # Keras's `take` and `take_along_axis` count negative indices from the end, which costs operators with each look-up in
 # an exported graph. The exporter, in its own process, puts TensorFlow's plain gather here.
@@ -13,7 +18,7 @@ argmin: Callable[..., KerasTensor] = ops.argmin
 argmax: Callable[..., KerasTensor] = ops.argmax
 
 
-def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
+def rows(table: Table, index: KerasTensor) -> KerasTensor:
     """The rows of a table `[n, ...]` at int32 indices of any shape, each from 0 to n - 1: `[*index.shape, ...]`.
 
     >>> ops.convert_to_numpy(rows(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1]))).tolist()
@@ -22,7 +27,7 @@ def rows(table: KerasTensor, index: KerasTensor) -> KerasTensor:
     return take(table, index, axis=0)
 
 
-def columns(table: KerasTensor, index: KerasTensor) -> KerasTensor:
+def columns(table: Table, index: Table) -> KerasTensor:
     """The columns of `[..., n]` at int32 indices `[m]`, each from 0 to n - 1: `[..., m]`.
 
     >>> ops.convert_to_numpy(columns(ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.array([1, 1, 0]))).tolist()

@@ -12,6 +12,25 @@ import keras
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS, NoteCodec
+from kerasmusic.errors import ArgumentError
+
+
+def check_precision() -> None:
+    """Raises an ArgumentError where Keras is set to another precision than float32, in which all models of notes are.
+
+    Such a setting, of `keras.json` or of the program, is of all layers: they would train badly and not be exported.
+    """
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
+    if floatx != "float32":
+        raise ArgumentError(
+            f'{floatx}: is Keras\'s floatx, and models of notes are of float32; write "floatx": "float32" in '
+            "keras.json (in $KERAS_HOME, else in ~/.keras), or call keras.config.set_floatx('float32')"
+        )
+    if policy != "float32":
+        raise ArgumentError(
+            f"{policy}: is Keras's dtype policy, and models of notes are of float32; "
+            "call keras.config.set_dtype_policy('float32')"
+        )
 
 
 class NoteModel(keras.Model):
@@ -25,6 +44,9 @@ class NoteModel(keras.Model):
         codec: what the fields mean; `NoteCodec()` by default.
         preset: the name of the preset it was made from.
         record: how it was trained, as JSON values; it travels with the model's files.
+
+    Raises:
+        ArgumentError: Keras is set to another precision than float32.
     """
 
     #: Notes in a training window.
@@ -41,6 +63,7 @@ class NoteModel(keras.Model):
     def __init__(
         self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
+        check_precision()
         super().__init__(**kwargs)
         self.codec = codec or NoteCodec()
         self.preset = preset
@@ -142,7 +165,9 @@ class NoteModel(keras.Model):
         """Nats a note: the fields' losses added, averaged over the notes."""
         return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
 
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: KerasTensor, y: object, y_pred: KerasTensor, sample_weight: object = None
+    ) -> dict[str, Any]:
         """The loss and its parts by field."""
         is_note = _is_note(x, y_pred)
         for index, metric in enumerate(self._field_losses):
@@ -163,7 +188,7 @@ class NoteModel(keras.Model):
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NoteModel:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, object] | None = None) -> NoteModel:
         """The model, with new weights, that `get_config` described."""
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 

@@ -15,13 +15,15 @@ from typing import NamedTuple
 import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import FIELDS, PITCHES
+from kerasmusic.codec import DURATION, FIELDS, PITCH, PITCHES, STEP, VELOCITY
 from kerasmusic.models.lookup import columns, entries, greatest
 
 #: The highest agreement.
 SURE = 16
 #: The order of an echo's fields: the pitch, which is not as it was heard, comes last.
 ECHO_FIELDS = ("step", "duration", "velocity", "pitch")
+# The others, in that order.
+OTHERS = [STEP, DURATION, VELOCITY]
 # How many notes are heard to know the agreements at a passage's beginning: nearly all that counts.
 WARM_UP = 64
 
@@ -64,9 +66,9 @@ class Repeats:
     def __init__(self, memory: int) -> None:
         self.memory = memory
         # With all its sides: otherwise it would be added as a bias, which devices have for floats alone.
-        self.field = np.arange(3, dtype="int32")[None]
+        self.field = np.arange(len(OTHERS), dtype="int32")[None]
         #: How many numbers the parts of a state have.
-        self.sizes = RepeatsState(1, memory, memory, 3 * memory)
+        self.sizes = (1, memory, memory, len(OTHERS) * memory)
 
     def struck(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
         """The state `[batch, ...]` with a note struck, whose fields are int32 `[batch, 4]`, and its echo."""
@@ -75,8 +77,8 @@ class Repeats:
         interval, sought = _interval(state.pitch, pitch)
         agreement, best, back = _agree(state.agreement, state.intervals, sought)
         intervals = ops.concatenate([interval, state.intervals[:, :-1]], axis=-1)
-        others = ops.concatenate([step, *others, state.others[:, :-3]], axis=-1)
-        followed = entries(others, 3 * back + self.field)
+        others = ops.concatenate([step, *others, state.others[:, : -len(OTHERS)]], axis=-1)
+        followed = entries(others, len(OTHERS) * back + self.field)
         echo = _echo(pitch, entries(intervals, back), followed, best)
         return RepeatsState(pitch, agreement, intervals, others), echo
 
@@ -84,12 +86,12 @@ class Repeats:
         """The state after `notes` int32 `[batch, T, 4]` were struck, and the echo `[batch, T, ...]` after each."""
         length, memory = notes.shape[1], self.memory
         notes = ops.cast(notes, "float32")
-        pitch, others = notes[..., 1:2], ops.take(notes, [0, 2, 3], axis=-1)
+        pitch, others = notes[..., PITCH : PITCH + 1], ops.take(notes, OTHERS, axis=-1)
         before = ops.concatenate([state.pitch[:, None], pitch[:, :-1]], axis=1)
         interval, sought = (part[..., 0] for part in _interval(before, pitch))
         # The latest first, so that what is heard at a note is a slice.
         intervals = ops.concatenate([ops.flip(interval, axis=1), state.intervals], axis=1)
-        former = ops.reshape(state.others, (-1, memory, 3))
+        former = ops.reshape(state.others, (-1, memory, len(OTHERS)))
         others = ops.concatenate([ops.flip(others, axis=1), former], axis=1)
 
         def hear(index: KerasTensor, found: tuple[KerasTensor, ...]) -> tuple[KerasTensor, ...]:
@@ -105,7 +107,7 @@ class Repeats:
         followed = ops.take_along_axis(others, source[..., None], axis=1)
         echo = _echo(pitch, entries(intervals, source)[..., None], followed, best[..., None])
         last = RepeatsState(
-            pitch[:, -1], agreement, intervals[:, :memory], ops.reshape(others[:, :memory], (-1, 3 * memory))
+            pitch[:, -1], agreement, intervals[:, :memory], ops.reshape(others[:, :memory], (-1, len(OTHERS) * memory))
         )
         return last, echo
 
@@ -113,15 +115,15 @@ class Repeats:
         """The state after notes int32 `[batch, memory, 4]`, of which zeros at the beginning are none."""
         warm_up = min(WARM_UP, self.memory - 1)
         fields = ops.cast(notes[:, :-warm_up], "float32")
-        pitch = fields[..., 1]
+        pitch = fields[..., PITCH]
         before = ops.pad(pitch[:, :-1], [[0, 0], [1, 0]])
         silence = [[0, 0], [0, warm_up]]
-        others = ops.pad(ops.flip(ops.take(fields, [0, 2, 3], axis=-1), axis=1), [*silence, [0, 0]])
+        others = ops.pad(ops.flip(ops.take(fields, OTHERS, axis=-1), axis=1), [*silence, [0, 0]])
         state = RepeatsState(
             pitch[:, -1:],
             ops.zeros((ops.shape(notes)[0], self.memory)),
             ops.pad(ops.flip(_interval(before, pitch)[0], axis=1), silence),
-            ops.reshape(others, (-1, 3 * self.memory)),
+            ops.reshape(others, (-1, len(OTHERS) * self.memory)),
         )
         return self.sequence(state, notes[:, -warm_up:])[0]
 

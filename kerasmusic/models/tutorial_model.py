@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from kerasmusic.codec import PITCHES, TICKS_A_SECOND
+from kerasmusic.codec import DURATION, PITCH, PITCHES, STEP, TICKS_A_SECOND
 from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
@@ -53,11 +53,20 @@ class TutorialModel(NoteModel):
     def state_size(self) -> int:
         return 2 * UNITS
 
-    def step(self, previous, given, state, uniform, temperature, min_p, bias):  # type: ignore[no-untyped-def]
+    def step(
+        self,
+        previous: KerasTensor,
+        given: KerasTensor,
+        state: KerasTensor,
+        uniform: KerasTensor,
+        temperature: KerasTensor,
+        min_p: KerasTensor,
+        bias: KerasTensor,
+    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
         controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
         logits = self.pitch(hidden)
-        pitch = draw(logits, controls[1])[:, None]
+        pitch = draw(logits, controls[PITCH])[:, None]
         log_prob = entries(ops.log_softmax(logits, axis=-1), pitch)
         estimates = ops.concatenate(
             [
@@ -88,20 +97,20 @@ class TutorialModel(NoteModel):
         step, duration = self._seconds(labels)
         losses = [
             _squared_error_with_positive_pressure(step, self.step_seconds(hidden)[..., 0]),
-            -PITCH_WEIGHT * log_prob_of(self.pitch(hidden), labels[..., 1]),
+            -PITCH_WEIGHT * log_prob_of(self.pitch(hidden), labels[..., PITCH]),
             _squared_error_with_positive_pressure(duration, self.duration_seconds(hidden)[..., 0]),
             ops.zeros_like(step),
         ]
         return ops.stack(losses, axis=-1)
 
     def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 0])
-        duration = rows((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., 2])
+        step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., STEP])
+        duration = rows((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., DURATION])
         return step, duration
 
     def _inputs(self, notes: KerasTensor) -> KerasTensor:
         step, duration = self._seconds(notes)
-        return ops.stack([ops.cast(notes[..., 1], "float32") / PITCHES, step, duration], axis=-1)
+        return ops.stack([ops.cast(notes[..., PITCH], "float32") / PITCHES, step, duration], axis=-1)
 
 
 def _nearest(edges: tuple[int, ...], seconds: KerasTensor) -> KerasTensor:

@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web")
 
-from kerasmusic.export.web_page import write_page
 from playwright.sync_api import expect, sync_playwright
 
 from kerasmusic import midi
 from kerasmusic.edge import Generator
+from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
 
 CHROMIUM = shutil.which("chromium")

@@ -1,0 +1,91 @@
+"""The step of an exported file on LiteRT's CompiledModel, the interface that is to replace its Interpreter."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from kerasmusic.codec import NoteCodec
+from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
+from kerasmusic.edge.step import INPUTS, OUTPUTS, check_signature
+from kerasmusic.errors import MissingPackageError, ModelFileError, printable
+from kerasmusic.quiet import quiet_stderr
+
+
+class CompiledModelStep:
+    """The step of an exported file on `ai_edge_litert.compiled_model`.
+
+    It has the arrays of `TFLiteStep` and plays the same notes. It copies each tensor in and out, since this interface
+    gives no view of its own memory, and is slower for it; so `TFLiteStep` is what `Generator` opens a file with. Pass
+    one of these to `Generator` instead of a path.
+
+    Args:
+        path: a `.tflite` file made by kerasmusic.
+        threads: threads that LiteRT may use.
+
+    Raises:
+        ModelFileError: the file is not a kerasmusic model, or LiteRT cannot read it.
+        MissingPackageError: ai-edge-litert, or a release of it that has CompiledModel, is not installed.
+
+    >>> from kerasmusic.bundled import bundled_model
+    >>> from kerasmusic.edge import Generator
+    >>> first, = Generator(CompiledModelStep(bundled_model()), seed=7).take(1)
+    >>> first == next(Generator(bundled_model(), seed=7))
+    True
+    """
+
+    runtime = "ai_edge_litert CompiledModel"
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
+        data = read_model_bytes(path)
+        self.record = read_record(data, str(path))
+        self.codec = NoteCodec.from_json(self.record.get("codec", {}))
+        try:
+            from ai_edge_litert import compiled_model
+        except ImportError:
+            raise MissingPackageError(
+                "LiteRT's CompiledModel is not installed; run: pip install --upgrade ai-edge-litert"
+            ) from None
+        options = compiled_model.Options(
+            hardware_accelerators=compiled_model.HardwareAccelerator.CPU,
+            cpu_options=compiled_model.CpuOptions(num_threads=threads),
+        )
+        try:
+            with quiet_stderr():
+                self._model = compiled_model.CompiledModel.from_buffer(data, options=options)
+        except RuntimeError as error:
+            reason = printable(" ".join(str(error).split()))
+            raise ModelFileError(f"{path}: {self.runtime} cannot read it ({reason})") from None
+        inputs, outputs = (
+            {name: (list(detail["shape"]), np.dtype(detail["dtype"])) for name, detail in details.items()}
+            for details in (
+                self._model.get_input_tensor_details(SIGNATURE),
+                self._model.get_output_tensor_details(SIGNATURE),
+            )
+        )
+        check_signature(inputs, outputs, self.codec, self.record, str(path))
+        self._inputs = {name: self._model.create_input_buffer_by_name(SIGNATURE, name) for name in INPUTS}
+        self._outputs = {name: self._model.create_output_buffer_by_name(SIGNATURE, name) for name in OUTPUTS}
+        self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
+            np.zeros(*inputs[name]) for name in INPUTS
+        )
+        self.note, self.log_prob = (np.zeros(*outputs[name]) for name in OUTPUTS[:2])
+
+    def run(self) -> None:
+        """Makes one note from the inputs, and moves the state on.
+
+        Raises:
+            ModelFileError: LiteRT cannot run the graph on what it was given.
+        """
+        for name, buffer in self._inputs.items():
+            buffer.write(getattr(self, name))
+        try:
+            self._model.run_by_name(SIGNATURE, self._inputs, self._outputs)
+        except RuntimeError as error:
+            reason = printable(" ".join(str(error).split()))
+            raise ModelFileError(f"the model's step failed ({reason}); its file may be damaged") from None
+        for name, buffer in self._outputs.items():
+            array: Any = getattr(self, name)
+            array[:] = buffer.read(array.size, array.dtype).reshape(array.shape)
