@@ -86,7 +86,8 @@ def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
         listen(read_wav(name), part)
     (tmp_path / "text.sf2").write_text("no sounds here at all")
     for arguments, word in (
-        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"), ("x.mid --soundfont absent.sf2 -o z.wav", "absent.sf2"),
+        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"),
+        ("x.mid --soundfont absent.sf2 -o z.wav", "absent.sf2: no such SoundFont"),
         ("x.mid --soundfont text.sf2 -o z.wav", "text.sf2: not a SoundFont"),
     ):  # fmt: skip
         assert main(["render", *arguments.split()]) == 2
