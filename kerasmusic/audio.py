@@ -102,7 +102,12 @@ def soundfont_path(soundfont: str | os.PathLike[str] | None = None) -> str:
 
 
 def check_installed(soundfont: str | os.PathLike[str] | None = None) -> None:
-    """Raises what `synthesize` would, before anything is made that is to be played."""
+    """Raises what `synthesize` would, before there are notes to play.
+
+    Raises:
+        MissingPackageError: pyfluidsynth or FluidSynth's library is not installed.
+        ArgumentError: there is no such SoundFont, or it is none.
+    """
     soundfont_path(soundfont)
     synthesizer_module()
 
@@ -121,22 +126,17 @@ def synthesize(notes: Notes, *, soundfont: str | os.PathLike[str] | None = None)
     return np.concatenate(list(_sound(notes, soundfont, io.BytesIO())))
 
 
-def check_length(seconds: float, name: str) -> None:
-    """Raises ArgumentError where the sound of so many seconds of music is more than a WAV file can hold."""
-    if seconds > LONGEST_WAV_SECONDS:
-        raise ArgumentError(
-            f"{name}: {seconds / 3600:.1f} hours are more than a WAV file holds, which is "
-            f"{LONGEST_WAV_SECONDS / 3600:.1f}; render the music in parts"
-        )
-
-
 def write_wav(notes: Notes, path: str | os.PathLike[str], *, soundfont: str | os.PathLike[str] | None = None) -> float:
     """Writes the sound of notes as a 16-bit WAV file, and returns how many seconds it lasts; see `synthesize`.
 
     Raises:
         ArgumentError: the notes last longer than a WAV file can.
     """
-    check_length(notes.seconds, os.fspath(path))
+    if notes.seconds > LONGEST_WAV_SECONDS:
+        raise ArgumentError(
+            f"{path}: {notes.seconds / 3600:.1f} hours are more than a WAV file holds, which is "
+            f"{LONGEST_WAV_SECONDS / 3600:.1f}; render the music in parts"
+        )
     check_installed(soundfont)
     samples = 0
     with (

@@ -129,17 +129,6 @@ def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: b
     ).restruck()
 
 
-def check_size(notes: int, seconds: float) -> None:
-    """Raises ArgumentError for more notes, or more seconds of them, than a file may have to be read again."""
-    if notes > MOST_NOTES:
-        raise ArgumentError(f"{notes:,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
-    if seconds > LONGEST_SECONDS:
-        raise ArgumentError(
-            f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
-            "write them in parts"
-        )
-
-
 def _latest_end(start: NDArray[np.float64], duration: NDArray[np.float64]) -> float:
     """When the last note has ended, in seconds; none is shorter in a file than a tick."""
     return float((start + np.maximum(duration, 1 / TICKS_PER_SECOND)).max(initial=0.0))
@@ -168,7 +157,13 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
     """
     if not 0 <= program <= 127:
         raise ArgumentError(f"{program}: a program is within 0 to 127")
-    check_size(len(notes), _latest_end(notes.start, notes.duration))
+    if len(notes) > MOST_NOTES:
+        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
+    if (seconds := _latest_end(notes.start, notes.duration)) > LONGEST_SECONDS:
+        raise ArgumentError(
+            f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
+            "write them in parts"
+        )
     on = np.rint(notes.start * TICKS_PER_SECOND)
     off = np.maximum(on + 1, np.rint(notes.end * TICKS_PER_SECOND))
     # In ticks, so that strikes that fall on one tick count as at once.

@@ -411,7 +411,7 @@ def test_what_is_generated_fits_in_a_file_that_can_be_read_or_is_refused_before(
     assert most - 10 < midi.read("y.mid").seconds <= 100
     monkeypatch.setattr(midi, "MOST_NOTES", 50)
     code, _, err = run(capsys, "generate", model, "--notes", 51, "-o", "z.mid")
-    assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in a MIDI file\n")
+    assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in z.mid\n")
 
 
 def test_ten_thousand_seconds_are_generated_and_read_again(capsys, model):

@@ -103,7 +103,7 @@ force = click.option(
     expose_value=False,
     callback=_keep_force,
     is_eager=True,
-    help="Replace existing files too that -o does not name.",
+    help="Also replace existing files that -o does not name.",
 )
 
 

@@ -76,9 +76,9 @@ def run(
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
     if notes is not None and notes > most:
-        raise ArgumentError(f"{notes}: --notes may be at most {most:,}, to fit in a MIDI file")
+        raise ArgumentError(f"{notes}: --notes may be at most {most:,}, to fit in {sound or path}")
     if seconds is not None and seconds > longest:
-        raise ArgumentError(f"{seconds:g}: --seconds may be at most {longest:.0f}, to fit in {sound or path}")
+        raise ArgumentError(f"{seconds:g}: --seconds may be at most {int(longest):,}, to fit in {sound or path}")
     count = NOTES if notes is None and seconds is None else notes
     made = generator.take(most if count is None else count, seconds=longest if seconds is None else seconds)
     if count is not None and seconds is None and len(made) < count:
