@@ -223,7 +223,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("evaluate text.tflite --data empty", "text.tflite"),
         ("evaluate MODEL --data empty", "empty"),
         ("export --tflite absent", "absent"),
-        ("export --tflite text.keras", "text.keras"),
+        ("export --tflite text.keras -o x.tflite", "text.keras"),
         ("export --tflite text.keras --precision int3", "int3"),
         ("export --tflite text.keras -o x.bin", "x.bin"),
         ("verify absent.tflite", "absent.tflite"),
@@ -340,7 +340,7 @@ def somebodys(notes, tmp_path):
         ("bench tutorial --short --data x.mid", "bench-tutorial.json"),
         ("bench train --short --data x.mid", "bench-train.json"),
         ("bench ingest --short --data x.mid", "bench-ingest.json"),
-        ("bench instructions --pi . --folder . --site .", "bench-instructions.json"),
+        ("bench instructions --folder . --site .", "bench-instructions.json"),
     ],
 )
 def test_what_stands_under_a_default_name_is_left_alone_before_any_work(
