@@ -25,6 +25,8 @@ SOURCES = Path(__file__).with_name("web")
 NPM_FILES = ("package.json", "package-lock.json")
 WORKER = "service_worker.js"
 MARK = "__VERSION_AND_FILES__"
+# What the names of its caches begin with: no other page's worker says so.
+PREFIX = b'"kerasmusic-"'
 PORT = 8000
 # The build without relaxed SIMD: every browser with SIMD runs it, and rounds alike on every processor.
 GLUE = "litert_wasm_compat_internal"
@@ -57,7 +59,7 @@ def write_page(model: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
     folder = Path(folder)
     data = read_model_bytes(model)
     record = read_record(data, str(model))
-    if folder.exists() and not (folder / WORKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not _is_page(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ArgumentError(f"{folder}: holds something other than a page of kerasmusic; name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
@@ -74,6 +76,11 @@ def write_page(model: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return size
+
+
+def _is_page(folder: Path) -> bool:
+    worker = folder / WORKER
+    return worker.is_file() and PREFIX in worker.read_bytes()
 
 
 def _copy_sources(fresh: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,9 @@ def kerasmusic() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0, 1 where a proof fails, 2 for what the user can put right, 130 for Ctrl-C."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name is printed byte for byte, whatever its encoding; by default most locales refuse some.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         return kerasmusic.main(arguments, prog_name="kerasmusic", standalone_mode=False) or 0
     except click.UsageError as error:

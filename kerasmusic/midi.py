@@ -59,7 +59,7 @@ def read(path: str | os.PathLike[str], *, instrument: int | None = None, pedal: 
     >>> read(path).pitch.tolist()
     [60]
     """
-    return read_bytes(_bytes_of(path), str(path), instrument=instrument, pedal=pedal)
+    return read_bytes(bytes_of(path), str(path), instrument=instrument, pedal=pedal)
 
 
 def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
@@ -68,10 +68,15 @@ def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
     Raises:
         MidiError: the file cannot be read.
     """
-    return _instruments(_bytes_of(path), str(path))
+    return instruments_of_bytes(bytes_of(path), str(path))
 
 
-def _bytes_of(path: str | os.PathLike[str]) -> bytes:
+def bytes_of(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a MIDI file, or of a pipe, which can be read but once.
+
+    Raises:
+        MidiError: the file cannot be read.
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -84,7 +89,13 @@ def _bytes_of(path: str | os.PathLike[str]) -> bytes:
 
 def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: bool = True) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    instruments = _instruments(data, name)
+    return chosen_notes(instruments_of_bytes(data, name), name, instrument=instrument, pedal=pedal)
+
+
+def chosen_notes(
+    instruments: list[Instrument], name: str, *, instrument: int | None = None, pedal: bool = True
+) -> Notes:
+    """The notes that `read` returns, from the instruments of a file."""
     if instrument is not None:
         if not 0 <= instrument < len(instruments):
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
@@ -103,7 +114,8 @@ def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: 
     return notes
 
 
-def _instruments(data: bytes, name: str) -> list[Instrument]:
+def instruments_of_bytes(data: bytes, name: str) -> list[Instrument]:
+    """The instruments of a MIDI file held in memory; `name` is what errors call it. See `read_instruments`."""
     if len(data) > LARGEST_BYTES:
         raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
     return instruments_of(parse(data, name))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.errors import ArgumentError, MissingPackageError
+from kerasmusic.errors import ArgumentError, MissingPackageError, printable
 from kerasmusic.files import written_beside
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import name_of_pitch
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 # A bar is at least this part of the whole piece wide: one of so many.
 NARROWEST = 1_000
@@ -57,7 +59,7 @@ def piano_roll(notes: Notes, *, title: str = "", first: int | None = None) -> Fi
     axes.set_axisbelow(True)
     axes.set_xlabel("time [s]")
     axes.set_ylabel("pitch")
-    axes.set_title(title)
+    _write(axes.set_title(""), title)
     figure.colorbar(bars, ax=axes, label="velocity", pad=0.01)
     return figure
 
@@ -93,11 +95,11 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
     labels = {"pitch": "pitch", "step": "step [s]", "velocity": "velocity", "duration": "duration [s]"}
     for place, name in enumerate(("pitch", "step", "velocity", "duration")):
         axes = figure.add_subplot(2, 2, place + 1)
-        for index, (title, notes) in enumerate(pieces.items()):
+        for index, notes in enumerate(pieces.values()):
             values = getattr(notes, name)
             heights = 100 * np.histogram(values, edges[name])[0] / len(values)
             filled = {"fill": True, "alpha": 0.45} if index == 0 else {"linewidth": 2}
-            axes.stairs(heights, edges[name], color=COLOURS[index % len(COLOURS)], label=title, **filled)
+            axes.stairs(heights, edges[name], color=COLOURS[index % len(COLOURS)], **filled)
         axes.set_xlabel(labels[name])
         axes.set_xlim(edges[name][0], edges[name][-1])
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
@@ -109,10 +111,11 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
             axes.set_ylabel("share of the notes [%]")
     figure.align_ylabels()
     if len(pieces) > 1:
-        handles, names = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper center", ncols=len(pieces), frameon=False)
+        _add_legend(
+            figure, figure.axes[0].patches, list(pieces), loc="outside upper center", ncols=len(pieces), frameon=False
+        )
     else:
-        figure.suptitle(next(iter(pieces)), fontsize="medium")
+        _write(figure.suptitle("", fontsize="medium"), next(iter(pieces)))
     return figure
 
 
@@ -159,10 +162,10 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
         histories: for each training's name, the columns of its `history.csv`.
     """
     figure, axes = _figure(8, 4.2)
-    for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+    for history, colour in zip(histories.values(), COLOURS * len(histories), strict=False):
         minutes, loss = np.asarray(history["minutes"]), np.asarray(history["val_loss"])
         seen = np.isfinite(loss)
-        axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4, label=name)
+        axes.plot(minutes[seen], loss[seen], "o-", color=colour, markersize=4)
         axes.annotate(
             f"{loss[seen][-1]:.2f}", (minutes[seen][-1], loss[seen][-1]), xytext=(4, -9), textcoords="offset points",
             color=colour, va="center",
@@ -175,11 +178,17 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
     axes.set_ylabel("validation loss [nats a note]")
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.margins(x=0.08, y=0.1)
-    axes.legend(loc="best", frameon=False)
+    _add_legend(axes, axes.get_lines(), list(histories), loc="best", frameon=False)
     return figure
 
 
-def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = None, shares: bool = False) -> Figure:
+def figure_of(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    first: int | None = None,
+    shares: bool = False,
+    instrument: int | None = None,
+) -> Figure:
     """The picture of files: what they are decides what is drawn.
 
     Args:
@@ -187,6 +196,7 @@ def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = No
             run, for its loss by field; or the folders of several runs, for their validation losses.
         first: only so many notes from the beginning of each MIDI file.
         shares: the distributions of one MIDI file too.
+        instrument: only this instrument of each MIDI file; see `kerasmusic.midi.read`.
 
     Raises:
         ArgumentError: the files are of several kinds.
@@ -199,18 +209,20 @@ def figure_of(paths: Sequence[str | os.PathLike[str]], *, first: int | None = No
     if first is not None and first < 1:
         raise ArgumentError(f"{first}: draw the first 1 or more notes")
     runs = [place for place in places if place.is_dir() or place.name == "history.csv"]
+    if runs and instrument is not None:
+        raise ArgumentError(f"{instrument}: --instrument is for MIDI files, and {runs[0]} is a run")
     if runs and len(runs) < len(places):
         raise ArgumentError(f"{', '.join(map(str, places))}: runs and MIDI files are drawn apart")
     names = dict(zip(places, _distinct_names(places), strict=True))
     if runs:
         histories = {names[run]: read_history(run if run.is_dir() else run.parent) for run in runs}
         return loss_curves(next(iter(histories.values()))) if len(runs) == 1 else validation_curves(histories)
-    pieces = {names[place]: midi.read(place)[:first] for place in places}
+    pieces = {names[place]: midi.read(place, instrument=instrument)[:first] for place in places}
     if shares or len(pieces) > 1:
         return distributions(pieces)
     ((name, notes),) = pieces.items()
-    counted = f"first {len(notes):,} notes" if first else f"{len(notes):,} notes"
-    return piano_roll(notes, title=f"{name}: {counted}")
+    counted = f"{len(notes):,} note{'' if len(notes) == 1 else 's'}"
+    return piano_roll(notes, title=f"{name}: {'first ' if first else ''}{counted}")
 
 
 def _distinct_names(places: Sequence[Path]) -> list[str]:
@@ -228,10 +240,58 @@ def check_suffix(path: str | os.PathLike[str]) -> None:
         raise ArgumentError(f"{path}: a picture is {' or '.join(SUFFIXES)}")
 
 
+def check_installed() -> None:
+    """Raises MissingPackageError where matplotlib is not installed."""
+    _figure_class()
+
+
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure as the picture that the path's suffix names, such as .png or .svg."""
     with written_beside(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _add_legend(place: Axes | Figure, drawn: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
+    # A legend leaves out what is called by a name that begins with an underscore.
+    legend = place.legend(drawn, [str(number) for number in range(len(names))], **options)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        _write(text, name)
+
+
+def _write(text: Text, name: str) -> None:
+    """Sets a text to a name as it stands, which may be any that a file can have."""
+    # A dollar begins no formula.
+    text.set_parse_math(False)
+    text.set_text(_drawable(printable(name), text))
+
+
+def _drawable(name: str, text: Text) -> str:
+    """A name with "?" for what no installed font has; `text` gets the fonts that its letters need."""
+    from matplotlib import font_manager
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.ft2font import FT2Font
+
+    def without(letters: set[str], properties: FontProperties) -> set[str]:
+        try:
+            font = FT2Font(font_manager.findfont(properties))
+        except (OSError, RuntimeError):  # uninstalled meanwhile
+            return letters
+        return {letter for letter in letters if not font.get_char_index(ord(letter))}
+
+    absent = without(set(name), text.get_fontproperties())
+    families = list(text.get_fontfamily())
+    for family in dict.fromkeys(font.name for font in font_manager.fontManager.ttflist):
+        if not absent:
+            break
+        # matplotlib's own font of last resort has a sign for each script, and no letters.
+        if family.startswith("Last Resort"):
+            continue
+        left = without(absent, FontProperties(family=family))
+        if len(left) < len(absent):
+            families.append(family)
+            absent = left
+    text.set_fontfamily(families)
+    return "".join("?" if letter in absent else letter for letter in name)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -240,9 +300,13 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _blank_figure(width: float, height: float) -> Figure:
+    # Made without pyplot, which would keep every figure and want a screen.
+    return _figure_class()(figsize=(width, height), layout="constrained")
+
+
+def _figure_class() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingPackageError("drawing needs matplotlib; run: pip install 'kerasmusic[plot]'") from None
-    # Made without pyplot, which would keep every figure and want a screen.
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure

@@ -1,4 +1,5 @@
 import io
+import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -85,7 +86,8 @@ def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
         listen(read_wav(name), part)
     (tmp_path / "text.sf2").write_text("no sounds here at all")
     for arguments, word in (
-        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"), ("x.mid --soundfont absent.sf2", "absent.sf2"),
+        ("x.mid -o x.mp3", "x.mp3"), ("absent.mid", "absent.mid"),
+        ("x.mid --soundfont absent.sf2 -o z.wav", "absent.sf2: no such SoundFont"),
         ("x.mid --soundfont text.sf2 -o z.wav", "text.sf2: not a SoundFont"),
     ):  # fmt: skip
         assert main(["render", *arguments.split()]) == 2
@@ -93,6 +95,83 @@ def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
         assert word in said
         assert said.count("\n") == 1
     assert not (tmp_path / "z.wav").exists()
+
+
+@needs_fluidsynth
+def test_a_file_holds_the_sound_that_a_notebook_gets_to_the_sample(notes, tmp_path):
+    part = notes.from_first()[:40]
+    seconds = audio.write_wav(part, tmp_path / "x.wav")
+    samples = audio.synthesize(part)
+    assert seconds == len(samples) / 44_100
+    np.testing.assert_allclose(read_wav(str(tmp_path / "x.wav")), samples, atol=1.6 / 32768)
+
+
+@needs_fluidsynth
+def test_strikes_and_releases_come_in_the_order_of_their_times_however_many_are_in_memory(notes, monkeypatch):
+    part = notes.from_first()[:300]
+    events = list(audio._events(part))
+    assert events == sorted(events, key=lambda event: (event[0], event[1] > 0))
+    assert [event[1:] for event in events if event[1]] == [(note.velocity, note.pitch) for note in part]
+    assert len(events) == 2 * len(part)
+    monkeypatch.setattr(audio, "PIECE_NOTES", 7)
+    assert list(audio._events(part)) == events
+
+
+@needs_fluidsynth
+def test_no_notes_are_silent():
+    assert not audio.synthesize(Notes.empty()).any()
+
+
+MEMORY_OF_RENDERING = """
+import re, sys
+from pathlib import Path
+import numpy as np
+from kerasmusic import audio
+from kerasmusic.notes import Notes
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1000
+
+start = np.arange(0, 1500.0, 5.0)
+notes = Notes(start, np.full(len(start), 60), np.full(len(start), 1.0), np.full(len(start), 80))
+before = peak()
+print(audio.write_wav(notes, "x.wav"), peak() - before)
+"""
+
+
+@needs_fluidsynth
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory of a process")
+def test_a_long_piece_is_rendered_in_150_megabytes(tmp_path):
+    command = [sys.executable, "-c", MEMORY_OF_RENDERING]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    seconds, megabytes = map(float, done.stdout.split())
+    # In memory at once, its sound as floating-point numbers alone would have 260.
+    assert seconds == pytest.approx(1497.5)
+    assert (tmp_path / "x.wav").stat().st_size == 44 + 2 * round(seconds * 44_100)
+    assert megabytes < 150
+    assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
+
+
+def test_what_a_wav_file_cannot_hold_is_refused_in_one_line_before_it_is_rendered(tmp_path, capsys):
+    midi.write(Notes([0.0, 20 * 3600.0], [60, 60], [1.0, 1.0], [80, 80]), tmp_path / "x.mid")
+    assert main(["render", str(tmp_path / "x.mid")]) == 2
+    assert capsys.readouterr().err == (
+        f"kerasmusic: {tmp_path / 'x.wav'}: 20.0 hours are more than a WAV file holds, which is 13.5; render the music "
+        "in parts\n"
+    )
+    assert not (tmp_path / "x.wav").exists()
+
+
+def test_the_longest_sound_fills_a_wav_file_to_its_last_bytes():
+    with io.BytesIO() as file, wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(44_100)
+        sound.writeframes(bytes(2))
+        header = len(file.getvalue()) - 2
+    samples = round((audio.LONGEST_WAV_SECONDS + audio.TAIL_SECONDS) * 44_100)
+    # Its size is counted without the first eight bytes.
+    assert 2**32 - 4 <= header + 2 * samples - 8 < 2**32
 
 
 @needs_fluidsynth

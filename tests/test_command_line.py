@@ -292,7 +292,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("evaluate text.tflite --data empty", "text.tflite"),
         ("evaluate MODEL --data empty", "empty"),
         ("export --tflite absent", "absent"),
-        ("export --tflite text.keras", "text.keras"),
+        ("export --tflite text.keras -o x.tflite", "text.keras"),
         ("export --tflite text.keras --precision int3", "int3"),
         ("export --tflite text.keras -o x.bin", "x.bin"),
         ("verify absent.tflite", "absent.tflite"),
@@ -375,7 +375,117 @@ def test_quiet_says_nothing_but_what_was_asked_for(capsys, exported):
     code, out, _ = run(capsys, "verify", tflite_file, "-q")
     assert code == 0
     assert "verified" in out
-    assert run(capsys, "generate", "absent", "--quiet")[2] == "kerasmusic: absent: no such file\n"
+    assert run(capsys, "generate", "absent", "-o", "x.mid", "--quiet")[2] == "kerasmusic: absent: no such file\n"
+
+
+@pytest.fixture
+def somebodys(notes, tmp_path):
+    """Writes somebody's file of a name, and says whether it is still what it was."""
+    midi.write(notes[:20], tmp_path / "x.mid")
+
+    def write(name):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        return lambda: path.read_bytes() == b"mine"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("render x.mid", "x.wav"),
+        ("plot x.mid", "x.png"),
+        ("plot x.mid x.mid", "x.png"),
+        ("generate MODEL --notes 5", "music.mid"),
+        ("generate MODEL --notes 5 -o y.mid --png", "y.png"),
+        ("generate MODEL --notes 5 -o y.mid --wav", "y.wav"),
+        ("export --tflite model.keras", "model.tflite"),
+        ("export --tflite model.keras --precision int8", "model-int8.tflite"),
+        ("export --tflite model.keras --precision all", "model-int8-full.tflite"),
+        ("export --tflite model.keras --precision all -o y.tflite", "y-float16.tflite"),
+        ("bench latency --short", "bench-latency.json"),
+        ("bench tutorial --short --data x.mid", "bench-tutorial.json"),
+        ("bench train --short --data x.mid", "bench-train.json"),
+        ("bench ingest --short --data x.mid", "bench-ingest.json"),
+        ("bench instructions --folder . --site .", "bench-instructions.json"),
+    ],
+)
+def test_what_stands_under_a_default_name_is_left_alone_before_any_work(
+    capsys, exported, tmp_path, somebodys, arguments, name
+):
+    (tmp_path / "model.keras").write_bytes(exported["tutorial"][0].read_bytes())
+    is_untouched = somebodys(name)
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run(capsys, *arguments.replace("MODEL", str(exported["tutorial"][1])).split())
+    assert (code, out) == (2, "")
+    assert err.startswith("kerasmusic: ")
+    assert err.endswith(f"{name}: exists; name the output with -o, or replace what is there with --force\n")
+    assert is_untouched()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_link_under_a_default_name_is_left_alone_even_where_it_leads_nowhere(capsys, tmp_path, somebodys):
+    somebodys("y")
+    (tmp_path / "x.png").symlink_to("absent")
+    assert run(capsys, "plot", "x.mid")[0] == 2
+    assert (tmp_path / "x.png").is_symlink()
+
+
+@pytest.mark.parametrize("arguments", ["plot x.mid --force", "plot x.mid -o x.png", "plot --force x.mid -q"])
+def test_a_file_that_is_named_or_forced_is_replaced(capsys, somebodys, arguments):
+    is_untouched = somebodys("x.png")
+    assert run(capsys, *arguments.split())[0] == 0
+    assert not is_untouched()
+
+
+@pytest.mark.parametrize("name", ["sample.wav", "model.keras", "loss.png"])
+def test_training_anew_leaves_a_folder_of_somebodys_files_alone(capsys, midi_folder, tmp_path, somebodys, name):
+    is_untouched = somebodys(f"folder/{name}")
+    code, _, err = run(capsys, "train", "--data", midi_folder, "--epochs", 0.05, "--run", "folder")
+    assert code == 2
+    assert err == f"kerasmusic: folder/{name}: exists, and training would replace it; name another --run\n"
+    assert is_untouched()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == [name]
+
+
+def test_a_runs_own_files_are_made_anew_and_others_in_its_folder_are_not(capsys, exported, tmp_path, somebodys):
+    somebodys("run/run.json")
+    (tmp_path / "run" / "model.keras").write_bytes(exported["tutorial"][0].read_bytes())
+    is_untouched = somebodys("run/model.tflite")
+    assert run(capsys, "export", "--tflite", "run")[0] == 0
+    assert not is_untouched()
+    is_untouched = somebodys("run/checkpoint.tflite")
+    (tmp_path / "run" / "checkpoint.keras").write_bytes(exported["tutorial"][0].read_bytes())
+    assert run(capsys, "export", "--tflite", "run/checkpoint.keras")[0] == 2
+    assert is_untouched()
+
+
+def test_every_command_that_has_a_default_name_says_in_its_help_how_to_replace_what_is_there(capsys):
+    for command in ("render", "plot", "generate", "export", "bench latency", "bench tutorial", "bench train"):
+        assert "--force" in run(capsys, *command.split(), "--help")[1]
+
+
+def test_what_is_generated_fits_in_a_file_that_can_be_read_or_is_refused_before(capsys, model, monkeypatch):
+    monkeypatch.setattr(midi, "LONGEST_SECONDS", 100.0)
+    code, _, err = run(capsys, "generate", model, "--seconds", 99, "--seed", 3, "-o", "x.mid")
+    assert code == 2
+    most = int(re.fullmatch(r"kerasmusic: 99: --seconds may be at most (\d+), to fit in x.mid\n", err)[1])
+    assert run(capsys, "generate", model, "--seconds", most, "--seed", 3, "-o", "x.mid")[0] == 0
+    assert most - 10 < midi.read("x.mid").seconds <= 100
+    code, _, err = run(capsys, "generate", model, "--notes", 100_000, "--seed", 3, "-o", "y.mid")
+    assert code == 0
+    assert re.fullmatch(r"ended after [\d,]+ notes: y.mid can hold no longer music\n", err)
+    assert most - 10 < midi.read("y.mid").seconds <= 100
+    monkeypatch.setattr(midi, "MOST_NOTES", 50)
+    code, _, err = run(capsys, "generate", model, "--notes", 51, "-o", "z.mid")
+    assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in z.mid\n")
+
+
+def test_ten_thousand_seconds_are_generated_and_read_again(capsys, model):
+    assert run(capsys, "generate", model, "--seconds", 10_100, "--seed", 1, "-o", "x.mid")[0] == 0
+    assert midi.read("x.mid").seconds > 10_000
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,10 +1,13 @@
+import json
+import os
+
 import numpy as np
 import pretty_midi
 import pytest
 
-from kerasmusic import midi
+from kerasmusic import midi, plots
 from kerasmusic.command_line import main
-from kerasmusic.commands.inspection import FIRST_NOTES, describe
+from kerasmusic.commands.inspection import FIRST_NOTES, describe, summary
 from kerasmusic.errors import MidiError
 from kerasmusic.notes import Notes
 
@@ -24,14 +27,79 @@ def band(tmp_path):
     return path
 
 
-def test_a_midi_files_instruments_are_said_with_what_is_heard_of_them(band):
+def test_a_midi_files_instruments_are_said_and_which_of_them_are_left_out(band):
     lines = list(describe(band))
-    assert lines[0].startswith(f"{band}: 4 notes in ")
-    assert lines[1] == "instruments 0: Acoustic Grand Piano 'right hand', 3 notes, with sustain pedal"
-    assert lines[2] == "            1: Acoustic Bass, 1 note"
-    assert lines[3] == "            2: drums 'kit', 2 notes, not heard"
+    assert lines[0] == f"{band}: 4 notes in 1.2 s, the sustain pedal applied"
+    assert lines[1] == "instruments 0: Acoustic Grand Piano 'right hand', channel 1, 3 notes, sustain pedal"
+    assert lines[2] == "            1: Acoustic Bass, channel 2, 1 note"
+    assert lines[3] == "            2: drums 'kit', channel 10, 2 notes, left out"
     assert "pitch       C2 to E4 (36 to 64)" in lines
     assert "names       C 75%, E 25%" in lines
+
+
+def test_one_instrument_alone_is_looked_at_drums_too(band):
+    lines = describe(band, 1)
+    assert lines[0] == f"{band}: 1 note in 0.2 s"
+    assert [line.endswith("left out") for line in lines[1:4]] == [True, False, True]
+    assert describe(band, 2)[0].startswith(f"{band}: 2 notes in ")
+    with pytest.raises(MidiError, match="has no instrument 3, only 3"):
+        describe(band, 3)
+
+
+def test_a_script_reads_the_instruments_with_their_channels_and_pedals(band):
+    found = summary(band)
+    assert (found["notes"], found["bytes"], found["pedal"]) == (4, band.stat().st_size, True)
+    piano, bass, drums = found["instruments"]
+    assert piano == {
+        "instrument": 0, "program": "Acoustic Grand Piano", "program_number": 0, "track": "right hand", "channel": 1,
+        "drums": False, "pedal": True, "notes": 3,
+    }  # fmt: skip
+    assert (bass["program"], bass["program_number"], bass["channel"], bass["pedal"]) == ("Acoustic Bass", 32, 2, False)
+    assert (drums["channel"], drums["drums"]) == (10, True)
+    assert (summary(band, 1)["notes"], summary(band, 1)["pedal"]) == (1, False)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_file_is_read_once_and_so_through_a_pipe_too(band, options, capfd):
+    reader, writer = os.pipe()
+    os.write(writer, band.read_bytes())
+    os.close(writer)
+    try:
+        assert main(["inspect", f"/dev/fd/{reader}", *options]) == 0
+    finally:
+        os.close(reader)
+    out = capfd.readouterr().out
+    assert json.loads(out)["bytes"] == band.stat().st_size if options else "4 notes in 1.2 s" in out
+
+
+def test_long_music_lasts_hours_and_minutes(tmp_path):
+    midi.write(Notes([0.0, 12 * 3600.0], [60, 62], [1.0, 1.0], [64, 64]), tmp_path / "x.mid")
+    assert describe(tmp_path / "x.mid")[0].endswith(": 2 notes in 12 h 0 min")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("render band.mid --instrument 9 -o x.wav", "band.mid: has no instrument 9, only 3"),
+        ("plot band.mid --instrument 9", "band.mid: has no instrument 9, only 3"),
+        ("generate --primer band.mid --instrument 9 -o x.mid", "band.mid: has no instrument 9, only 3"),
+        ("generate --instrument 1 -o x.mid", "1: --instrument is one of the --primer; name its file"),
+        ("plot . --instrument 1", "1: --instrument is for MIDI files, and . is a run"),
+        ("inspect x.tflite --instrument 1", "1: --instrument is for MIDI files, and x.tflite is a model"),
+    ],
+)
+def test_one_instrument_is_asked_of_every_command_that_reads_a_file(band, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(band.parent)
+    (band.parent / "x.tflite").touch()
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_picture_is_of_one_instrument(band):
+    figure = plots.figure_of([band], instrument=1)
+    assert figure.axes[0].get_title() == "band.mid: 1 note"
 
 
 def test_a_midi_file_is_told_by_what_is_in_it_whatever_its_name(band, tmp_path):
@@ -59,7 +127,7 @@ def test_its_first_notes_are_a_table(notes, tmp_path):
 def test_a_short_file_has_no_more_notes_than_it_has(tmp_path):
     midi.write(Notes([0.0], [60], [0.5], [64]), tmp_path / "x.mid")
     lines = list(describe(tmp_path / "x.mid"))
-    assert lines[0].endswith("1 note in 0.5 s, with the sustain pedal heard")
+    assert lines[0].endswith("1 note in 0.5 s")
     assert lines[-1].split()[2] == "C4"
 
 

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -151,6 +155,53 @@ def test_files_of_one_name_are_told_apart_by_their_folders(files, notes):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one/x.mid", "two/x.mid"]
 
 
+ODD_NAMES = [
+    "$\\frac{1}$.mid", "$x.mid", "a$b$c.mid", "_hidden.mid", os.fsdecode(b"\xff\xfe.mid"), "二泉映月.mid",
+    "Прелюдия.mid", "two\nlines.mid", "%s {0}.mid", "🎹.mid", "\\alpha.mid",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.filterwarnings("error")
+def test_files_of_any_name_are_drawn_with_their_names(notes, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    try:
+        midi.write(notes[:20], name)
+    except OSError:
+        pytest.skip("this system has no files of such names")
+    (tmp_path / "run").mkdir()
+    for index, options in enumerate(([], ["--distributions"], ["x.mid"])):
+        midi.write(notes[:20], "x.mid")
+        assert main(["plot", name, *options, "-o", f"{index}.png", "--quiet"]) == 0
+    roll = plots.figure_of([name])
+    both = plots.figure_of([name, "x.mid"])
+    said = "".join(letter if letter.isprintable() else "?" for letter in name)
+    drawn = [roll.axes[0].get_title().removesuffix(": 20 notes"), both.legends[0].get_texts()[0].get_text()]
+    for text in drawn:
+        assert len(text) == len(said)
+        # No font with Chinese letters need be installed.
+        assert all(seen in (letter, "?") for seen, letter in zip(text, said, strict=True))
+        assert name.isascii() <= (text == said)
+    assert both.legends[0].get_texts()[1].get_text() == "x.mid"
+    history = {"minutes": [1.0, 2.0], "val_loss": [11.0, 10.5]}
+    runs = plots.validation_curves({name: history, "_b": history})
+    plots.save(runs, "runs.svg")
+    assert [text.get_text() for text in runs.axes[0].get_legend().get_texts()] == [drawn[1], "_b"]
+
+
+def test_the_path_of_a_picture_is_printed_byte_for_byte(notes, tmp_path):
+    name = b"\xff.mid"
+    try:
+        midi.write(notes[:20], tmp_path / os.fsdecode(name))
+    except OSError:
+        pytest.skip("this system has no files of such names")
+    done = subprocess.run(
+        [sys.executable, "-m", "kerasmusic.command_line", "plot", name],
+        cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"\xff.png\n", b"")
+
+
 def test_pictures_are_written_as_png_and_svg_by_the_command(files, capsys, monkeypatch):
     monkeypatch.chdir(files)
     assert main(["plot", "real.mid", "--first", "50"]) == 0
@@ -159,7 +210,11 @@ def test_pictures_are_written_as_png_and_svg_by_the_command(files, capsys, monke
     assert "<svg" in (files / "compared.svg").read_text()
     assert main(["plot", "one"]) == 0
     assert (files / "one" / "loss.png").exists()
-    for arguments, word in (("real.mid -o x.bmp", "x.bmp"), ("real.mid --first 0", "0"), ("two absent.mid", "apart")):
+    for arguments, word in (
+        ("real.mid -o x.bmp", "x.bmp"),
+        ("real.mid --first 0 --force", "0"),
+        ("two absent.mid", "apart"),
+    ):
         capsys.readouterr()
         assert main(["plot", *arguments.split()]) == 2
         said = capsys.readouterr().err

@@ -11,7 +11,7 @@ pytest.importorskip("mypy", reason="nox -s lint installs mypy and runs this")
 ROOT = Path(__file__).resolve().parents[1]
 # What the code says, once, and what is planted in its place.
 PLANTED = {
-    "latency.measure(_models(models), settings, data)": "latency.meazure(_models(models), settings, data)",
+    "latency.measure(_models(models), settings, ": "latency.meazure(_models(models), settings, ",
     "self.codec = model.codec\n        self._model": "self.codec = model.kodec\n        self._model",
     "export_precisions(source, outputs, excerpts=excerpts)": "export_precisions(3.5, nonsense=outputs)",
     "describe_models(paths)\n": "describe_models(42, 'x')\n",

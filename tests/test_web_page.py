@@ -178,6 +178,15 @@ def test_a_page_is_written_over_a_page_but_over_nothing_else(page, exported, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["letters", "page"]
 
 
+def test_another_site_is_left_alone_though_it_has_a_service_worker_too(exported, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "service_worker.js").write_text('addEventListener("install", () => skipWaiting());')
+    with pytest.raises(KerasMusicError, match="site: holds something other"):
+        web_page.write_page(exported["tiny"][1], site)
+    assert [path.name for path in site.iterdir()] == ["service_worker.js"]
+
+
 def test_the_same_model_gives_the_same_page(page, exported, tmp_path):
     web_page.write_page(exported["tiny"][1], tmp_path / "again")
     for path in page.rglob("*.*"):

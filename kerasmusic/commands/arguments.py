@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 MODEL_HELP = "a .keras or .tflite file, or a run's folder"
 
 pedal = click.option("--no-pedal", is_flag=True, help="End notes with their keys, not with the sustain pedal.")
+instrument = click.option(
+    "--instrument",
+    type=int,
+    metavar="N",
+    help="Of a MIDI file's instruments, which 'inspect' lists from 0, take this one alone (default: all but drums).",
+)
 strict = click.option(
     "--strict", is_flag=True, help="Fail where a file cannot be read; by default the others are used, and it is named."
 )

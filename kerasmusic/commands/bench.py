@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kerasmusic.bench.music import VARIABLE, music, named_music
-from kerasmusic.commands.command import command, say
+from kerasmusic.commands.command import command, default_output, force, say
 from kerasmusic.errors import ArgumentError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
@@ -26,9 +27,22 @@ short = click.option("--short", is_flag=True, help="A quick form, to see that it
 
 def output(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Where a record is kept."""
-    return click.option(
-        "-o", "--output", metavar="FILE", default=f"bench-{kind}.json", show_default=True, help="The record to write."
+    option = click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default=f"bench-{kind}.json",
+        show_default=True,
+        callback=_output,
+        help="The record to write.",
     )
+    return lambda function: option(force(function))
+
+
+def _output(context: click.Context, parameter: click.Parameter, path: str) -> str:
+    if context.get_parameter_source("output") is ParameterSource.DEFAULT:
+        default_output(Path(path))
+    return path
 
 
 @click.group("bench")

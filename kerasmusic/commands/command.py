@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from kerasmusic.errors import ArgumentError
 from kerasmusic.progress import hide_progress
 
 
@@ -56,6 +59,21 @@ def warn(text: str) -> None:
         click.echo(text, err=True)
 
 
+def length(seconds: float) -> str:
+    """How long music lasts, as people say it.
+
+    >>> length(7.25), length(272.4), length(3599.9), length(43_260)
+    ('7.2 s', '4 min 32 s', '1 h 0 min', '12 h 1 min')
+    """
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def answer(values: object) -> None:
     """Prints JSON for a script to read; what is not a number is null, since JSON has no other word for it."""
     click.echo(json.dumps(_without_nan(values), indent=1, default=str, allow_nan=False))
@@ -70,6 +88,42 @@ def _without_nan(values: object) -> object:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script to read.")
+
+
+FORCE = f"{__name__}.force"
+
+
+def _keep_force(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[FORCE] = value
+
+
+force = click.option(
+    "--force",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_force,
+    is_eager=True,
+    help="Also replace existing files that -o does not name.",
+)
+
+
+def default_output(path: Path, *, own: bool = False) -> Path:
+    """A path that a command writes to though nobody named it: by default, or beside the file that `-o` names.
+
+    A file that `-o` names is replaced, as by `cp`. What stands under a name that nobody gave is somebody's data, and is
+    replaced only with `--force`, an option of every command that calls this.
+
+    Args:
+        path: where it would write.
+        own: whether a file of that name can only be what kerasmusic made of the same source, such as the exported model
+            in a run's folder; that is replaced.
+
+    Raises:
+        ArgumentError: the path exists.
+    """
+    if os.path.lexists(path) and not own and not click.get_current_context().meta[FORCE]:
+        raise ArgumentError(f"{path}: exists; name the output with -o, or replace what is there with --force")
+    return path
 
 
 def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:

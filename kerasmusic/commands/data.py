@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, say
+from kerasmusic.commands.command import answer, as_json, command, length, say
 from kerasmusic.errors import ArgumentError, CorpusError, printable
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _show(corpus: Corpus, as_json: bool) -> None:
     for split, counts in corpus.summary().items():
         click.echo(
             f"{split:<11} {counts['performances']:>6,} performances {counts['notes']:>10,} notes "
-            f"{counts['hours']:>7.1f} hours"
+            f"{length(3600 * counts['hours']):>11}"
         )
     for reason in corpus.skipped.values():
         click.echo(f"skipped: {reason}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, say, warn
+from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
 from kerasmusic.errors import ArgumentError, KerasMusicError, closest
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Real music to measure on, and to calibrate int8-full on (default: what the run was trained on).",
 )
+@force
 @arguments.pedal
 @as_json
 def run(
@@ -84,6 +85,7 @@ def run(
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
     """The file of each precision that was asked for."""
     from kerasmusic.export import PRECISIONS
+    from kerasmusic.training.run_folder import is_run
 
     if precision not in (*PRECISIONS, "all"):
         raise ArgumentError(f"{precision}: no such precision; {closest(precision, (*PRECISIONS, 'all'))}")
@@ -93,7 +95,14 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
     # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
     named = output and len(precisions) == 1
-    return {each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions}
+    outputs = {
+        each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions
+    }
+    is_runs_own = not output and source.name == "model.keras" and is_run(source.parent)
+    for each in outputs.values():
+        if not output or each != path:
+            default_output(each, own=is_runs_own)
+    return outputs
 
 
 def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) -> Excerpts | None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, say
+from kerasmusic.commands.command import answer, as_json, command, default_output, force, length, say, warn
 from kerasmusic.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from kerasmusic.edge import Generator
+    from kerasmusic.notes import Notes
+
 NOTES = 300
+OUTPUT = "music.mid"
 
 
 @command(
@@ -26,49 +32,80 @@ NOTES = 300
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
 @click.option("--primer", metavar="FILE", help="A MIDI file to carry on from; the music begins with it.")
+@arguments.instrument
 @click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
 @click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
-@click.option("-o", "--output", metavar="FILE", default="music.mid", show_default=True, help="MIDI file.")
+@click.option("-o", "--output", metavar="FILE", help=f"MIDI file (default: {OUTPUT}).")
 @click.option("--wav", is_flag=True, help="Also write the sound, beside the MIDI file.")
 @click.option("--png", is_flag=True, help="Also draw the piano roll, beside the MIDI file.")
+@force
 @arguments.backend
 @as_json
 def run(
     model: str | None, notes: int | None, seconds: float | None, seed: int | None, temperature: str | None,
-    min_p: str | None, density: float | None, primer: str | None, key: str | None, pitch_range: str | None,
-    output: str, wav: bool, png: bool, backend: str | None, as_json: bool,
+    min_p: str | None, density: float | None, primer: str | None, instrument: int | None, key: str | None,
+    pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the model that came with the package."""
     from kerasmusic import midi
     from kerasmusic.notes import Notes
 
-    path = Path(output)
+    path = Path(output) if output else default_output(Path(OUTPUT))
     if path.suffix.lower() not in midi.WRITTEN_SUFFIXES:
         raise ArgumentError(f"{path}: the output is a MIDI file; name it .mid")
     if notes is not None and notes < 1:
         raise ArgumentError(f"{notes}: --notes must be 1 or more")
     if seconds is not None and not 0 < seconds < float("inf"):
         raise ArgumentError(f"{seconds}: --seconds must be more than 0")
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    found = arguments.model_path(model)
-    beginning = midi.read(primer).from_first() if primer else Notes.empty()
-    generator = arguments.open_generator(found, backend, seed=seed, key=key, pitch_range=pitch_range, **sampling)
-    generator.prime(beginning)
-    count = NOTES if notes is None and seconds is None else notes
-    music = Notes.from_iterable([*beginning, *generator.take(count, seconds=seconds)])
-    midi.write(music, path)
-    written = [path]
-    if wav:
-        from kerasmusic.audio import write_wav
+    sound = default_output(path.with_suffix(".wav")) if wav else None
+    picture = default_output(path.with_suffix(".png")) if png else None
+    if sound:
+        from kerasmusic import audio
 
-        written.append(path.with_suffix(".wav"))
-        write_wav(music, written[-1])
-    if png:
+        audio.check_installed()
+    if picture:
         from kerasmusic import plots
 
-        written.append(path.with_suffix(".png"))
-        plots.save(plots.piano_roll(music), written[-1])
+        plots.check_installed()
+    if instrument is not None and not primer:
+        raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
+    sampling = arguments.asked_sampling(temperature, min_p, density)
+    found = arguments.model_path(model)
+    beginning = midi.read(primer, instrument=instrument).from_first() if primer else Notes.empty()
+    generator = arguments.open_generator(found, backend, seed=seed, key=key, pitch_range=pitch_range, **sampling)
+    generator.prime(beginning)
+    most, longest = _room(generator, beginning, sound)
+    if notes is not None and notes > most:
+        raise ArgumentError(f"{notes}: --notes may be at most {most:,}, to fit in {sound or path}")
+    if seconds is not None and seconds > longest:
+        raise ArgumentError(f"{seconds:g}: --seconds may be at most {int(longest):,}, to fit in {sound or path}")
+    count = NOTES if notes is None and seconds is None else notes
+    made = generator.take(most if count is None else count, seconds=longest if seconds is None else seconds)
+    if count is not None and seconds is None and len(made) < count:
+        warn(f"ended after {len(made):,} notes: {sound or path} can hold no longer music")
+    music = Notes.from_iterable([*beginning, *made])
+    midi.write(music, path)
+    if sound:
+        audio.write_wav(music, sound)
+    if picture:
+        plots.save(plots.piano_roll(music), picture)
+    written = [each for each in (path, sound, picture) if each]
     if as_json:
         answer({"files": written, "notes": len(music), "seconds": music.seconds, "seed": generator.seed})
         return
-    say(f"{', '.join(map(str, written))}: {len(music):,} notes, {music.seconds:.1f} s, seed {generator.seed}")
+    say(f"{', '.join(map(str, written))}: {len(music):,} notes, {length(music.seconds)}, seed {generator.seed}")
+
+
+def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:
+    """How many notes, and how many seconds of them, can follow a beginning in the files that are to be written."""
+    from kerasmusic import midi
+    from kerasmusic.codec import TICKS_A_SECOND
+
+    seconds = midi.LONGEST_SECONDS
+    if sound:
+        from kerasmusic import audio
+
+        seconds = min(seconds, audio.LONGEST_WAV_SECONDS)
+    # The last note may be the longest that there is.
+    ringing = float(generator.codec.duration_ticks.max()) / TICKS_A_SECOND
+    return midi.MOST_NOTES - len(beginning), max(0.0, seconds - ringing - generator.seconds)

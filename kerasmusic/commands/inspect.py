@@ -10,17 +10,24 @@ from kerasmusic.commands import arguments
 from kerasmusic.commands.command import answer, as_json, command
 
 
-@command("inspect", "kerasmusic inspect runs/mine/model.tflite")
+@command(
+    "inspect",
+    """
+    kerasmusic inspect runs/mine/model.tflite
+    kerasmusic inspect music.mid --instrument 0
+    """,
+)
 @click.argument("file")
+@arguments.instrument
 @as_json
-def run(file: str, as_json: bool) -> None:
+def run(file: str, instrument: int | None, as_json: bool) -> None:
     """Show what FILE is: a .tflite, .keras or MIDI file, or the model in a run's folder."""
     from kerasmusic.commands.inspection import describe, summary
 
     path = Path(file)
     path = arguments.model_path(file) if path.is_dir() else path
     if as_json:
-        answer(summary(path))
+        answer(summary(path, instrument))
         return
-    for line in describe(path):
+    for line in describe(path, instrument):
         click.echo(line)

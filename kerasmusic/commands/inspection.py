@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
+from kerasmusic.commands.command import length
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.errors import KerasMusicError, ModelFileError, printable
+from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError, printable
 from kerasmusic.general_midi import PROGRAMS
 from kerasmusic.midi_channels import Instrument
 from kerasmusic.models.keras_file import read_keras_config
@@ -22,49 +23,77 @@ from kerasmusic.pitch_names import NAMES, name_of_pitch
 FIRST_NOTES = 10
 
 
-def describe(path: Path) -> list[str]:
-    """Lines that say what a `.tflite`, a `.keras` or a MIDI file is.
+def describe(path: Path, instrument: int | None = None) -> list[str]:
+    """Lines that say what a `.tflite`, a `.keras` or a MIDI file is; of a MIDI file, `instrument` alone.
 
     Raises:
         KerasMusicError: it is none of these, or cannot be read.
     """
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
+    if instrument is not None and path.suffix in (".tflite", ".keras"):
+        raise ArgumentError(f"{instrument}: --instrument is for MIDI files, and {path} is a model")
     if path.suffix == ".tflite":
         lines = _describe_tflite(path)
     elif path.suffix == ".keras":
         lines = _describe_keras(path)
     else:
         # Whatever its name: where it is no MIDI file either, the reader says what it is.
-        lines = _describe_midi(path)
+        lines = _describe_midi(path, instrument)
     try:
         return [printable(line) for line in lines]
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ModelFileError(f"{path}: its record is not one that kerasmusic wrote; export or train it again") from None
 
 
-def summary(path: Path) -> dict[str, Any]:
-    """The same as JSON values: a model file's record, or what a MIDI file's notes come to.
+def summary(path: Path, instrument: int | None = None) -> dict[str, Any]:
+    """The same as JSON values: a model file's record, or what a MIDI file's notes and instruments come to.
 
     Raises:
         KerasMusicError: as `describe`.
     """
-    describe(path)
+    if path.suffix not in (".tflite", ".keras"):
+        return _summary_of_midi(path, instrument)
+    describe(path, instrument)
     found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
     if path.suffix == ".tflite":
         record = read_record(read_model_bytes(path), str(path))
         return {**found, **{name: value for name, value in record.items() if name != "golden"}}
-    if path.suffix == ".keras":
-        name, config = read_keras_config(path)
-        return {**found, "class": name, **config}
-    notes = midi.read(path)
+    name, config = read_keras_config(path)
+    return {**found, "class": name, **config}
+
+
+def _summary_of_midi(path: Path, instrument: int | None) -> dict[str, Any]:
+    data = midi.bytes_of(path)
+    instruments = midi.instruments_of_bytes(data, str(path))
+    notes = midi.chosen_notes(instruments, str(path), instrument=instrument)
     return {
-        **found,
+        "file": str(path),
+        "bytes": len(data),
         "notes": len(notes),
         "seconds": notes.seconds,
         "pitch": [int(notes.pitch.min()), int(notes.pitch.max())],
         "velocity": [int(notes.velocity.min()), int(notes.velocity.max())],
+        "pedal": any(each.has_pedal for each in _melodic(instruments, instrument)),
+        "instruments": [
+            {
+                "instrument": number,
+                "program": _program_name(each),
+                "program_number": each.program,
+                "track": each.name,
+                "channel": each.channel + 1,
+                "drums": each.is_drum,
+                "pedal": each.has_pedal,
+                "notes": len(each.start),
+            }
+            for number, each in enumerate(instruments)
+        ],
     }
+
+
+def _melodic(instruments: list[Instrument], instrument: int | None) -> list[Instrument]:
+    """The instruments whose notes are looked at: the one that was asked for, or all that are not drums."""
+    return [each for each in instruments if not each.is_drum] if instrument is None else [instruments[instrument]]
 
 
 def _describe_tflite(path: Path) -> Iterator[str]:
@@ -97,18 +126,20 @@ def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:
     yield f"licence     {record.get('licence', 'not recorded')}"
 
 
-def _describe_midi(path: Path) -> Iterator[str]:
-    notes = midi.read(path)
+def _describe_midi(path: Path, instrument: int | None) -> Iterator[str]:
     instruments = midi.read_instruments(path)
-    yield f"{path}: {_count(len(notes), 'note')} in {_minutes(notes.seconds)}, with the sustain pedal heard"
-    for number, instrument in enumerate(instruments):
-        heard = ", not heard" if instrument.is_drum else ""
-        pedal = ", with sustain pedal" if instrument.has_pedal else ""
-        named = f" '{instrument.name.strip()}'" if instrument.name.strip() else ""
+    notes = midi.chosen_notes(instruments, str(path), instrument=instrument)
+    chosen = _melodic(instruments, instrument)
+    applied = ", the sustain pedal applied" if any(each.has_pedal for each in chosen) else ""
+    yield f"{path}: {_count(len(notes), 'note')} in {length(notes.seconds)}{applied}"
+    for number, each in enumerate(instruments):
+        named = f" '{each.name.strip()}'" if each.name.strip() else ""
+        pedal = ", sustain pedal" if each.has_pedal else ""
+        left_out = "" if any(each is one for one in chosen) else ", left out"
         start = "instruments" if number == 0 else ""
         yield (
-            f"{start:<11} {number}: {_program_name(instrument)}{named}, {_count(len(instrument.start), 'note')}"
-            f"{pedal}{heard}"
+            f"{start:<11} {number}: {_program_name(each)}{named}, channel {each.channel + 1}, "
+            f"{_count(len(each.start), 'note')}{pedal}{left_out}"
         )
     lowest, highest = int(notes.pitch.min()), int(notes.pitch.max())
     yield f"pitch       {name_of_pitch(lowest)} to {name_of_pitch(highest)} ({lowest} to {highest})"
@@ -127,16 +158,6 @@ def _describe_midi(path: Path) -> Iterator[str]:
 
 def _count(number: int, name: str) -> str:
     return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
-def _minutes(seconds: float) -> str:
-    """Seconds, and from a minute on minutes and seconds too.
-
-    >>> _minutes(7.25), _minutes(61.0)
-    ('7.2 s', '61.0 s (1:01)')
-    """
-    whole = round(seconds)
-    return f"{seconds:.1f} s" + (f" ({whole // 60}:{whole % 60:02})" if whole >= 60 else "")
 
 
 def _program_name(instrument: Instrument) -> str:

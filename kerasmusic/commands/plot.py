@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from kerasmusic.commands.command import command, say
+from kerasmusic.commands import arguments
+from kerasmusic.commands.command import command, default_output, force, say
+from kerasmusic.training.run_folder import is_run
 
 
 @command(
@@ -22,15 +24,26 @@ from kerasmusic.commands.command import command, say
 @click.option("--first", type=int, metavar="N", help="Only the first N notes (default: all).")
 @click.option("--distributions", is_flag=True, help="Of one file too: pitch, step, duration and velocity.")
 @click.option("-o", "--output", metavar="FILE", help="A .png or .svg file (default: beside the first file, .png).")
-def run(files: tuple[str, ...], first: int | None, distributions: bool, output: str | None) -> None:
+@arguments.instrument
+@force
+def run(
+    files: tuple[str, ...], first: int | None, distributions: bool, output: str | None, instrument: int | None
+) -> None:
     """Draw a piano roll, how notes are distributed, or how a training went.
 
     FILE is a MIDI file; several, to compare, real music first; or the folder of a run, or of several.
     """
     from kerasmusic import plots
 
-    drawn = Path(files[0])
-    path = Path(output or (drawn / "loss.png" if drawn.is_dir() else drawn.with_suffix(".png")))
+    path = Path(output) if output else _default_output(files)
     plots.check_suffix(path)
-    plots.save(plots.figure_of(files, first=first, shares=distributions), path)
+    plots.save(plots.figure_of(files, first=first, shares=distributions, instrument=instrument), path)
     say(str(path))
+
+
+def _default_output(files: tuple[str, ...]) -> Path:
+    drawn = Path(files[0])
+    if not drawn.is_dir():
+        return default_output(drawn.with_suffix(".png"))
+    # Training draws the loss of one run there.
+    return default_output(drawn / "loss.png", own=len(files) == 1 and is_run(drawn))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from kerasmusic.commands.command import command, say
+from kerasmusic.commands import arguments
+from kerasmusic.commands.command import command, default_output, force, length, say
 from kerasmusic.errors import ArgumentError
 
 
@@ -14,13 +15,15 @@ from kerasmusic.errors import ArgumentError
 @click.argument("file")
 @click.option("-o", "--output", metavar="FILE", help="A .wav file (default: beside the MIDI file).")
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file (default: a small one).")
-def run(file: str, output: str | None, soundfont: str | None) -> None:
+@arguments.instrument
+@force
+def run(file: str, output: str | None, soundfont: str | None, instrument: int | None) -> None:
     """Write the sound of a MIDI file."""
     from kerasmusic import midi
     from kerasmusic.audio import write_wav
 
-    path = Path(output) if output else Path(file).with_suffix(".wav")
+    path = Path(output) if output else default_output(Path(file).with_suffix(".wav"))
     if path.suffix.lower() != ".wav":
         raise ArgumentError(f"{path}: the output is a WAV file; name it .wav")
-    seconds = write_wav(midi.read(file), path, soundfont=soundfont)
-    say(f"{path}: {seconds:.1f} s")
+    seconds = write_wav(midi.read(file, instrument=instrument), path, soundfont=soundfont)
+    say(f"{path}: {length(seconds)}")

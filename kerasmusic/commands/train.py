@@ -96,6 +96,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     chosen = choose_backend(backend)
 
     from kerasmusic.training.devices import check_devices
+    from kerasmusic.training.run_folder import check_new_run
 
     check_devices(options["devices"])
     if resume:
@@ -103,6 +104,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     else:
         settings = _new_settings(options)
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
+        check_new_run(place)
     codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
     _warn_of_splits(corpus)

@@ -8,7 +8,33 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import ArgumentError, KerasMusicError
+
+CHECKPOINT = "checkpoint.keras"
+#: What a finished run leaves in its folder.
+RUN_FILES = (
+    CHECKPOINT, "run.json", "history.csv", "model.keras", "model.tflite", "loss.png", "sample.mid", "sample.png",
+    "sample.wav",
+)  # fmt: skip
+
+
+def is_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a training has begun in a folder."""
+    return (Path(folder) / "run.json").exists()
+
+
+def check_new_run(folder: str | os.PathLike[str]) -> None:
+    """Raises ArgumentError where a new run would replace files in its folder that are none of its own."""
+    folder = Path(folder)
+    if (folder / CHECKPOINT).exists():
+        raise ArgumentError(f"{folder}: holds a run already; carry on with --resume, or name another folder")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ArgumentError(f"{folder}: is a file; name a folder with --run")
+    if is_run(folder):  # one that ended before its first checkpoint
+        return
+    for name in RUN_FILES:
+        if os.path.lexists(folder / name):
+            raise ArgumentError(f"{folder / name}: exists, and training would replace it; name another --run")
 
 
 def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:

@@ -33,12 +33,12 @@ from kerasmusic.training.callbacks import (
     save_model,
 )
 from kerasmusic.training.devices import Devices, open_devices, undistributed
+from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
 from kerasmusic.training.windows import TRANSPOSITION, Windows
 
 STEPS_A_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
-CHECKPOINT = "checkpoint.keras"
 # Of the preset's learning rate, for a model that is trained already.
 START_SHARE = 0.3
 
@@ -157,8 +157,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     if resume:
         model, progress = _load_checkpoint(run)
     else:
-        if (run / CHECKPOINT).exists():
-            raise ArgumentError(f"{run}: holds a run already; carry on with --resume, or name another folder")
+        check_new_run(run)
         model = _starting_model(corpus, settings)
         model.compile(model.make_optimizer(_highest_rate(model, settings), settings.weight_decay, settings.clip))
         model.record = _training_record(corpus, settings, model.record)
