@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +33,7 @@ SOURCES = sorted(path for folder in ("kerasmusic", "bench", "export") for path i
 FENCED = re.compile(r"^```[a-z]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"(?:ExecStart=)?(?:\S+/bin/)?(kerasmusic (?!-->).+|python3? -m kerasmusic.+|nox .+)")
 # Pages quote by backticks, messages by apostrophes.
-QUOTED = re.compile(r"([`'])((?:kerasmusic|nox|python3? -m) [^`'{}]+)\1")
+QUOTED = re.compile(r"([`'])((?:kerasmusic |nox |python3? -m kerasmusic)[^`'{}]+)\1")
 
 
 def lines_of(block):
@@ -97,7 +98,7 @@ def check_nox(arguments):
     if words[0] == "-l":
         return
     assert words[0] == "-s"
-    assert set(words[1:]) <= set(sessions())
+    assert {word for word in words[1:] if not word.startswith("--")} <= set(sessions())
     if words[1].startswith("train-"):
         parse(HELP["train"], shlex.split(after))
 
@@ -186,7 +187,9 @@ def desk(tmp_path_factory):
             (corpus / f"{name}.mid").write_bytes(stand_in(seed))
         for name in ("real", "generated", "music", "mine", "beginning"):
             shutil.copy(corpus / "a-piece.mid", f"{name}.mid")
-        shutil.make_archive("maestro-v2.0.0-midi", "zip", corpus)
+        with zipfile.ZipFile("maestro-v2.0.0-midi.zip", "w") as archive:
+            for seed in range(100, 131):
+                archive.writestr(f"piece-{seed}.mid", stand_in(seed))
         assert main(["train", "--data", "my-midi/", "--preset", "tiny", "--epochs", "0.01", "--run", "runs/mine"]) == 0
         shutil.copytree("runs/mine", "runs/small")
         for name in ("model", "small", "tiny"):
@@ -202,15 +205,25 @@ def desk(tmp_path_factory):
     return desk
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("line", RUN)
-def test_a_short_command_does_what_it_says(line, desk, monkeypatch, capsys):
-    arguments = shlex.split(line)[1:]
-    if ("render" in arguments or "--wav" in arguments) and not has_fluidsynth():
-        pytest.skip("needs FluidSynth's library")
+@pytest.fixture
+def at_desk(desk, monkeypatch):
+    """The working folder; what a command writes there under a name of its own is gone before the next one."""
     monkeypatch.chdir(desk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(desk / "cache"))
     monkeypatch.setenv(VARIABLE, "my-midi")
+    standing = set(desk.iterdir())
+    yield
+    for path in set(desk.iterdir()) - standing:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", RUN)
+@pytest.mark.usefixtures("at_desk")
+def test_a_short_command_does_what_it_says(line, capsys):
+    arguments = shlex.split(line)[1:]
+    if ("render" in arguments or "--wav" in arguments) and not has_fluidsynth():
+        pytest.skip("needs FluidSynth's library")
     written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--readme", "--picture")]
     before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
     # The shell's work.
