@@ -11,7 +11,7 @@ from kerasmusic.processes import call_in_process
 
 
 def in_fresh_process(module: str, function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:
-    """What a function returns in a new Python process, which is told on a terminal; see `call_in_process`.
+    """Calls a function in a new Python process and says so on a terminal; see `call_in_process`.
 
     >>> in_fresh_process("math", "hypot")
     0.0

@@ -207,7 +207,7 @@ def _largest(samples: NDArray[np.signedinteger]) -> int:
 
 
 def _play(notes: Notes, soundfont: str, gain: float) -> Iterator[NDArray[np.int16]]:
-    """What FluidSynth makes of notes at a gain: pieces of int16, left and right by turns."""
+    """Renders notes by FluidSynth at a gain, in pieces of int16, left and right by turns."""
     synth = synthesizer_module().Synth(gain=gain, samplerate=float(SAMPLE_RATE))
     try:
         synth.program_select(0, synth.sfload(soundfont), 0, 0)

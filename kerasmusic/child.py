@@ -69,7 +69,7 @@ def serve() -> int:
 
 
 def _answers() -> BinaryIO:
-    """What was the standard output, for answers alone: whatever else is printed goes where errors go."""
+    """Takes the standard output for answers alone: whatever else is printed goes where errors go."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers

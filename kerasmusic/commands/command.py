@@ -60,7 +60,7 @@ def warn(text: str) -> None:
 
 
 def length(seconds: float) -> str:
-    """How long music lasts, as people say it.
+    """The length of music, as people say it.
 
     >>> length(7.25), length(272.4), length(3599.9), length(43_260)
     ('7.2 s', '4 min 32 s', '1 h 0 min', '12 h 1 min')

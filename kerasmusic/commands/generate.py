@@ -97,7 +97,7 @@ def run(
 
 
 def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:
-    """How many notes, and how many seconds of them, can follow a beginning in the files that are to be written."""
+    """The most notes, and seconds of them, that can follow a beginning in the files that are to be written."""
     from kerasmusic import midi
     from kerasmusic.codec import TICKS_A_SECOND
 

@@ -248,7 +248,7 @@ def _unsound(place: Path) -> CorpusError:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What a corpus's folder holds.
+    """The contents of a corpus's folder.
 
     Args:
         fields: int16 `[n, 4]`.
@@ -264,7 +264,7 @@ class _Kept:
 
 
 def _read_kept(place: Path) -> _Kept | None:
-    """What is kept in a folder; None where there is none, or not a whole one."""
+    """Loads the contents of a folder; None where there is none, or not a whole one."""
     try:
         skipped = json.loads((place / "corpus.json").read_text())["skipped"]
         index = np.load(place / "index.npy")
@@ -331,7 +331,7 @@ def _why_empty(listing: Listing, splits: list[str]) -> dict[str, str]:
 
 
 def _former(cache: Path, kind: str) -> _Kept | None:
-    """What is kept of the same source as it was before."""
+    """Finds the corpus of the same source as it was before."""
     return next((kept for place in sorted(cache.glob(f"{kind}-*")) if (kept := _read_kept(place))), None)
 
 

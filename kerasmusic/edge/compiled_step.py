@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
-from kerasmusic.edge.step import INPUTS, OUTPUTS, check_signature
+from kerasmusic.edge.step import INPUTS, OUTPUTS, check_signature, shapes_and_dtypes
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
@@ -58,13 +58,8 @@ class CompiledModelStep:
         except RuntimeError as error:
             reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{path}: {self.runtime} cannot read it ({reason})") from None
-        inputs, outputs = (
-            {name: (list(detail["shape"]), np.dtype(detail["dtype"])) for name, detail in details.items()}
-            for details in (
-                self._model.get_input_tensor_details(SIGNATURE),
-                self._model.get_output_tensor_details(SIGNATURE),
-            )
-        )
+        inputs = shapes_and_dtypes(self._model.get_input_tensor_details(SIGNATURE))
+        outputs = shapes_and_dtypes(self._model.get_output_tensor_details(SIGNATURE))
         check_signature(inputs, outputs, self.codec, self.record, str(path))
         self._inputs = {name: self._model.create_input_buffer_by_name(SIGNATURE, name) for name in INPUTS}
         self._outputs = {name: self._model.create_output_buffer_by_name(SIGNATURE, name) for name in OUTPUTS}

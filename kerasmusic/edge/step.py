@@ -77,7 +77,7 @@ class TFLiteStep:
                 f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
                 f"or newer; {where_it_is_too_old(this_python())}"
             ) from None
-        check_signature(_forms(inputs), _forms(outputs), self.codec, self.record, str(path))
+        check_signature(shapes_and_dtypes(inputs), shapes_and_dtypes(outputs), self.codec, self.record, str(path))
 
         # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
@@ -133,7 +133,8 @@ def check_signature(
             raise ModelFileError(f"{path}: its {name} is of {dtype}, not {wanted.__name__}")
 
 
-def _forms(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int], np.dtype[Any]]]:
+def shapes_and_dtypes(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int], np.dtype[Any]]]:
+    """The shape and dtype of each tensor, by its name, of what an interpreter tells of a signature's tensors."""
     return {name: ([int(side) for side in each["shape"]], np.dtype(each["dtype"])) for name, each in details.items()}
 
 
