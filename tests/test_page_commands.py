@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -77,15 +78,18 @@ def parse(command, arguments):
 
 
 def sessions():
-    """The names of the sessions of `noxfile.py`, read without nox."""
+    """The names of the sessions of `noxfile.py`, read without nox: with each Python's version where there is a choice."""
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    pythons = [each.rsplit(" ", 1)[1] for each in classifiers if re.search(r":: 3\.\d+$", each)]
     for function in ast.parse((ROOT / "noxfile.py").read_text()).body:
         for decorator in getattr(function, "decorator_list", []):
             called = isinstance(decorator, ast.Call)
             if ast.unparse(decorator.func if called else decorator) == "nox.session":
-                names = (
-                    [keyword.value.value for keyword in decorator.keywords if keyword.arg == "name"] if called else []
-                )
-                yield names[0] if names else function.name
+                options = {each.arg: each.value for each in decorator.keywords} if called else {}
+                name = options["name"].value if "name" in options else function.name
+                yield name
+                if ast.unparse(options.get("python", ast.Constant(None))) == "PYTHONS":
+                    yield from (f"{name}-{python}" for python in pythons)
 
 
 def options_of(arguments):
