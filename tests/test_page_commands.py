@@ -78,7 +78,7 @@ def parse(command, arguments):
 
 
 def sessions():
-    """The names of the sessions of `noxfile.py`, read without nox: with each Python's version where there is a choice."""
+    """The names of the sessions of `noxfile.py`, read without nox, with the Python version where nox adds it."""
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     pythons = [each.rsplit(" ", 1)[1] for each in classifiers if re.search(r":: 3\.\d+$", each)]
     for function in ast.parse((ROOT / "noxfile.py").read_text()).body:
