@@ -49,7 +49,7 @@ class Settings:
         sustained: seconds of playing without a pause, to watch for throttling, with the first number of threads.
         core: the core to be bound to; see `machine.pin`.
         seed: of the order of files, and of the notes.
-        pieces: nats a note are measured on the first so many performances of the validation split; None takes all.
+        pieces: nats per note are measured on the first so many performances of the validation split; None takes all.
     """
 
     threads: Sequence[int] = (1, 2, 4)
@@ -75,7 +75,7 @@ def measure(
     Args:
         models: `.tflite` files.
         settings: how to measure.
-        data: a folder or zip of MIDI files, to measure nats a note on its validation split.
+        data: a folder or zip of MIDI files, to measure nats per note on its validation split.
 
     Raises:
         ModelFileError: a file is not a model that the interpreter reads.
@@ -236,7 +236,7 @@ def _together(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
             ),
             3,
         ),
-        "notes_a_second": round(1e6 / layers["note"]["mean"], 1),
+        "notes_per_second": round(1e6 / layers["note"]["mean"], 1),
         "peak_memory_bytes": max(memory, default=None),
         "real_time": starts[0]["real_time"],
     }
@@ -251,8 +251,8 @@ def _targets(record: dict[str, Any]) -> list[dict[str, Any]]:
         model = record["models"][result["model"]]
         name = model["name"]
         bound = {
-            "bytes": 1e6 * model["matrix_bytes"] / limits["bytes_a_second"],
-            "multiply_adds": 1e6 * model["multiply_adds"] / limits["multiply_adds_a_second"],
+            "bytes": 1e6 * model["matrix_bytes"] / limits["bytes_per_second"],
+            "multiply_adds": 1e6 * model["multiply_adds"] / limits["multiply_adds_per_second"],
         }
         result["bound_us"] = {part: round(value, 3) for part, value in bound.items()}
         targets += [

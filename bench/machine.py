@@ -88,7 +88,7 @@ def pin(threads: int, core: int | None = None) -> list[int]:
 
 
 def measure_limits(core: int | None = None) -> dict[str, float]:
-    """What one core can do at most: bytes a second read from memory, and float32 multiply-adds a second, by NumPy.
+    """What one core can do at most: bytes per second read from memory, and float32 multiply-adds a second, by NumPy.
 
     To be called in a process of its own with one BLAS thread.
     """
@@ -101,7 +101,7 @@ def measure_limits(core: int | None = None) -> dict[str, float]:
     matrix, product = np.ones((2, MATRIX_SIDE, MATRIX_SIDE), np.float32)
     reading = min(seconds(lambda: np.dot(row, row)) for _ in range(8))
     multiplying = min(seconds(lambda: np.dot(matrix, matrix, out=product)) for _ in range(40))
-    return {"bytes_a_second": row.nbytes / reading, "multiply_adds_a_second": MATRIX_SIDE**3 / multiplying}
+    return {"bytes_per_second": row.nbytes / reading, "multiply_adds_per_second": MATRIX_SIDE**3 / multiplying}
 
 
 def name_of(machine: dict[str, Any], sensors: Sequence[dict[str, Any]] = ()) -> str:

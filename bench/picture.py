@@ -1,4 +1,4 @@
-"""Latency as a picture: by percentile, and against nats a note."""
+"""Latency as a picture: by percentile, and against nats per note."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def latency(records: Sequence[dict[str, Any]]) -> Figure:
     by_percentile.set_title("by percentile", fontsize=10)
     by_percentile.set_xticks(range(len(PERCENTILES)), PERCENTILES)
     by_nats.set_title("the median, by what the model knows of music (less is better)", fontsize=10)
-    by_nats.set_xlabel("nats a note")
+    by_nats.set_xlabel("nats per note")
     by_nats.margins(0.15)
     if not by_nats.lines:
         by_nats.text(0.5, 0.5, "not measured; add --data", ha="center", transform=by_nats.transAxes)

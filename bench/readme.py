@@ -56,7 +56,7 @@ def section(records: Sequence[dict[str, Any]]) -> str:
     ]
     for kind, said, tables in (
         ("tutorial", "The tutorial's model, data and loop, beside kerasmusic in one run.", tutorial_tables),
-        ("train", "Notes a second in training, and how the cost of a note grows.", train_tables),
+        ("train", "Notes per second in training, and how the cost of a note grows.", train_tables),
         ("ingest", "MIDI files to training data.", ingest_tables),
     ):
         parts += [said if kind in by_kind else f"{said[:-1]}: not measured yet, run this: `kerasmusic bench {kind}`."]
@@ -73,7 +73,7 @@ def section(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _latency(records: Sequence[dict[str, Any]]) -> Table:
-    header = ["machine", "model", "MB", "nats a note", "`invoke`, us", "a note, us: p50", "p99", "notes a second",
+    header = ["machine", "model", "MB", "nats per note", "`invoke`, us", "a note, us: p50", "p99", "notes per second",
               "cold start, s", "peak MB", "missed, in MAESTRO's densest second"]  # fmt: skip
     rows: list[Row] = []
     for record in records:
@@ -87,7 +87,7 @@ def _latency(records: Sequence[dict[str, Any]]) -> Table:
                 [
                     name_of(record["machine"]), model["name"], megabytes(model["bytes"]),
                     f"{nats['nats']:.2f}" if nats else "", *(f"{time:.0f}" for time in times),
-                    f"{result['notes_a_second']:,.0f}", f"{result['cold_total_ms']['median'] / 1e3:.2f}",
+                    f"{result['notes_per_second']:,.0f}", f"{result['cold_total_ms']['median'] / 1e3:.2f}",
                     megabytes(result["peak_memory_bytes"]),
                     f"{densest['missed']:,} of {densest['notes']:,}" if densest else "",
                 ]

@@ -68,7 +68,7 @@ def latency_tables(record: dict[str, Any]) -> list[Table]:
         which = [names[result["model"]], str(result["threads"])]
         for layer, times in result["layers_us"].items():
             columns = ("p50", "p90", "p95", "p99", "max", "std")
-            per_second = f"{result['notes_a_second']:,.0f}" if layer == "note" else ""
+            per_second = f"{result['notes_per_second']:,.0f}" if layer == "note" else ""
             warm.append([*which, layer, *(f"{times[name]:.1f}" for name in columns), per_second])
         starts = [*result["cold_ms"].values(), result["cold_total_ms"]["median"], result["cold_total_ms"]["max"]]
         cold.append([*which, *(f"{value:.1f}" for value in starts), megabytes(result["peak_memory_bytes"])])
@@ -81,7 +81,7 @@ def latency_tables(record: dict[str, Any]) -> list[Table]:
             hot = ("" if part[name] is None else f"{part[name]:g}" for name in ("clock_mhz", "temperature_c"))
             sustained.append([*which, f"{part['seconds']:.0f}", *times, *hot, ", ".join(part["throttled"] or [])])
     tables: list[Table] = [
-        (["model", "threads", "us a step", "p50", "p90", "p95", "p99", "max", "std", "notes/s"], warm),
+        (["model", "threads", "us per step", "p50", "p90", "p95", "p99", "max", "std", "notes/s"], warm),
         (
             ["model", "threads", "cold, ms: Python", "import", "load", "allocate", "first note", "all", "worst", "MB"],
             cold,
@@ -91,7 +91,7 @@ def latency_tables(record: dict[str, Any]) -> list[Table]:
         header = ["model", "threads", "in real time", "gap ms", "missed", "ms to ready: p50", "p99", "max"]
         tables.append((header, paces))
     if sustained:
-        header = ["model", "threads", "after s", "us a note: p50", "p99", "max", "MHz", "C", "throttled"]
+        header = ["model", "threads", "after s", "us per note: p50", "p99", "max", "MHz", "C", "throttled"]
         tables.append((header, sustained))
     return tables
 
@@ -120,11 +120,11 @@ def tutorial_tables(record: dict[str, Any]) -> list[Table]:
         playing, training, memory = result["playing"], result["training"], result["memory_bytes"]
         on = f", {result['backend']}"
         rows += [
-            ["ms a note" + on, f"{playing['tutorial_ms']:.3g}", f"{playing['note_ms']:.3g}",
+            ["ms per note" + on, f"{playing['tutorial_ms']:.3g}", f"{playing['note_ms']:.3g}",
              f"{playing['times_faster']:,.0f}"],
-            ["labels/s in training, LSTM(128)" + on, f"{training['tutorial_labels_a_second']:,.0f}",
-             f"{training['lstm_labels_a_second']:,.0f}", f"{training['lstm_times_faster']:.1f}"],
-            ["labels/s in training, small" + on, "", f"{training['small_labels_a_second']:,.0f}", ""],
+            ["labels/s in training, LSTM(128)" + on, f"{training['tutorial_labels_per_second']:,.0f}",
+             f"{training['lstm_labels_per_second']:,.0f}", f"{training['lstm_times_faster']:.1f}"],
+            ["labels/s in training, small" + on, "", f"{training['small_labels_per_second']:,.0f}", ""],
             ["peak MB in playing" + on, megabytes(memory["tutorial_playing"]), megabytes(memory["playing"]),
              _ratio(memory["tutorial_playing"], memory["playing"])],
             ["peak MB in training" + on, megabytes(memory["tutorial_training"]), megabytes(memory["training"]),
@@ -139,10 +139,10 @@ def tutorial_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def train_tables(record: dict[str, Any]) -> list[Table]:
-    """Notes a second by preset, and how the cost of a note grows."""
+    """Notes per second by preset, and how the cost of a note grows."""
     speed = [
         [
-            result["preset"], result["on"], f"{result['parameters']:,}", f"{result['notes_a_second']:,.0f}",
+            result["preset"], result["on"], f"{result['parameters']:,}", f"{result['notes_per_second']:,.0f}",
             *(f"{result['seconds'][part]:.2f}" for part in ("data", "compile", "steps")),
         ]
         for result in record["results"]
@@ -150,13 +150,13 @@ def train_tables(record: dict[str, Any]) -> list[Table]:
     growth = [
         [
             each["by"], ", ".join(f"{size:g}" for size in each["sizes"]),
-            ", ".join(f"{cost:.3g}" for cost in each["microseconds_a_note"]), f"{each['exponent']:.2f}",
+            ", ".join(f"{cost:.3g}" for cost in each["microseconds_per_note"]), f"{each['exponent']:.2f}",
         ]
         for each in record["growth"]
     ]  # fmt: skip
     return [
         (["preset", "on", "parameters", "notes/s", "seconds: data", "compile", "steps"], speed),
-        (["cost against", "sizes", "us a note", "exponent"], growth),
+        (["cost against", "sizes", "us per note", "exponent"], growth),
     ]
 
 
@@ -191,7 +191,7 @@ def _machine_lines(record: dict[str, Any]) -> str:
         if said:
             lines.append(f"{when}: " + ", ".join(f"{name} {value}" for name, value in said.items()))
     for model in record.get("models", []):
-        nats = f", {model['nats']['nats']:.3f} nats a note" if model["nats"] else ""
+        nats = f", {model['nats']['nats']:.3f} nats per note" if model["nats"] else ""
         delegate = f"XNNPACK in {model['delegated_parts']} parts" if model["xnnpack"] else "no XNNPACK"
         lines.append(
             f"{model['name']}: {model['bytes']:,} bytes, sha256 {model['sha256'][:12]}, {model['parameters']:,} "

@@ -22,7 +22,7 @@ BACKENDS = ("jax", "tensorflow")
 TORCH = "torch.nn.LSTM"
 PRESETS = ("tutorial", "tiny", "small", "base")
 BATCHES, ROUNDS = 20, 3
-NOTES_A_ROUND, MIN_BATCHES = 20 * 2048, 5
+NOTES_PER_ROUND, MIN_BATCHES = 20 * 2048, 5
 SHORT_BATCHES = 2
 # The gated model whose cost is followed, and the sizes of each kind that it is given in turn.
 MODEL = {"width": 256, "depth": 2, "length": 256}
@@ -65,7 +65,7 @@ def measure(data: str, presets: Sequence[str] = PRESETS, short: bool = False) ->
             )
         if importlib.util.find_spec("torch"):
             found[TORCH] = _fresh("measure_torch", backends[0], preset=preset, data=data, batches=batches)
-            times = found[backends[0]]["notes_a_second"] / found[TORCH]["notes_a_second"]
+            times = found[backends[0]]["notes_per_second"] / found[TORCH]["notes_per_second"]
             what = f"{preset} on {backends[0]} against torch.nn.LSTM of its shape, times as fast"
             record["targets"].append(records.target(what, times, at_least=1.5))
         record["results"] += [{"preset": preset, "on": on, **result} for on, result in found.items()]
@@ -83,9 +83,9 @@ def _fresh(function: str, backend: str, **arguments: Any) -> Any:
 def _growth(name: str, sizes: Sequence[int], backend: str, data: str) -> dict[str, Any]:
     """Microseconds a note at each size, and the exponent of their growth; by length, of a window instead."""
     found = [_fresh("measure_gated", backend, data=data, **{**MODEL, name: size}) for size in sizes]
-    costs = [1e6 / each["notes_a_second"] for each in found]
+    costs = [1e6 / each["notes_per_second"] for each in found]
     whole = [cost * size for cost, size in zip(costs, sizes, strict=True)] if name == "length" else costs
-    return {"by": NAMES[name], "sizes": list(sizes), "microseconds_a_note": costs, "exponent": growth(sizes, whole)}
+    return {"by": NAMES[name], "sizes": list(sizes), "microseconds_per_note": costs, "exponent": growth(sizes, whole)}
 
 
 def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> d
     model = NoteModel.from_preset(preset)
     batches = _batches(model, batches)
     optimizer = keras.optimizers.AdamW(model.learning_rate, global_clipnorm=1.0) if adam else None
-    return _measure_fit(model, data, model.window, model.batch_size, model.labels_a_window, batches, optimizer)
+    return _measure_fit(model, data, model.window, model.batch_size, model.labels_per_window, batches, optimizer)
 
 
 def measure_gated(width: int, depth: int, length: int, data: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
     heads = torch.nn.Linear(width, model.codec.size)
     parameters = [parameter for layer in (embedding, lstm, heads) for parameter in layer.parameters()]
     optimizer = torch.optim.AdamW(parameters, 3e-3)
-    offsets, last = torch.tensor(model.codec.offsets), model.labels_a_window
+    offsets, last = torch.tensor(model.codec.offsets), model.labels_per_window
     batches = _batches(model, batches)
     windows = _windows(data, model.window, model.batch_size, batches)
 
@@ -157,7 +157,7 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
 
 def _batches(model: Any, at_most: int) -> int:
     """How many make a round: of large batches fewer, so that a round is about as many notes for each model."""
-    return min(at_most, max(MIN_BATCHES, NOTES_A_ROUND // (model.batch_size * model.window)))
+    return min(at_most, max(MIN_BATCHES, NOTES_PER_ROUND // (model.batch_size * model.window)))
 
 
 def _windows(data: str, length: int, batch_size: int, batches: int, context: int = 0) -> Any:
@@ -173,6 +173,6 @@ def _timed(train: Callable[[], Any], windows: Any, labels: int) -> dict[str, Any
     rounds = statistics.median(seconds(train) for _ in range(ROUNDS))
     cutting = statistics.median(seconds(lambda: list(map(windows.batch, range(len(windows))))) for _ in range(ROUNDS))
     return {
-        "notes_a_second": len(windows) * windows.batch_size * labels / rounds,
+        "notes_per_second": len(windows) * windows.batch_size * labels / rounds,
         "seconds": {"data": cutting, "compile": max(0.0, first - rounds), "steps": max(0.0, rounds - cutting)},
     }

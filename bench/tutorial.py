@@ -111,7 +111,7 @@ def measure_training(data: str, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         for name, (train, labels) in actions.items():
             speeds[name].append(labels / seconds(train))
-    found = {f"{name}_labels_a_second": statistics.median(speed) for name, speed in speeds.items()}
+    found = {f"{name}_labels_per_second": statistics.median(speed) for name, speed in speeds.items()}
     faster = statistics.median(a / b for a, b in zip(speeds["lstm"], speeds["tutorial"], strict=True))
     return {**found, "lstm_times_faster": faster}
 
@@ -132,7 +132,7 @@ def lstm_training(data: str) -> tuple[Callable[[], Any], int]:
     from kerasmusic.models.tutorial_model import TutorialModel
 
     class LabelledEverywhere(TutorialModel):
-        labels_a_window = WINDOW
+        labels_per_window = WINDOW
 
     return windows_training(LabelledEverywhere(), data, WINDOW, 64)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PRECISIONS = ("float32", "float16", "int8", "int8-full")
 CALIBRATED = "int8-full"
 PIECES, NOTES = 16, 1_000
-# Nats a note that a precision may lose without a warning.
+# Nats per note that a precision may lose without a warning.
 ACCEPTABLE_LOSS = 0.05
 
 
@@ -80,7 +80,7 @@ class Exported:
         if self.nats_lost is None or self.nats_lost <= ACCEPTABLE_LOSS:
             return None
         return (
-            f"{self.path}: {self.precision} loses {self.nats_lost:.3f} nats a note, more than {ACCEPTABLE_LOSS}; "
+            f"{self.path}: {self.precision} loses {self.nats_lost:.3f} nats per note, more than {ACCEPTABLE_LOSS}; "
             "prefer another precision"
         )
 

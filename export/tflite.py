@@ -37,7 +37,7 @@ from kerasmusic.models.scoring import KerasScorer
 INTERPRETER = "tensorflow.lite.python.interpreter"
 # Memories fill over hundreds of notes, so that long excerpts are heard, and some of their notes looked at.
 CALIBRATE_EVERY = 10
-BYTES_A_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
+BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
 
 def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None) -> list[Exported]:
@@ -51,7 +51,7 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
     with saved_step(model) as folder, ExitStack() as files:
         for precision, output in outputs.items():
             flatbuffer = convert(folder, precision, model, excerpts)
-            found = check_graph(flatbuffer, weights=BYTES_A_WEIGHT[precision] * number_of_weights(model))
+            found = check_graph(flatbuffer, weights=BYTES_PER_WEIGHT[precision] * number_of_weights(model))
             record = record_of(model, found, precision)
             temporary = files.enter_context(written_beside(output))
             temporary.write_bytes(with_record(flatbuffer, record))

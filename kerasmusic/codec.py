@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
-TICKS_A_SECOND = 100
+TICKS_PER_SECOND = 100
 PITCHES = 128
-LONGEST_TICKS = 24 * 3600 * TICKS_A_SECOND
+LONGEST_TICKS = 24 * 3600 * TICKS_PER_SECOND
 # Thirty thousand years: beyond, a float64 does not tell ticks apart.
 LATEST_SECONDS = 1e12
 
@@ -144,8 +144,8 @@ class NoteCodec:
             raise ArgumentError(
                 f"a note ends after {notes.seconds:g} seconds; the latest that can be is {LATEST_SECONDS:g}"
             )
-        tick = np.rint(notes.start * TICKS_A_SECOND).astype(np.int64)
-        end = np.rint(notes.end * TICKS_A_SECOND).astype(np.int64)
+        tick = np.rint(notes.start * TICKS_PER_SECOND).astype(np.int64)
+        end = np.rint(notes.end * TICKS_PER_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
         columns: Fields[NDArray[np.integer]] = Fields(
@@ -166,9 +166,9 @@ class NoteCodec:
         """
         step, pitch, duration, velocity = self.checked(fields).T
         return Notes(
-            np.cumsum(self.step_ticks[step]) / TICKS_A_SECOND,
+            np.cumsum(self.step_ticks[step]) / TICKS_PER_SECOND,
             pitch,
-            self.duration_ticks[duration] / TICKS_A_SECOND,
+            self.duration_ticks[duration] / TICKS_PER_SECOND,
             self.velocities[velocity],
         )
 
@@ -201,7 +201,7 @@ class NoteCodec:
     def to_json(self) -> dict[str, Any]:
         """The tables as plain JSON values."""
         return {
-            "ticks_a_second": TICKS_A_SECOND,
+            "ticks_a_second": TICKS_PER_SECOND,
             "step_edges": list(self.step_edges),
             "duration_edges": list(self.duration_edges),
             "velocity_edges": list(self.velocity_edges),
@@ -217,7 +217,7 @@ class NoteCodec:
         """
         try:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
-            right = tables["ticks_a_second"] == TICKS_A_SECOND
+            right = tables["ticks_a_second"] == TICKS_PER_SECOND
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the model's codec cannot be read ({error})") from None
         right &= all(len(table) > 1 and all(a < b for a, b in pairwise(table)) for table in edges.values())

@@ -144,7 +144,7 @@ def _kind_of(data: bytes) -> str:
 
 
 def _clock(division: int, name: str) -> tuple[float, int | None]:
-    """Ticks a quarter note; or, where ticks are parts of SMPTE frames, ticks a second and a tempo of a second."""
+    """Ticks a quarter note; or, where ticks are parts of SMPTE frames, ticks per second and a tempo of a second."""
     if division > 0:
         return division, None
     frames, ticks = -(division >> 8), division & 0xFF

@@ -175,7 +175,7 @@ def validation_curves(histories: Mapping[str, Mapping[str, Sequence[float]]]) ->
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("minutes")
-    axes.set_ylabel("validation loss [nats a note]")
+    axes.set_ylabel("validation loss [nats per note]")
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.margins(x=0.08, y=0.1)
     _add_legend(axes, axes.get_lines(), list(histories), loc="best", frameon=False)

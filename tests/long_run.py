@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.codec import TICKS_A_SECOND
+from kerasmusic.codec import TICKS_PER_SECOND
 from kerasmusic.edge import Generator, TFLiteStep
 
 NOTES = 10_000_000
@@ -57,7 +57,7 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
             faults.append(f"note {index}: the fields {fields}")
         if not (0 <= note.pitch <= 127 and 1 <= note.velocity <= 127 and note.duration > 0):
             faults.append(f"note {index}: {note}")
-        drift = max(drift, abs(note.start - tick / TICKS_A_SECOND))
+        drift = max(drift, abs(note.start - tick / TICKS_PER_SECOND))
         if index == 0:
             has_distribution = ~np.isnan(step.log_prob)
         if not np.isfinite(step.state).all() or np.isnan(step.log_prob[has_distribution]).any():
@@ -68,24 +68,24 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
             # What the first notes allocate is not growth.
             first_memory = first_memory or memory()
             growth = max(growth, memory() - first_memory)
-            exact = float(abs(Fraction(note.start) - Fraction(tick, TICKS_A_SECOND)))
+            exact = float(abs(Fraction(note.start) - Fraction(tick, TICKS_PER_SECOND)))
             drift = max(drift, exact)
             if report:
                 speed = (index + 1) / (time.monotonic() - began)
-                hours = tick / TICKS_A_SECOND / 3600
+                hours = tick / TICKS_PER_SECOND / 3600
                 print(
                     f"{index + 1:,} notes, {hours:,.1f} hours, {speed:,.0f} notes/s, {growth:,} bytes gained",
                     flush=True,
                 )
         if index + 1 == notes:
             break
-    hours = tick / TICKS_A_SECOND / 3600
-    drift_an_hour = drift / max(hours, 1.0)
+    hours = tick / TICKS_PER_SECOND / 3600
+    drift_per_hour = drift / max(hours, 1.0)
     if growth > MOST_GROWTH:
         faults.append(f"memory grew by {growth:,} bytes")
-    if drift_an_hour > MOST_DRIFT:
-        faults.append(f"the clock drifted by {drift_an_hour:g} s an hour of music")
-    return Watched(index + 1, hours, growth, drift_an_hour, faults)
+    if drift_per_hour > MOST_DRIFT:
+        faults.append(f"the clock drifted by {drift_per_hour:g} s per hour of music")
+    return Watched(index + 1, hours, growth, drift_per_hour, faults)
 
 
 def main() -> int:
@@ -97,7 +97,7 @@ def main() -> int:
     seen = play(options.model or bundled_model(), options.notes, seed=options.seed, report=True)
     print(
         f"{seen.notes:,} notes, {seen.hours:,.1f} hours of music: memory grew by {seen.growth:,} bytes, "
-        f"the clock was off by at most {seen.drift:.2g} s an hour"
+        f"the clock was off by at most {seen.drift:.2g} s per hour"
     )
     print("\n".join(seen.faults) or "nothing to complain of")
     return 1 if seen.faults else 0

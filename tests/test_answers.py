@@ -61,7 +61,7 @@ def test_a_phrase_is_answered_the_moment_it_has_ended_for_as_long_as_it_was(play
 
 
 def answers_to(phrase, seconds=12):
-    """Notes a second and mean velocity of the answers to a phrase, over eight seeds."""
+    """Notes per second and mean velocity of the answers to a phrase, over eight seeds."""
     rates, velocities = [], []
     for seed in range(8):
         clock = SteppedClock()

@@ -74,7 +74,7 @@ def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeyp
 def test_training_is_timed_on_the_backend_at_hand(midi_zip):
     by_adam = training.measure_keras("tiny", str(midi_zip), batches=2, adam=True)
     found = training.measure_keras("tiny", str(midi_zip), batches=2)
-    assert min(found["notes_a_second"], by_adam["notes_a_second"]) > 0
+    assert min(found["notes_per_second"], by_adam["notes_per_second"]) > 0
     assert found["parameters"] <= 300_000
     assert set(found["seconds"]) == {"data", "compile", "steps"}
     # Compiling is what the first round takes and the others do not.
@@ -85,14 +85,14 @@ def test_an_lstm_of_torch_is_timed_beside_it(midi_zip):
     pytest.importorskip("torch")
     for preset, parameters in (("tiny", 136_736), ("tutorial", 271_904)):
         found = in_fresh_process(training.__name__, "measure_torch", preset=preset, data=str(midi_zip), batches=2)
-        assert found["notes_a_second"] > 0
+        assert found["notes_per_second"] > 0
         assert found["parameters"] == parameters
 
 
 def test_a_models_size_is_what_was_asked_for(midi_zip):
     small, wide = (training.measure_gated(width, 1, 32, str(midi_zip)) for width in (16, 32))
     assert small["parameters"] < wide["parameters"]
-    assert small["notes_a_second"] > 0
+    assert small["notes_per_second"] > 0
 
 
 def test_a_preset_that_is_not_there_is_refused():

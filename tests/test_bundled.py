@@ -36,7 +36,7 @@ def test_it_is_light_and_without_an_optimizer():
 
 def test_its_card_says_what_it_was_trained_on_and_what_may_be_done_with_it():
     card = (bundled_model().parent / "README.md").read_text()
-    for word in ("MAESTRO", "CC BY-NC-SA 4.0", "nats a note", "kerasmusic train"):
+    for word in ("MAESTRO", "CC BY-NC-SA 4.0", "nats per note", "kerasmusic train"):
         assert word in card
 
 

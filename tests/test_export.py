@@ -166,7 +166,7 @@ def test_a_costly_precision_is_warned_of():
     cheap = Exported(precision="int8", difference=0.1, nats_lost=0.05, **known)
     costly = Exported(precision="int8", difference=0.1, nats_lost=0.06, **known)
     assert cheap.warning is None
-    assert "int8 loses 0.060 nats a note" in costly.warning
+    assert "int8 loses 0.060 nats per note" in costly.warning
 
 
 def test_calibration_without_music_is_refused(exported, tmp_path):

@@ -30,7 +30,7 @@ def test_every_file_is_measured_with_every_number_of_threads(record):
         for times in result["layers_us"].values():
             assert times["steps"] == QUICK.rounds * QUICK.steps
             assert 0 < times["min"] <= times["p50"] <= times["p90"] <= times["p95"] <= times["p99"] <= times["max"]
-        assert result["notes_a_second"] == pytest.approx(1e6 / result["layers_us"]["note"]["mean"], rel=1e-3)
+        assert result["notes_per_second"] == pytest.approx(1e6 / result["layers_us"]["note"]["mean"], rel=1e-3)
 
 
 def test_a_cold_start_is_timed_in_its_parts(record):

@@ -33,7 +33,7 @@ def test_a_uniform_model_scores_the_size_of_each_field_and_the_width_of_its_bins
     assert result.nats == pytest.approx(sum(result.by_field.values()))
     assert result.interval[0] <= result.nats <= result.interval[1]
     seconds = sum(corpus.codec.decode(piece).start[-1] for piece in corpus.performances("validation"))
-    assert result.bits_a_second == pytest.approx(result.nats / math.log(2) * result.notes / seconds, rel=1e-6)
+    assert result.bits_per_second == pytest.approx(result.nats / math.log(2) * result.notes / seconds, rel=1e-6)
 
 
 def test_whole_pieces_are_scored_with_the_state_carried(corpus):

@@ -6,7 +6,7 @@
 import { Problem } from "./problem.js";
 
 export const FIELDS = ["step", "pitch", "duration", "velocity"];
-export const TICKS_A_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 const PITCHES = 128;
 
 const middles = (edges) => edges.slice(1).map((end, index) => Math.floor((edges[index] + end - 1) / 2));
@@ -30,7 +30,7 @@ export class Codec {
     const ascends = (edges) =>
       Array.isArray(edges) && edges.length > 1 && edges.every((edge, index) => !index || edge > edges[index - 1]);
     const { step_edges: steps, duration_edges: durations, velocity_edges: velocities } = tables ?? {};
-    if (![steps, durations, velocities].every(ascends) || tables.ticks_a_second !== TICKS_A_SECOND) {
+    if (![steps, durations, velocities].every(ascends) || tables.ticks_a_second !== TICKS_PER_SECOND) {
       throw new Problem("The model's tables of times cannot be read; export it again.");
     }
     this.edges = { steps, durations, velocities };
@@ -49,8 +49,8 @@ export class Codec {
   encode(notes, before = 0) {
     const rows = notes
       .map((note) => ({
-        tick: roundToEven(note.start * TICKS_A_SECOND),
-        end: roundToEven((note.start + note.duration) * TICKS_A_SECOND),
+        tick: roundToEven(note.start * TICKS_PER_SECOND),
+        end: roundToEven((note.start + note.duration) * TICKS_PER_SECOND),
         pitch: note.pitch,
         velocity: note.velocity,
       }))
@@ -70,9 +70,9 @@ export class Codec {
   /** The note that fields stand for, struck at a tick. */
   noteAt(tick, fields) {
     return {
-      start: tick / TICKS_A_SECOND,
+      start: tick / TICKS_PER_SECOND,
       pitch: fields[1],
-      duration: this.durationTicks[fields[2]] / TICKS_A_SECOND,
+      duration: this.durationTicks[fields[2]] / TICKS_PER_SECOND,
       velocity: this.velocities[fields[3]],
     };
   }

@@ -1,4 +1,4 @@
-/** What a player can ask of a model, as additions to its logits: a key to stay in, and how many notes a second. */
+/** What a player can ask of a model, as additions to its logits: a key to stay in, and how many notes per second. */
 
 const RULED_OUT = -1e4;
 const TONICS = { C: 0, "C#": 1, D: 2, Eb: 3, E: 4, F: 5, "F#": 6, G: 7, Ab: 8, A: 9, Bb: 10, B: 11 };

@@ -101,7 +101,7 @@ function notesOf(bytes) {
   });
 }
 
-/** Ticks a quarter note; of SMPTE frames ticks a second, and a tempo of a second that nothing changes. */
+/** Ticks a quarter note; of SMPTE frames ticks per second, and a tempo of a second that nothing changes. */
 function clockOf(division) {
   if (division > 0) return { division, tempo: DEFAULT_TEMPO, fixed: false };
   const frames = -(division >> 8);

@@ -319,7 +319,7 @@ function showFigures() {
   const mean = quickest.reduce((sum, time) => sum + time, 0) / quickest.length;
   const ahead = Math.max(0, last.start - player.position);
   element("figures").textContent =
-    `${mean.toFixed(0)} µs a note · ${ahead.toFixed(1)} s ahead · ${count(player.played, "note")} played`;
+    `${mean.toFixed(0)} µs per note · ${ahead.toFixed(1)} s ahead · ${count(player.played, "note")} played`;
 }
 
 // Wiring.

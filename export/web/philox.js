@@ -11,7 +11,7 @@ const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
 const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
 const WORD = 64n;
 const MASK = (1n << WORD) - 1n;
-const NUMBERS_A_BLOCK = 8;
+const NUMBERS_PER_BLOCK = 8;
 
 /** The four 64-bit words that a counter and a key, BigInts below 2**64, name. */
 export function philoxBlock(counter, key) {
@@ -30,7 +30,7 @@ export function philoxBlock(counter, key) {
 export class Uniforms {
   #seed;
   #counter = null;
-  #numbers = new Float32Array(NUMBERS_A_BLOCK);
+  #numbers = new Float32Array(NUMBERS_PER_BLOCK);
 
   /** @param {bigint} seed from 0 to 2**64 - 1 */
   constructor(seed) {
@@ -39,7 +39,7 @@ export class Uniforms {
 
   /** The number at a place, counted from 0. */
   at(place) {
-    const block = Math.floor(place / NUMBERS_A_BLOCK);
+    const block = Math.floor(place / NUMBERS_PER_BLOCK);
     if (block !== this.#counter) {
       philoxBlock(BigInt(block) + 1n, this.#seed).forEach((word, index) => {
         this.#numbers[2 * index] = (Number(word & 0xffffffffn) >>> 8) / 2 ** 24;
@@ -47,6 +47,6 @@ export class Uniforms {
       });
       this.#counter = block;
     }
-    return this.#numbers[place % NUMBERS_A_BLOCK];
+    return this.#numbers[place % NUMBERS_PER_BLOCK];
   }
 }

@@ -5,7 +5,7 @@ import { HIGHEST, LOWEST } from "./piano_range.js";
 const SECONDS_IN_VIEW = 6;
 const LONGEST_SECONDS = 24;
 const SHORTEST_PIXELS = 4;
-const MOST_PIXELS_A_POINT = 2;
+const MOST_PIXELS_PER_POINT = 2;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const isBlack = (pitch) => BLACK.has(pitch % 12);
@@ -157,7 +157,7 @@ export class Roll {
   /** Gives the canvas the pixels of its place. It is then empty, so that this is done only just before it is drawn. */
   #fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
-    const pixels = Math.min(devicePixelRatio, MOST_PIXELS_A_POINT);
+    const pixels = Math.min(devicePixelRatio, MOST_PIXELS_PER_POINT);
     this.#canvas.width = Math.max(1, Math.round(width * pixels));
     this.#canvas.height = Math.max(1, Math.round(height * pixels));
   }

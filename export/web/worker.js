@@ -12,7 +12,7 @@
  * numbers what the page asked for last: notes of an older one are to be thrown away.
  */
 
-import { Codec, TICKS_A_SECOND } from "./codec.js";
+import { Codec, TICKS_PER_SECOND } from "./codec.js";
 import { Generator } from "./generator.js";
 import { verify } from "./golden.js";
 import { openStep, startRuntime } from "./litert_step.js";
@@ -23,7 +23,7 @@ const AHEAD_SECONDS = 20;
 const REST_SECONDS = 2;
 // A model whose time stands still must not make notes for ever.
 const AHEAD_NOTES = 2_000;
-const NOTES_A_TURN = 16;
+const NOTES_PER_TURN = 16;
 
 let record;
 let generator;
@@ -81,7 +81,7 @@ async function carryOn({ piece: name, from, notes, settings }) {
 function goBack(name, from) {
   const snapshot = piece.snapshots.get(from);
   generator.restore(snapshot);
-  piece.end = snapshot.tick / TICKS_A_SECOND;
+  piece.end = snapshot.tick / TICKS_PER_SECOND;
   for (const index of piece.snapshots.keys()) if (index > from) piece.snapshots.delete(index);
   piece.name = name;
   piece.count = from;
@@ -126,7 +126,7 @@ async function turn() {
   const first = piece.count;
   const notes = [];
   const times = [];
-  while (notes.length < NOTES_A_TURN && isBehind()) {
+  while (notes.length < NOTES_PER_TURN && isBehind()) {
     const began = performance.now();
     const note = await generator.next();
     times.push((performance.now() - began) * 1000);

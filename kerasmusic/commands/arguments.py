@@ -36,8 +36,8 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--density", type=float,
-            help="More or fewer notes a second: 0 leaves the model's own, which hurries; 1 makes a step twice as long "
-            "half as likely (default: -0.2).",
+            help="More or fewer notes per second: 0 leaves the model's own, which hurries; 1 makes a step twice as "
+            "long half as likely (default: -0.2).",
         ),
         click.option(
             "--min-p", metavar="SHARE",

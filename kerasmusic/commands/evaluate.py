@@ -42,7 +42,7 @@ def run(
     temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure how likely MODEL finds real performances, in nats a note.
+    """Measure how likely MODEL finds real performances, in nats per note.
 
     MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
     """
@@ -74,11 +74,11 @@ def run(
         return
     missing = [field for field, nats in result.by_field.items() if math.isnan(nats)]
     if missing:
-        click.echo(f"no nats a note: the model gives single values for {', '.join(missing)}, and no probabilities")
+        click.echo(f"no nats per note: the model gives single values for {', '.join(missing)}, and no probabilities")
     else:
         click.echo(
-            f"{result.nats:.3f} nats a note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
-            f"{result.bits_a_second:.1f} bits a second"
+            f"{result.nats:.3f} nats per note (95 % confidence {result.interval[0]:.3f} to {result.interval[1]:.3f}), "
+            f"{result.bits_per_second:.1f} bits per second"
         )
     click.echo(", ".join(f"{field} {nats:.3f}" for field, nats in result.by_field.items() if field not in missing))
     click.echo(f"{split}: {result.pieces:,} performances, {result.notes:,} notes")

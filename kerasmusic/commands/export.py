@@ -125,7 +125,7 @@ def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) ->
 def _show(exported: Sequence[Exported]) -> None:
     click.echo(
         f"{'precision':<10} {'bytes':>11} {'difference':>10} {'nats lost':>9} {'operators':>9} {'TFLite':>6} "
-        f"{'us a step':>9}  file"
+        f"{'us per step':>9}  file"
     )
     for each in exported:
         difference, lost = (
@@ -142,7 +142,7 @@ def _show(exported: Sequence[Exported]) -> None:
         click.echo(f"{each.precision}: {operators}")
     click.echo(
         "difference: the largest of a log probability from Keras; nats lost: a note of real music; TFLite: the oldest "
-        f"that reads it; us a step: here, on {exported[0].interpreter}"
+        f"that reads it; us per step: here, on {exported[0].interpreter}"
     )
 
 

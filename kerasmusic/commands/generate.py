@@ -99,7 +99,7 @@ def run(
 def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:
     """The most notes, and seconds of them, that can follow a beginning in the files that are to be written."""
     from kerasmusic import midi
-    from kerasmusic.codec import TICKS_A_SECOND
+    from kerasmusic.codec import TICKS_PER_SECOND
 
     seconds = midi.LONGEST_SECONDS
     if sound:
@@ -107,5 +107,5 @@ def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[i
 
         seconds = min(seconds, audio.LONGEST_WAV_SECONDS)
     # The last note may be the longest that there is.
-    ringing = float(generator.codec.duration_ticks.max()) / TICKS_A_SECOND
+    ringing = float(generator.codec.duration_ticks.max()) / TICKS_PER_SECOND
     return midi.MOST_NOTES - len(beginning), max(0.0, seconds - ringing - generator.seconds)

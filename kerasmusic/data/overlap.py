@@ -31,13 +31,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import PITCH, STEP, TICKS_A_SECOND
+from kerasmusic.codec import PITCH, STEP, TICKS_PER_SECOND
 from kerasmusic.data.corpus import Corpus
 
 TIMING_NOTES = 10
-STEPS_A_GRAM = 4
+STEPS_PER_GRAM = 4
 PITCH_NOTES = 12
-CHORD_TICKS = round(0.03 * TICKS_A_SECOND)
+CHORD_TICKS = round(0.03 * TICKS_PER_SECOND)
 RECORDING_SHARE = 0.4
 COMPOSITION_SHARE = 0.02
 FEWEST_GRAMS = 20
@@ -119,7 +119,7 @@ def timing_grams(ticks: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[
     span = np.maximum(onset[TIMING_NOTES - 1 :] - onset[:count], 1)
     grams = np.zeros(count, np.uint64)
     for note in range(TIMING_NOTES - 1):
-        step = np.rint(STEPS_A_GRAM * ticks[note + 1 : note + 1 + count] / span).astype(np.int64)
+        step = np.rint(STEPS_PER_GRAM * ticks[note + 1 : note + 1 + count] / span).astype(np.int64)
         grams = _mixed(_mixed(grams, interval[note : note + count]), step)
     return np.unique(grams)
 

@@ -1,4 +1,4 @@
-"""What a player can ask of a model, as additions to its logits: a key, a range of the keyboard, notes a second."""
+"""What a player can ask of a model, as additions to its logits: a key, a range of the keyboard, notes per second."""
 
 import math
 import re

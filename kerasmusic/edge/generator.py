@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_PER_SECOND
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.step import Step, TFLiteStep
 from kerasmusic.errors import ArgumentError, ModelFileError
@@ -22,20 +22,20 @@ DRAWN = -1
 # Random numbers are made for this many notes at a time.
 BLOCK = 1024
 # Philox makes eight float32 of each count of its counter.
-COUNTS_A_BLOCK = BLOCK * len(FIELDS) // 8
+COUNTS_PER_BLOCK = BLOCK * len(FIELDS) // 8
 # Rules out the pitches that the model itself thinks wild, which it is bound to draw sometimes in a long piece. Not the
 # times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
 # durations soon stops being music.
 MIN_P = {"pitch": 0.02}
 # Who hears only himself hurries, a model too: dense passages are many notes to learn from and lead on to dense ones. At
-# 0, 5,000 notes of the bundled model end at twice the notes a second of performances, at -0.2 at as many; see
+# 0, 5,000 notes of the bundled model end at twice the notes per second of performances, at -0.2 at as many; see
 # docs/training.md.
 DENSITY = -0.2
 # The log of about the least probability that is a float32; what is less counts as that.
 LEAST_LOG_PROB = np.float32(-87.0)
 # What the step's inputs can hold.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
-# Notes a second that no piece sustains: MAESTRO's busiest seconds have fewer.
+# Notes per second that no piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
 
@@ -63,7 +63,7 @@ class Generator:
             see `MIN_P`, the default.
         key: a key to stay in, such as "C major".
         pitch_range: pitches to stay in, such as "C2-C6".
-        density: more or fewer notes a second; 0 leaves the model's own, see `controls.bias_of`.
+        density: more or fewer notes per second; 0 leaves the model's own, see `controls.bias_of`.
         threads: threads the interpreter may use.
 
     Raises:
@@ -99,7 +99,7 @@ class Generator:
         self._step.min_p[:] = min_ps
         self.change(temperature=temperature, key=key, pitch_range=pitch_range, density=density)
         self._step_ticks = self.codec.step_ticks.tolist()
-        self._durations = (self.codec.duration_ticks / TICKS_A_SECOND).tolist()
+        self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
         self._velocities = self.codec.velocities.tolist()
         self.reset()
 
@@ -132,7 +132,7 @@ class Generator:
     @property
     def seconds(self) -> float:
         """When the last note that it played or heard began, in seconds of the piece."""
-        return self._tick / TICKS_A_SECOND
+        return self._tick / TICKS_PER_SECOND
 
     def place(self) -> Place:
         """Where it is, to go back to."""
@@ -156,7 +156,7 @@ class Generator:
         inputs = self._step
         inputs.given[:] = DRAWN
         if step is not None:
-            inputs.given[0, STEP] = self.codec.step_of(np.rint(step * TICKS_A_SECOND))
+            inputs.given[0, STEP] = self.codec.step_of(np.rint(step * TICKS_PER_SECOND))
         if pitch is not None:
             inputs.given[0, PITCH] = pitch
         inputs.uniform[:] = self._uniform(self._drawn)
@@ -168,7 +168,7 @@ class Generator:
             if gap < 0 or duration < 0 or velocity < 0 or not 0 <= pitch < PITCHES:
                 raise IndexError
             tick = self._tick + self._step_ticks[gap]
-            note = Note(tick / TICKS_A_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+            note = Note(tick / TICKS_PER_SECOND, pitch, self._durations[duration], self._velocities[velocity])
         except IndexError:
             raise ModelFileError(
                 f"the model played the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
@@ -181,7 +181,7 @@ class Generator:
         """float32 `[4]`: the random numbers of a note, by how many were drawn before it."""
         block, row = divmod(number, BLOCK)
         if block != self._block:
-            philox = np.random.Philox(key=self.seed, counter=block * COUNTS_A_BLOCK)
+            philox = np.random.Philox(key=self.seed, counter=block * COUNTS_PER_BLOCK)
             self._uniforms = np.random.Generator(philox).random((BLOCK, len(FIELDS)), dtype=np.float32)
             self._block = block
         return self._uniforms[row]

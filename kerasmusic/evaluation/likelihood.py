@@ -1,7 +1,7 @@
 """How well a model knows music: the probability it gives to performances that it has never seen.
 
-The measure is nats a note, the negative natural log of the probability of a note's step, pitch, duration and velocity,
-averaged over all notes of a split. So that it compares between codecs and with other projects' models:
+The measure is nats per note: the negative natural log of the probability of a note's step, pitch, duration and
+velocity, averaged over all notes of a split. So that it compares between codecs and with other projects' models:
 
 - the sustain pedal is heard: a note lasts until the pedal lifts or its key is struck again;
 - onset and duration are on a grid of 10 ms, as probability mass; a bin of several ticks counts its width, as if it
@@ -10,7 +10,7 @@ averaged over all notes of a split. So that it compares between codecs and with 
 - pieces are whole, and the state is carried from first note to last;
 - simultaneous notes are sorted by pitch.
 
-A model over events compares by its nats a token times its tokens a note (4.03 on MAESTRO v2's test split with the
+A model over events compares by its nats per token times its tokens per note (4.03 on MAESTRO v2's test split with the
 vocabulary of 388 events). Bits a second are the same, for each second of music.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import FIELDS, STEP, TICKS_A_SECOND
+from kerasmusic.codec import FIELDS, STEP, TICKS_PER_SECOND
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
 from kerasmusic.models.scoring import Scorer
@@ -32,13 +32,13 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Nats a note.
+    """Nats per note.
 
     Args:
         nats: of all fields together, NaN where a field has no distribution.
         by_field: of each field.
         interval: where `nats` lies with 95 % confidence, had other pieces of the same kind been asked.
-        bits_a_second: `nats` for each second of music, in bits.
+        bits_per_second: `nats` for each second of music, in bits.
         notes: how many notes were scored.
         pieces: how many performances.
     """
@@ -46,7 +46,7 @@ class Evaluation:
     nats: float
     by_field: dict[str, float]
     interval: tuple[float, float]
-    bits_a_second: float
+    bits_per_second: float
     notes: int
     pieces: int
 
@@ -73,7 +73,7 @@ def evaluate(scorer: Scorer, corpus: Corpus, split: str = "validation", pieces: 
         nats=total,
         by_field={field: float(nats[:, index].sum() / counts.sum()) for index, field in enumerate(FIELDS)},
         interval=_interval(nats.sum(axis=1), counts),
-        bits_a_second=float(nats.sum()) / math.log(2) / max(ticks / TICKS_A_SECOND, 1e-9),
+        bits_per_second=float(nats.sum()) / math.log(2) / max(ticks / TICKS_PER_SECOND, 1e-9),
         notes=int(counts.sum()),
         pieces=len(performances),
     )

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kerasmusic.codec import TICKS_A_SECOND
+from kerasmusic.codec import TICKS_PER_SECOND
 from kerasmusic.errors import ArgumentError, CorpusError
 from kerasmusic.notes import Notes
 
@@ -243,7 +243,7 @@ def bins_of(notes: Notes) -> NDArray[np.int64]:
 
 
 def _ticks(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.rint(seconds * TICKS_A_SECOND).astype(np.int64)
+    return np.rint(seconds * TICKS_PER_SECOND).astype(np.int64)
 
 
 def _growing_bin(values: NDArray[np.int64]) -> NDArray[np.int64]:

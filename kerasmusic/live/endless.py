@@ -19,7 +19,7 @@ class Endless:
     """What a generator makes, from now on, as a player's source.
 
     The piece begins with its first note, whatever silence the model puts before it. A model whose time stands still,
-    all notes at once, is held to `DENSEST` notes a second; a machine that slept or is too slow plays on later.
+    all notes at once, is held to `DENSEST` notes per second; a machine that slept or is too slow plays on later.
 
     Args:
         generator: makes the notes.

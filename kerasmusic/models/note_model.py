@@ -52,7 +52,7 @@ class NoteModel(keras.Model):
     #: Notes in a training window.
     window: ClassVar[int] = 256
     #: Notes of a window that training has a loss for.
-    labels_a_window: ClassVar[int] = 256
+    labels_per_window: ClassVar[int] = 256
     #: Notes before a window, and before the note before it, that training lets the model have heard.
     context: int = 0
     #: Windows in a batch.
@@ -162,7 +162,7 @@ class NoteModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:
-        """Nats a note: the fields' losses added, averaged over the notes."""
+        """Nats per note: the fields' losses added, averaged over the notes."""
         return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
 
     def compute_metrics(

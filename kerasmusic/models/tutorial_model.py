@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from kerasmusic.codec import DURATION, PITCH, PITCHES, STEP, TICKS_A_SECOND
+from kerasmusic.codec import DURATION, PITCH, PITCHES, STEP, TICKS_PER_SECOND
 from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
@@ -32,7 +32,7 @@ class TutorialModel(NoteModel):
     """
 
     window: ClassVar[int] = 25
-    labels_a_window: ClassVar[int] = 1
+    labels_per_window: ClassVar[int] = 1
     learning_rate: ClassVar[float] = 5e-3
     batch_size: int = 64
 
@@ -91,9 +91,9 @@ class TutorialModel(NoteModel):
         return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
-        """The tutorial's losses, weighted as there, of a window's last notes: float32 `[batch, labels_a_window, 4]`."""
-        hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -self.labels_a_window :]
-        labels = notes[:, -self.labels_a_window :]
+        """The tutorial's losses, weighted as there, of a window's last notes: `[batch, labels_per_window, 4]`."""
+        hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -self.labels_per_window :]
+        labels = notes[:, -self.labels_per_window :]
         step, duration = self._seconds(labels)
         losses = [
             _squared_error_with_positive_pressure(step, self.step_seconds(hidden)[..., 0]),
@@ -104,8 +104,8 @@ class TutorialModel(NoteModel):
         return ops.stack(losses, axis=-1)
 
     def _seconds(self, notes: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        step = rows((self.codec.step_ticks / TICKS_A_SECOND).astype("float32"), notes[..., STEP])
-        duration = rows((self.codec.duration_ticks / TICKS_A_SECOND).astype("float32"), notes[..., DURATION])
+        step = rows((self.codec.step_ticks / TICKS_PER_SECOND).astype("float32"), notes[..., STEP])
+        duration = rows((self.codec.duration_ticks / TICKS_PER_SECOND).astype("float32"), notes[..., DURATION])
         return step, duration
 
     def _inputs(self, notes: KerasTensor) -> KerasTensor:
@@ -115,7 +115,7 @@ class TutorialModel(NoteModel):
 
 def _nearest(edges: tuple[int, ...], seconds: KerasTensor) -> KerasTensor:
     """The value, int32 `[batch, 1]`, of the bin that a time in seconds `[batch, 1]` falls into."""
-    ticks = ops.round(seconds * TICKS_A_SECOND)
+    ticks = ops.round(seconds * TICKS_PER_SECOND)
     return ops.sum(ops.cast(ops.convert_to_tensor(edges[1:-1], "float32") <= ticks, "int32"), axis=-1, keepdims=True)
 
 

@@ -25,7 +25,7 @@ from kerasmusic.training.windows import Windows
 
 WARM_UP_SHARE = 0.02
 FINAL_SHARE = 0.01
-STEPS_A_RATE = 10
+STEPS_PER_RATE = 10
 LOSSES = ("loss", *FIELDS)
 # Where a checkpoint's record says how far the run is.
 PROGRESS = "progress"
@@ -103,7 +103,7 @@ class Schedule(keras.callbacks.Callback):
         self.budget, self.highest = budget, highest
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if batch % STEPS_A_RATE == 0:
+        if batch % STEPS_PER_RATE == 0:
             self.model.optimizer.learning_rate = rate_at(self.budget.share, self.highest)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -290,14 +290,14 @@ class History(keras.callbacks.Callback):
 
 
 class Bar(keras.callbacks.Callback):
-    """A live bar on the terminal: how much of the budget is spent, nats a note, and notes a second.
+    """A live bar on the terminal: how much of the budget is spent, nats per note, and notes per second.
 
     In a log, a line for each validation.
     """
 
-    def __init__(self, budget: Budget, notes_a_step: int) -> None:
+    def __init__(self, budget: Budget, notes_per_step: int) -> None:
         super().__init__()
-        self.budget, self.notes_a_step = budget, notes_a_step
+        self.budget, self.notes_per_step = budget, notes_per_step
         self.validated = ""
         self.bar: Any = None
 
@@ -311,14 +311,14 @@ class Bar(keras.callbacks.Callback):
         )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if batch % STEPS_A_RATE:
+        if batch % STEPS_PER_RATE:
             return
         self.bar.n = self.budget.share
         steps, seconds = self.budget.steps_done - self.first_step, self.budget.seconds - self.began
         if not steps:
             # So that the time which is left is that of steps alone.
             self.bar.unpause()
-        speed = f"{steps * self.notes_a_step / seconds:,.0f} notes/s, " if steps else ""
+        speed = f"{steps * self.notes_per_step / seconds:,.0f} notes/s, " if steps else ""
         loss = float((logs or {}).get("loss", math.nan))
         self.said = f"{self.budget.seconds / 60:.1f} min, {speed}loss {loss:.3f}"
         self.bar.set_description_str(self.said + self.validated, refresh=False)

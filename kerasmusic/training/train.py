@@ -36,7 +36,7 @@ from kerasmusic.training.devices import Devices, open_devices, undistributed
 from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
 from kerasmusic.training.windows import TRANSPOSITION, Windows
 
-STEPS_A_ROUND = 25
+STEPS_PER_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
 # Of the preset's learning rate, for a model that is trained already.
@@ -162,16 +162,16 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         model.compile(model.make_optimizer(_highest_rate(model, settings), settings.weight_decay, settings.clip))
         model.record = _training_record(corpus, settings, model.record)
     batch_size = settings.batch_size or model.batch_size
-    notes_a_step = batch_size * model.labels_a_window
+    notes_per_step = batch_size * model.labels_per_window
     rows = devices.rows(batch_size)
     windows = Windows(
-        corpus, "train", length=model.window, context=model.context, batch_size=batch_size, batches=STEPS_A_ROUND,
+        corpus, "train", length=model.window, context=model.context, batch_size=batch_size, batches=STEPS_PER_ROUND,
         seed=_seed_of_windows(settings.seed, model.record), first_batch=progress["steps"],
         transposition=settings.transposition, stretch=settings.stretch, rows=rows,
     )  # fmt: skip
     total_steps = None
     if settings.epochs is not None:
-        total_steps = max(1, math.ceil(settings.epochs * windows.notes / notes_a_step))
+        total_steps = max(1, math.ceil(settings.epochs * windows.notes / notes_per_step))
     budget = Budget(
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
@@ -191,7 +191,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
     schedule = Schedule(budget, _highest_rate(model, settings))
     checkpoint = Checkpoint(run / CHECKPOINT, budget, validation, settings.checkpoint_seconds)
-    bar = Bar(budget, notes_a_step)
+    bar = Bar(budget, notes_per_step)
     callbacks: list[keras.callbacks.Callback] = [stop, schedule, StopWhereLost(budget), validation]
     if devices.writes:
         callbacks += [History(run / "history.csv", steps_done=progress["steps"]), checkpoint, bar]
@@ -219,7 +219,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         ended = f"no better validation loss in {settings.patience} validations"
     return Trained(
         run, ended, budget.steps_done, budget.seconds, budget.compiling_seconds,
-        passes=budget.steps_done * notes_a_step / windows.notes, wrote=devices.writes,
+        passes=budget.steps_done * notes_per_step / windows.notes, wrote=devices.writes,
     )  # fmt: skip
 
 

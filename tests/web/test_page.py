@@ -175,7 +175,7 @@ def ordered(notes):
 
 def figures(page):
     """Microseconds a note, seconds ahead and notes played, as the page shows them."""
-    expect(page.locator("#figures")).to_contain_text("µs a note")
+    expect(page.locator("#figures")).to_contain_text("µs per note")
     return [float(number.replace(",", "")) for number in re.findall(r"[\d.,]*\d", page.inner_text("#figures"))]
 
 
