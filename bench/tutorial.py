@@ -103,7 +103,7 @@ def measure_training(data: str, rounds: int) -> dict[str, float]:
     from kerasmusic.models import NoteModel
 
     actions = {"tutorial": tutorial_training(data), "lstm": lstm_training(data)}
-    small = NoteModel.from_preset("small")
+    small = NoteModel.new("small")
     actions["small"] = windows_training(small, data, small.window, small.batch_size)
     for train, _ in actions.values():
         train()

@@ -30,7 +30,7 @@ from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import written_beside
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
 # TensorFlow's own interpreter, which is here whatever else is.
@@ -90,10 +90,6 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
     Keras's `ExportArchive` is the way that keeps the weights and the names; others lose one or both without a word.
     """
-    lookup.take = tf.gather
-    lookup.take_along_axis = functools.partial(tf.gather, batch_dims=-1)
-    lookup.argmin = functools.partial(tf.argmin, output_type=tf.int32)
-    lookup.argmax = functools.partial(tf.argmax, output_type=tf.int32)
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]
@@ -104,7 +100,14 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
     archive = ExportArchive()
     archive.track(step)
-    archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
+    plain = {
+        "take": tf.gather,
+        "take_along_axis": functools.partial(tf.gather, batch_dims=-1),
+        "argmin": functools.partial(tf.argmin, output_type=tf.int32),
+        "argmax": functools.partial(tf.argmax, output_type=tf.int32),
+    }
+    with lookup.replaced(**plain):
+        archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         archive.write_out(folder, verbose=False)
         yield folder

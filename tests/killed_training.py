@@ -115,7 +115,7 @@ def differences(alone: Path, killed: Path) -> list[str]:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras
 
-    from kerasmusic.models.loading import load_model
+    from kerasmusic.models.note_model import load_model
     from kerasmusic.training.run_folder import read_history
     from kerasmusic.training.train import CHECKPOINT
 

@@ -13,7 +13,7 @@ from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.demonstration import play_demonstration
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kerasmusic.errors import ArgumentError
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 from kerasmusic.training.callbacks import Budget, StopTogether
 from kerasmusic.training.devices import Devices, check_devices
 from kerasmusic.training.run_folder import read_history
@@ -26,9 +26,8 @@ sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
 from kerasmusic import command_line
 from kerasmusic.commands import train
 from kerasmusic.models import presets
-from kerasmusic.models.gated_model import GatedNoteModel
 
-presets.PRESETS["tiny"] = lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, codec=codec, preset="tiny")
+presets.PRESETS["tiny"] = presets.Preset(presets.GATED, {"width": 32, "hidden": 32, "depth": 2})
 train.finish_run = lambda run: None
 sys.exit(command_line.main(sys.argv[1:]))
 """

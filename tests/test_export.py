@@ -22,14 +22,14 @@ from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 from kerasmusic.models.keras_step import KerasStep
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
 PLAY = """
 import json, sys
 from kerasmusic.edge.golden import play
 from kerasmusic.models.keras_step import KerasStep
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 print(json.dumps(play(KerasStep(load_model(sys.argv[1]))).tolist()))
 """
 

@@ -21,7 +21,7 @@ from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation.likelihood import evaluate
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import open_scorer
 from kerasmusic.training import train as training
 from kerasmusic.training.callbacks import Budget, Schedule, rate_at

@@ -16,7 +16,7 @@ PLANTED = {
     "export_precisions(source, outputs, excerpts=excerpts)": "export_precisions(3.5, nonsense=outputs)",
     "describe_models(paths)\n": "describe_models(42, 'x')\n",
     "ops.sigmoid(scaled_dense(": "ops.sigmodi(scaled_dense(",
-    "self.repeats.sequence(repeats, previous)": "self.repeats.sequence(previous)",
+    "self.repeats.scan(repeats, previous)": "self.repeats.sequence(previous)",
     "return sum(self.sizes)": "return str(self.sizes)",
     "zeros(self.sizes.velocity)": "zeros(self.sizes.loudness)",
     "def start_note(self) -> NDArray[np.int32]:": "def start_note(self):",

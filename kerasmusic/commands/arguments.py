@@ -100,7 +100,7 @@ def open_generator(path: Path, backend: str | None = None, **options: Any) -> Ge
         return Generator(path, **options)
     choose_backend_for(path, backend)
     from kerasmusic.models.keras_step import KerasStep
-    from kerasmusic.models.loading import load_model
+    from kerasmusic.models.note_model import load_model
 
     return Generator(KerasStep(load_model(path)), **options)
 

@@ -164,10 +164,10 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
     """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
     from kerasmusic.bundled import bundled_model
     from kerasmusic.models.keras_file import read_keras_config
-    from kerasmusic.models.presets import check_preset
+    from kerasmusic.models.presets import find_preset
 
     if preset:
-        check_preset(preset)
+        find_preset(preset)
     if not start:
         return None, preset or "small"
     path = bundled_model(".keras") if start == "pretrained" else arguments.model_path(start)

@@ -41,7 +41,7 @@ class KerasStep:
     """A `kerasmusic.edge.Step` on Keras, on whichever backend it runs.
 
     >>> from kerasmusic.edge import Generator
-    >>> model = NoteModel.from_preset("tutorial")
+    >>> model = NoteModel.new("tutorial")
     >>> len(Generator(KerasStep(model), seed=1).take(3))
     3
     """

@@ -35,7 +35,7 @@ def open_scorer(path: str | os.PathLike[str]) -> Scorer:
         from kerasmusic.edge import Generator
 
         return Generator(path, seed=0)
-    from kerasmusic.models.loading import load_model
+    from kerasmusic.models.note_model import load_model
 
     return KerasScorer(load_model(path))
 

@@ -17,8 +17,7 @@ from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, clo
 from kerasmusic.files import remove_leftovers, written_beside
 from kerasmusic.models.backend import PRECISIONS, products_in
 from kerasmusic.models.growing import grown
-from kerasmusic.models.loading import load_model
-from kerasmusic.models.note_model import NoteModel
+from kerasmusic.models.note_model import NoteModel, load_model
 from kerasmusic.training.callbacks import (
     PROGRESS,
     Bar,
@@ -165,8 +164,8 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     notes_per_step = batch_size * model.labels_per_window
     rows = devices.rows(batch_size)
     windows = Windows(
-        corpus, "train", length=model.window, context=model.context, batch_size=batch_size, batches=STEPS_PER_ROUND,
-        seed=_seed_of_windows(settings.seed, model.record), first_batch=progress["steps"],
+        corpus, "train", length=model.window, context=model.context_notes, batch_size=batch_size,
+        batches=STEPS_PER_ROUND, seed=_seed_of_windows(settings.seed, model.record), first_batch=progress["steps"],
         transposition=settings.transposition, stretch=settings.stretch, rows=rows,
     )  # fmt: skip
     total_steps = None
@@ -225,7 +224,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
 
 def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
     if settings.start is None:
-        return NoteModel.from_preset(settings.preset, corpus.codec)
+        return NoteModel.new(settings.preset, corpus.codec)
     model = load_model(settings.start)
     if model.codec != corpus.codec:
         raise ArgumentError(f"{settings.start}: has another codec than the corpus; open the corpus with the model's")
@@ -254,7 +253,7 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
         return None
     batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
     return Windows(
-        corpus, "validation", length=model.window, context=model.context, batch_size=batch_size, batches=batches,
+        corpus, "validation", length=model.window, context=model.context_notes, batch_size=batch_size, batches=batches,
         seed=VALIDATION_SEED, transposition=0, stretch=0.0, advance=False, rows=rows,
     )  # fmt: skip
 
