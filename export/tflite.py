@@ -106,10 +106,11 @@ def saved_step(model: NoteModel) -> Iterator[str]:
         "argmin": functools.partial(tf.argmin, output_type=tf.int32),
         "argmax": functools.partial(tf.argmax, output_type=tf.int32),
     }
-    with lookup.replaced(**plain):
-        archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
-        archive.write_out(folder, verbose=False)
+        # The endpoint is traced when it is written.
+        with lookup.replaced(**plain):
+            archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
+            archive.write_out(folder, verbose=False)
         yield folder
 
 

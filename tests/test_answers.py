@@ -84,16 +84,16 @@ def test_a_key_that_is_struck_before_the_pause_is_over_carries_the_phrase_on(pla
     first = events_of(phrase_of(6), begins=1.0)
     second = events_of(phrase_of(6), begins=first[-1].time + PAUSE_SECONDS - 0.1)
     heard = []
-    hear = player.source._generator.hear
-    player.source._generator.hear = lambda fields: (heard.append(len(fields)), hear(fields))
+    prime_fields = player.source._generator.prime_fields
+    player.source._generator.prime_fields = lambda fields: (heard.append(len(fields)), prime_fields(fields))
     simulate(player, 15, [*first, *second])
     assert output.strikes[0][0] == pytest.approx(end_of(second), abs=0.05)
     # All of it is one phrase, and none of it was heard twice.
     assert sum(heard) == 12
     at_once = Generator(bundled_model(), seed=7)
-    at_once.hear(player.source._heard)
+    at_once.prime_fields(player.source._heard)
     assert at_once.seconds == pytest.approx(second[-2].time - first[0].time, abs=0.05)
-    np.testing.assert_array_equal(player.source._heard_place.state, at_once.place().state)
+    np.testing.assert_array_equal(player.source._heard_place.state, at_once.snapshot().state)
 
 
 def test_a_key_that_is_struck_while_it_answers_silences_it(player, output, clock):

@@ -3,6 +3,7 @@ import pytest
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
+from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import name_of_pitch, parse_pitch
 
@@ -104,4 +105,4 @@ def test_density_weighs_steps_by_their_length_and_leaves_the_rest():
 @pytest.mark.parametrize("density", [float("nan"), float("inf")])
 def test_a_density_that_is_no_number_is_refused(density):
     with pytest.raises(ArgumentError, match="a density is a number"):
-        bias_of(NoteCodec(), density=density)
+        Sampling(density=density)

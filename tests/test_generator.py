@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import zipfile
@@ -11,6 +12,7 @@ from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
 from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
+from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
@@ -86,9 +88,9 @@ def test_a_seeds_random_numbers_are_one_sequence_of_philoxs(small):
 def test_it_goes_back_to_where_it_was(small):
     generator = Generator(small, seed=7)
     generator.take(1_020)
-    place = generator.place()
+    snapshot = generator.snapshot()
     first = generator.take(40)
-    generator.go_to(place)
+    generator.restore(snapshot)
     assert generator.take(40) == first
 
 
@@ -99,8 +101,29 @@ def test_settings_change_from_the_next_note_on(small):
     after = generator.take(200)
     assert before == Generator(small, seed=7).take(50)
     assert set(after.pitch % 12) <= parse_key("D minor")
-    generator.change()
+    generator.sampling = Sampling()
     assert not set(generator.take(200).pitch % 12) <= parse_key("D minor")
+
+
+def test_changing_one_setting_keeps_the_others(small):
+    generator = Generator(small, seed=7, key="D minor", min_p=0.1, density=1.0)
+    generator.change(temperature=0.9)
+    assert generator.sampling == Sampling(key="D minor", min_p=0.1, density=1.0, temperature=0.9)
+    assert set(generator.take(100).pitch % 12) <= parse_key("D minor")
+    generator.change(key=None)
+    assert generator.sampling == Sampling(min_p=0.1, density=1.0, temperature=0.9)
+    np.testing.assert_allclose(generator._step.min_p, [[0.1] * 4])
+
+
+def test_settings_that_are_refused_leave_those_before(small):
+    generator = Generator(small, seed=7, key="D minor")
+    with pytest.raises(ArgumentError, match="C4-C4: has no pitch of the key Db major"):
+        generator.change(key="Db major", pitch_range="C4-C4")
+    assert generator.sampling == Sampling(key="D minor")
+
+
+def test_every_setting_is_a_keyword_of_the_generator():
+    assert SamplingChanges.__optional_keys__ == {field.name for field in dataclasses.fields(Sampling)}
 
 
 def test_density_makes_notes_come_closer_or_further_apart():

@@ -5,7 +5,7 @@ import pytest
 
 from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteStep
-from kerasmusic.edge.golden import NOTES, verify
+from kerasmusic.edge.golden import NOTES, play, score, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 
 needs_tensorflow = pytest.mark.skipif(
@@ -60,6 +60,38 @@ def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
     path = changed(exported["small"][1], tmp_path, lambda record: record.pop("golden"))
     assert main(["verify", str(path)]) == 2
     assert "no golden passage" in capsys.readouterr().err
+
+
+def test_a_passage_is_played_by_the_settings_in_the_file(exported, tmp_path):
+    step = TFLiteStep(exported["small"][1])
+    settings = {"seed": 7, "temperature": 0.5, "min_p": 0.1, "density": 1.0, "key": None, "pitch_range": "C3-C5"}
+    fields = play(step, 20, settings)
+
+    def another(record):
+        record["golden"] = {
+            "settings": settings, "notes": fields.tolist(), "log_prob": score(step, fields).astype(float).tolist(),
+        }  # fmt: skip
+
+    verdict = verify(TFLiteStep(changed(exported["small"][1], tmp_path, another)))
+    assert verdict.holds
+    assert (verdict.notes, verdict.parted) == (20, None)
+
+
+def test_a_file_of_before_without_settings_is_proved_by_those_of_its_time(exported, tmp_path):
+    path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].pop("settings"))
+    assert verify(TFLiteStep(path)).holds
+
+
+@pytest.mark.parametrize(
+    "settings", ["loud", 7, {"seed": -1}, {"tempo": 1}, {"key": "X"}, {"seed": "1"}, {"step": 1}, {"model": 1}]
+)
+def test_settings_that_make_no_sense_are_refused_in_a_line(exported, tmp_path, capsys, settings):
+    path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].update(settings=settings))
+    assert main(["verify", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "golden passage" in error
+    assert "export it again" in error
+    assert error.count("\n") == 1
 
 
 def test_an_int8_file_plays_and_scores_on_every_runtime(exported):

@@ -14,7 +14,6 @@ from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
 from kerasmusic.errors import PortError
 from kerasmusic.live import Endless, Player
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.inputs import Pedal, Release, Strike
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import MidiOutput, Voices
@@ -166,14 +165,13 @@ def test_a_model_whose_time_stands_still_is_held_back(clock, output):
 
 
 def test_a_changed_setting_is_heard_at_once_and_nothing_struck_is_unmade(clock, output):
-    generator, controls = Generator(bundled_model(), seed=7), Controls()
+    generator = Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), output, clock)
     simulate(player, 30)
     struck = len(output.strikes)
     unchanged = MemoryOutput(clock2 := SteppedClock())
     simulate(Player(Endless(Generator(bundled_model(), seed=7)), unchanged, clock2), 60)
-    controls.key = "F# major"
-    player.change(lambda: controls.apply(generator))
+    player.change(lambda: generator.change(key="F# major"))
     simulate(player, 60)
     assert output.strikes[:struck] == unchanged.strikes[:struck]
     after = [(when, pitch) for when, pitch, *_ in output.strikes[struck:] if when > 30.15]
@@ -188,7 +186,7 @@ def test_changing_nothing_changes_nothing(clock, output):
     player = Player(Endless(generator), output, clock)
     for second in range(5, 60, 5):
         simulate(player, second)
-        player.change(lambda: Controls().apply(generator))
+        player.change(generator.change)
     notes = itertools.islice(Generator(bundled_model(), seed=7), len(output.strikes))
     assert [pitch for _, pitch, *_ in output.strikes] == [note.pitch for note in notes]
 

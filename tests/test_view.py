@@ -13,7 +13,6 @@ from simulated import MemoryOutput, SteppedClock, simulate
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.keypresses import keys_of
 from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
@@ -63,14 +62,14 @@ def test_where_there_is_no_room_for_notes_there_are_words():
 
 
 def test_keys_change_temperature_density_and_key_while_it_plays():
-    clock, generator, controls = SteppedClock(), Generator(bundled_model(), seed=7), Controls()
+    clock, generator = SteppedClock(), Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), MemoryOutput(clock), clock)
     pressed, frames = [], []
 
     def read(seconds):
         return [pressed.pop(0)] if pressed else []
 
-    view = View(frames.append, read, lambda: (120, 30), player, generator, controls, "small")
+    view = View(frames.append, read, lambda: (120, 30), player, generator, "small")
     simulate(player, 20, each=lambda: None)
     assert view.turn(0.05)
     assert "small" in frames[-1].lines()[-2]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
     from kerasmusic.edge import Generator
+    from kerasmusic.edge.sampling import Sampling
 
 MODEL_HELP = "a .keras or .tflite file, or a run's folder"
 
@@ -49,14 +50,21 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def asked_sampling(temperature: str | None, min_p: str | None, density: float | None) -> dict[str, Any]:
-    """What was asked for, as arguments of a generator, which has its own defaults."""
-    asked: dict[str, Any] = {
-        name: by_field(name.replace("_", "-"), text)
-        for name, text in (("temperature", temperature), ("min_p", min_p))
-        if text is not None
-    }
-    return asked if density is None else {**asked, "density": density}
+def asked_sampling(
+    temperature: str | None, min_p: str | None, density: float | None, key: str | None = None,
+    pitch_range: str | None = None,
+) -> Sampling:  # fmt: skip
+    """The sampling that the options ask for; what they leave out has its default."""
+    from kerasmusic.edge.sampling import Sampling, SamplingChanges
+
+    asked = SamplingChanges(key=key, pitch_range=pitch_range)
+    if temperature is not None:
+        asked["temperature"] = by_field("temperature", temperature)
+    if min_p is not None:
+        asked["min_p"] = by_field("min-p", min_p)
+    if density is not None:
+        asked["density"] = density
+    return Sampling(**asked)
 
 
 def by_field(name: str, text: str) -> float | dict[str, float]:

@@ -61,7 +61,7 @@ def run(
 
     # What can be wrong is found before the long work begins.
     scorer = open_scorer(path)
-    generator = arguments.open_generator(path, backend, seed=seed or 0, **sampling) if music else None
+    generator = arguments.open_generator(path, backend, seed=seed or 0, sampling=sampling) if music else None
     corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)
     real = musicality.real_pieces(corpus, split, pieces) if music else []
     result = evaluate(scorer, corpus, split, pieces)

@@ -69,10 +69,10 @@ def run(
         plots.check_installed()
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
-    sampling = arguments.asked_sampling(temperature, min_p, density)
+    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
     found = arguments.model_path(model)
     beginning = midi.read(primer, instrument=instrument).from_first() if primer else Notes.empty()
-    generator = arguments.open_generator(found, backend, seed=seed, key=key, pitch_range=pitch_range, **sampling)
+    generator = arguments.open_generator(found, backend, seed=seed, sampling=sampling)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
     if notes is not None and notes > most:

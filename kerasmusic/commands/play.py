@@ -56,8 +56,6 @@ def run(
 
     MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
     """
-    from kerasmusic.edge.generator import DENSITY
-    from kerasmusic.live.controls import Controls
     from kerasmusic.live.performance import Wishes, play
 
     if ports:
@@ -75,12 +73,11 @@ def run(
         driver=driver,
         seconds=float("inf") if seconds is None else seconds,
     )
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    controls = Controls(sampling.pop("temperature", 1.0), sampling.pop("density", DENSITY), key, pitch_range)
+    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
     path = arguments.model_path(model)
     # Of a run, what was made for playing.
     if model and Path(model).is_dir() and path.with_suffix(".tflite").exists():
         path = path.with_suffix(".tflite")
-    generator = arguments.open_generator(path, backend, seed=seed, **sampling)
+    generator = arguments.open_generator(path, backend, seed=seed, sampling=sampling)
     title = path.parent.name if path.stem == "model" else path.stem
-    say(f"{play(generator, wishes, controls, title=title, plain=plain)}; seed {generator.seed}")
+    say(f"{play(generator, wishes, title=title, plain=plain)}; seed {generator.seed}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasmusic.edge.generator import Generator, Place
+from kerasmusic.edge.generator import Generator, Snapshot
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
 from kerasmusic.live.phrase import Phrase
@@ -58,7 +58,7 @@ class Answers:
         self._answer: _Answer | None = None
         # What the model heard last, and where it was then: a phrase that goes on is not heard from its beginning again.
         self._heard = np.empty((0, 4), np.int32)
-        self._heard_place: Place | None = None
+        self._heard_place: Snapshot | None = None
         self.asks_again = math.inf
 
     def hear(self, event: Event) -> bool:
@@ -102,20 +102,20 @@ class Answers:
         fields = self._generator.codec.encode(phrase)
         heard = len(self._heard)
         if self._heard_place is not None and heard and np.array_equal(fields[:heard], self._heard):
-            self._generator.go_to(self._heard_place)
-            self._generator.hear(fields[heard:])
+            self._generator.restore(self._heard_place)
+            self._generator.prime_fields(fields[heard:])
         else:
             self._generator.forget()
-            self._generator.hear(fields)
-        self._heard, self._heard_place = fields, self._generator.place()
+            self._generator.prime_fields(fields)
+        self._heard, self._heard_place = fields, self._generator.snapshot()
 
-    def place(self) -> tuple[Place, _Answer, float | None] | None:
+    def place(self) -> tuple[Snapshot, _Answer, float | None] | None:
         """Where it is, to go back to."""
         answer = self._answer
-        return (self._generator.place(), answer, answer.origin) if answer is not None else None
+        return (self._generator.snapshot(), answer, answer.origin) if answer is not None else None
 
-    def go_to(self, place: tuple[Place, _Answer, float | None]) -> None:
+    def go_to(self, place: tuple[Snapshot, _Answer, float | None]) -> None:
         """Goes back to a place."""
         where, answer, origin = place
         answer.origin, answer.is_over = origin, False
-        self._generator.go_to(where)
+        self._generator.restore(where)

@@ -62,13 +62,13 @@ class Duet:
     def _in_models_time(self, strike: Strike, since: float, now: float) -> tuple[Note, float]:
         if self._last is None:
             return self._generator.complete(step=since, pitch=strike.pitch), strike.time
-        place, before = self._generator.place(), self._generator.seconds
+        place, before = self._generator.snapshot(), self._generator.seconds
         note = self._generator.complete(pitch=strike.pitch)
         start = self._last + note.start - before
         within = min(max(start, strike.time), max(strike.time, self._last) + LONGEST_WAIT_SECONDS)
         if within != start:
             # The model's time is over, or too far off; what it then hears is what is played.
-            self._generator.go_to(place)
+            self._generator.restore(place)
             note = self._generator.complete(step=within - self._last, pitch=strike.pitch)
         return note, within
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from kerasmusic.edge.generator import DENSEST, Generator, Place
+from kerasmusic.edge.generator import DENSEST, Generator, Snapshot
 from kerasmusic.live.inputs import Event
 from kerasmusic.notes import Note
 
@@ -51,12 +51,12 @@ class Endless:
         """Nobody plays along here."""
         return False
 
-    def place(self) -> tuple[Place, float | None, tuple[float, ...]]:
+    def place(self) -> tuple[Snapshot, float | None, tuple[float, ...]]:
         """Where it is, to go back to."""
-        return self._generator.place(), self._origin, tuple(self._starts)
+        return self._generator.snapshot(), self._origin, tuple(self._starts)
 
-    def go_to(self, place: tuple[Place, float | None, tuple[float, ...]]) -> None:
+    def go_to(self, place: tuple[Snapshot, float | None, tuple[float, ...]]) -> None:
         """Goes back to a place."""
         where, self._origin, starts = place
         self._starts = deque(starts, maxlen=DENSEST)
-        self._generator.go_to(where)
+        self._generator.restore(where)

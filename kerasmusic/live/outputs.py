@@ -8,13 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerasmusic.errors import PortError
+from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
 if TYPE_CHECKING:
     import mido
 
-ALL_SOUND_OFF = 120
-ALL_NOTES_OFF = 123
-SUSTAIN = 64
 # The model's channel, and that of a person whose keys are sounded too.
 CHANNELS = (0, 1)
 # FluidSynth's own is 0.2, made for orchestras. At this a chord of ten keys, struck as hard as can be, peaks at 0.82.

@@ -15,7 +15,6 @@ from typing import Protocol
 from kerasmusic.edge.generator import Generator
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.answers import PAUSE_SECONDS, Answers
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.duet import Duet
 from kerasmusic.live.endless import Endless
 from kerasmusic.live.inputs import MidiInput
@@ -155,15 +154,12 @@ class Wishes:
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
-def play(
-    generator: Generator, wishes: Wishes, controls: Controls, *, title: str = "kerasmusic", plain: bool = False
-) -> Lateness:
+def play(generator: Generator, wishes: Wishes, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
     """Plays until Ctrl-C, SIGTERM, a key that says so or the end of the time, and lets no note hang.
 
     Args:
         generator: makes the notes.
         wishes: what and on what.
-        controls: what it plays by, from the first note on.
         title: what the terminal's view calls the music.
         plain: whether to show one line instead of the view, as where there is no terminal.
 
@@ -176,7 +172,6 @@ def play(
     """
     with noting_signals() as signals, ExitStack() as stack:
         source = wishes.source(generator)
-        controls.apply(generator)
         output = wishes.open_output()
         stack.enter_context(closing(output))
         # A keyboard that plays on a MIDI port has a sound of its own; FluidSynth is the only one there is.
@@ -191,7 +186,7 @@ def play(
         begun = False
         while True:
             # A process that stops gives the terminal back, and takes it again when it goes on.
-            with nullcontext() if plain else terminal_view(player, generator, controls, title) as view:
+            with nullcontext() if plain else terminal_view(player, generator, title) as view:
                 if not begun:
                     # After the view, whose imports would make the first notes late.
                     stack.enter_context(player)

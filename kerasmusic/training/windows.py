@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from kerasmusic.codec import DURATION, PITCH, STEP, NoteCodec
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
+from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
 
 TRANSPOSITION = 5
-LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 
 class Windows(keras.utils.PyDataset):
