@@ -24,7 +24,7 @@ NOTES = 100_000
 def main() -> None:
     """Writes the notes or counts the flips, and prints one JSON object."""
     from kerasmusic.edge import Generator, TFLiteStep
-    from kerasmusic.files import written_beside
+    from kerasmusic.files import atomic_write
 
     parser = argparse.ArgumentParser(description="Counts the draws that differ between two runtimes.")
     parser.add_argument("model", help="a .tflite file made by kerasmusic")
@@ -42,7 +42,7 @@ def main() -> None:
     for row in played:
         next(generator)
         row[:] = step.note[0]
-    with written_beside(options.notes) as temporary:
+    with atomic_write(options.notes) as temporary:
         np.save(temporary, played)
     print(json.dumps({"runtime": step.runtime, "notes": len(played), "written": str(options.notes)}))
 

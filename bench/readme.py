@@ -19,7 +19,7 @@ from kerasmusic.bench.report import (
     tutorial_tables,
 )
 from kerasmusic.errors import KerasMusicError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 
 BEGIN = "<!-- performance: made of bench/records by 'kerasmusic bench report', do not edit -->"
 END = "<!-- performance ends -->"
@@ -39,7 +39,7 @@ def write_section(path: str | os.PathLike[str], records: Sequence[dict[str, Any]
     _, ended, after = rest.partition(END)
     if not begun or not ended:
         raise KerasMusicError(f"{path}: has no place for the section; write the lines {BEGIN} and {END} into it")
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(before + section(records) + after)
 
 

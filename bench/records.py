@@ -14,7 +14,7 @@ from typing import Any
 
 import kerasmusic
 from kerasmusic.errors import KerasMusicError, MissingPackageError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 
 #: The version of the records' form. A reader refuses newer ones.
 FORMAT = 1
@@ -45,7 +45,7 @@ def target(what: str, value: float, *, at_most: float | None = None, at_least: f
 
 def write_record(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Writes a record as JSON, beside its place and renamed into it."""
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 
 

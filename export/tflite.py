@@ -27,7 +27,7 @@ from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
 from kerasmusic.export.rewriting import with_joined_lookups, without_other_ranges
 from kerasmusic.export.rounding import with_rounded_weights
 from kerasmusic.export.runtimes import oldest_runtime
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.loading import load_model
@@ -53,7 +53,7 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
             flatbuffer = convert(folder, precision, model, excerpts)
             found = check_graph(flatbuffer, weights=BYTES_PER_WEIGHT[precision] * number_of_weights(model))
             record = record_of(model, found, precision)
-            temporary = files.enter_context(written_beside(output))
+            temporary = files.enter_context(atomic_write(output))
             temporary.write_bytes(with_record(flatbuffer, record))
             golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
             temporary.write_bytes(with_record(flatbuffer, {**record, "golden": golden}))

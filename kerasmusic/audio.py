@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 from kerasmusic.notes import SHORTEST_SECONDS, Notes
 from kerasmusic.progress import progress
 from kerasmusic.quiet import import_silently
@@ -140,7 +140,7 @@ def write_wav(notes: Notes, path: str | os.PathLike[str], *, soundfont: str | os
     check_installed(soundfont)
     samples = 0
     with (
-        written_beside(path) as temporary,
+        atomic_write(path) as temporary,
         tempfile.TemporaryFile(dir=temporary.parent) as recording,
         wave.open(str(temporary), "wb") as file,
     ):

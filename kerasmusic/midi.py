@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 from kerasmusic.midi_channels import Instrument, instruments_of, instruments_of_pretty_midi
 from kerasmusic.midi_parser import DEFAULT_TEMPO, NOTE_ON, PROGRAM, parse
 from kerasmusic.notes import SHORTEST_SECONDS, Notes
@@ -150,7 +150,7 @@ def write(notes: Notes, path: str | os.PathLike[str], *, program: int = 0) -> No
         ArgumentError: the notes last more than a day or are more than three million, so that `read` would refuse them.
     """
     data = to_bytes(notes, program=program)
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 

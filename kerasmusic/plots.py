@@ -11,7 +11,7 @@ import numpy as np
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.errors import ArgumentError, MissingPackageError, printable
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import name_of_pitch
 
@@ -247,7 +247,7 @@ def check_installed() -> None:
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a figure as the picture that the path's suffix names, such as .png or .svg."""
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=150)
 
 

@@ -29,7 +29,7 @@ from kerasmusic.codec import FIELDS, STEP, NoteCodec
 from kerasmusic.data.reader_pool import encode_files
 from kerasmusic.data.sources import SPLITS, Listing, joined_licences, list_source
 from kerasmusic.errors import CorpusError
-from kerasmusic.files import folder_written_beside
+from kerasmusic.files import atomic_folder
 from kerasmusic.midi import read_bytes
 
 FORMAT = 3
@@ -167,7 +167,7 @@ def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
     fields = None if rebuild else _load_fields(place, int(bounds[-1]))
     for _ in range(TRIES):
         if fields is None:
-            with folder_written_beside(place) as beside, _FieldsFile(beside / "fields.npy") as file:
+            with atomic_folder(place) as beside, _FieldsFile(beside / "fields.npy") as file:
                 for part in parts:
                     file.write(part.fields)
             _remove_others(place, kind)
@@ -385,7 +385,7 @@ def _build(
     early: dict[str, NDArray[np.int16] | str] = {}
     ends = np.zeros(len(keys), np.uint64)
     skipped: dict[str, str] = {}
-    with folder_written_beside(place) as beside:
+    with atomic_folder(place) as beside:
         with _FieldsFile(beside / "fields.npy") as file, closing(outcomes):
             for index, name in enumerate(listing.names):
                 outcome: NDArray[np.int16] | str

@@ -17,7 +17,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.edge.step import TFLiteStep
 from kerasmusic.errors import ArgumentError, KerasMusicError, ProcessError
-from kerasmusic.files import folder_written_beside
+from kerasmusic.files import atomic_folder
 from kerasmusic.processes import ask_in_processes
 
 PIECES = 200
@@ -65,7 +65,7 @@ def play_demonstration(
     place = Path(cache) / f"demonstration-{digest}-{pieces}-pieces-of-{notes}-from-{seed}"
     if place.exists():
         return place
-    with folder_written_beside(place) as beside:
+    with atomic_folder(place) as beside:
         _play_all(Path(model), range(seed, seed + pieces), notes, beside)
     return place
 

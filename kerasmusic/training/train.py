@@ -14,7 +14,7 @@ import keras
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.data.sources import joined_licences
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
-from kerasmusic.files import remove_leftovers, written_beside
+from kerasmusic.files import atomic_write, remove_leftovers
 from kerasmusic.models.backend import PRECISIONS, products_in
 from kerasmusic.models.growing import grown
 from kerasmusic.models.loading import load_model
@@ -176,7 +176,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
     if devices.writes:
-        with written_beside(run / "run.json") as temporary:
+        with atomic_write(run / "run.json") as temporary:
             started = {
                 "settings": asdict(settings),
                 "data": [str(root.resolve()) for root in corpus.roots],
