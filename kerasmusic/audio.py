@@ -37,7 +37,7 @@ FADE_SECONDS = 0.5
 TAIL_SECONDS = 1.5
 # FluidSynth's own is 0.2. Of piano music, at this little clips and nothing is faint; what is so is made again.
 GAIN = 0.8
-LARGEST_GAIN = 10.0
+MAX_GAIN = 10.0
 FULL_SCALE = 32768
 CLIPPED = 0.99 * FULL_SCALE
 FAINT = 0.1 * FULL_SCALE
@@ -55,7 +55,7 @@ INSTALL = (
 )
 
 
-def synthesizer_module() -> ModuleType:
+def import_fluidsynth() -> ModuleType:
     """The module `fluidsynth` of pyfluidsynth.
 
     Raises:
@@ -109,7 +109,7 @@ def check_installed(soundfont: str | os.PathLike[str] | None = None) -> None:
         ArgumentError: there is no such SoundFont, or it is none.
     """
     soundfont_path(soundfont)
-    synthesizer_module()
+    import_fluidsynth()
 
 
 def synthesize(notes: Notes, *, soundfont: str | os.PathLike[str] | None = None) -> NDArray[np.float32]:
@@ -157,7 +157,7 @@ def _sound(
     notes: Notes, soundfont: str | os.PathLike[str] | None, recording: IO[bytes]
 ) -> Iterator[NDArray[np.float32]]:
     """The sound of notes as `synthesize` has it, in pieces; `recording` is an empty file to keep it in meanwhile."""
-    path, notes = soundfont_path(soundfont), notes.restruck()
+    path, notes = soundfont_path(soundfont), notes.without_overlaps()
     gain = GAIN
     loudest, level = _record(notes, path, gain, recording)
     while loudest >= CLIPPED:
@@ -165,7 +165,7 @@ def _sound(
         loudest, level = _record(notes, path, gain, recording)
     if 0 < loudest < FAINT:
         # FluidSynth's sixteen bits would be few bits of sound once it is raised.
-        _, level = _record(notes, path, min(gain * PEAK * FULL_SCALE / loudest, LARGEST_GAIN), recording)
+        _, level = _record(notes, path, min(gain * PEAK * FULL_SCALE / loudest, MAX_GAIN), recording)
     samples = recording.seek(0, os.SEEK_END) // BYTES_PER_SAMPLE
     recording.seek(0)
     # FluidSynth's silence is a noise of one bit.
@@ -208,7 +208,7 @@ def _largest(samples: NDArray[np.signedinteger]) -> int:
 
 def _play(notes: Notes, soundfont: str, gain: float) -> Iterator[NDArray[np.int16]]:
     """Renders notes by FluidSynth at a gain, in pieces of int16, left and right by turns."""
-    synth = synthesizer_module().Synth(gain=gain, samplerate=float(SAMPLE_RATE))
+    synth = import_fluidsynth().Synth(gain=gain, samplerate=float(SAMPLE_RATE))
     try:
         synth.program_select(0, synth.sfload(soundfont), 0, 0)
         at = 0

@@ -149,9 +149,9 @@ class NoteCodec:
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
         columns: Fields[NDArray[np.integer]] = Fields(
-            step=self.step_of(np.diff(tick, prepend=0)),
+            step=self.step_from_ticks(np.diff(tick, prepend=0)),
             pitch=notes.pitch[order],
-            duration=self.duration_of(end - tick),
+            duration=self.duration_from_ticks(end - tick),
             velocity=_bin(self.velocity_edges, notes.velocity[order]),
         )
         return np.stack(columns, axis=1).astype(np.int32, order="C")
@@ -190,11 +190,11 @@ class NoteCodec:
             raise ArgumentError(f"note {note} has {value} for its {FIELDS[field]}, not within 0 to {last}")
         return fields
 
-    def step_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+    def step_from_ticks(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
         """The step value, int64 `[...]`, of times between onsets in ticks, `[...]`; the last value is of all beyond."""
         return _bin(self.step_edges, ticks)
 
-    def duration_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+    def duration_from_ticks(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
         """The same for durations; what is shorter than a tick is one tick long."""
         return _bin(self.duration_edges, ticks)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
 from kerasmusic.files import atomic_write
-from kerasmusic.midi_channels import Instrument, instruments_of, instruments_of_pretty_midi
+from kerasmusic.midi_channels import Instrument, instruments_from_pretty_midi, instruments_from_song
 from kerasmusic.midi_parser import DEFAULT_TEMPO, NOTE_ON, PROGRAM, parse
 from kerasmusic.notes import SHORTEST_SECONDS, Notes
 from kerasmusic.quiet import import_silently
@@ -35,9 +35,9 @@ SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 WRITTEN_SUFFIXES = (".mid", ".midi")
 LONGEST_SECONDS = 24 * 3600.0
 # No event is shorter than two bytes, so that no file of more than ten million events is read.
-LARGEST_BYTES = 20_000_000
+MAX_BYTES = 20_000_000
 # Three bytes an event and a millisecond a tick: a file of a day with so many notes stays below the largest size.
-MOST_NOTES = 3_000_000
+MAX_NOTES = 3_000_000
 TICKS_PER_SECOND = 1000
 
 
@@ -59,7 +59,7 @@ def read(path: str | os.PathLike[str], *, instrument: int | None = None, pedal: 
     >>> read(path).pitch.tolist()
     [60]
     """
-    return read_bytes(bytes_of(path), str(path), instrument=instrument, pedal=pedal)
+    return read_bytes(file_bytes(path), str(path), instrument=instrument, pedal=pedal)
 
 
 def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
@@ -68,10 +68,10 @@ def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
     Raises:
         MidiError: the file cannot be read.
     """
-    return instruments_of_bytes(bytes_of(path), str(path))
+    return parse_instruments(file_bytes(path), str(path))
 
 
-def bytes_of(path: str | os.PathLike[str]) -> bytes:
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a MIDI file, or of a pipe, which can be read but once.
 
     Raises:
@@ -80,7 +80,7 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except OSError as error:
@@ -89,10 +89,10 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
 
 def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: bool = True) -> Notes:
     """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    return chosen_notes(instruments_of_bytes(data, name), name, instrument=instrument, pedal=pedal)
+    return select_notes(parse_instruments(data, name), name, instrument=instrument, pedal=pedal)
 
 
-def chosen_notes(
+def select_notes(
     instruments: list[Instrument], name: str, *, instrument: int | None = None, pedal: bool = True
 ) -> Notes:
     """The notes that `read` returns, from the instruments of a file."""
@@ -105,23 +105,23 @@ def chosen_notes(
     if seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     count = sum(len(each.start) for each in instruments)
-    if count > MOST_NOTES:
-        raise MidiError(f"{name}: has {count:,} notes, more than {MOST_NOTES:,}")
-    notes = notes_of_instruments(instruments, pedal=pedal, drums=instrument is not None)
+    if count > MAX_NOTES:
+        raise MidiError(f"{name}: has {count:,} notes, more than {MAX_NOTES:,}")
+    notes = merge_instruments(instruments, pedal=pedal, drums=instrument is not None)
     if not len(notes):
         drums = sum(len(each.start) for each in instruments if each.is_drum)
         raise MidiError(f"{name}: has no notes" + (f" but {drums} of drums" if drums else ""))
     return notes
 
 
-def instruments_of_bytes(data: bytes, name: str) -> list[Instrument]:
+def parse_instruments(data: bytes, name: str) -> list[Instrument]:
     """The instruments of a MIDI file held in memory; `name` is what errors call it. See `read_instruments`."""
-    if len(data) > LARGEST_BYTES:
-        raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
-    return instruments_of(parse(data, name))
+    if len(data) > MAX_BYTES:
+        raise MidiError(f"{name}: has more than {MAX_BYTES:,} bytes, and so may have over ten million events")
+    return instruments_from_song(parse(data, name))
 
 
-def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:
+def merge_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:
     """Merges instruments into one performance; drums only if `drums`."""
     chosen = [instrument for instrument in instruments if drums or not instrument.is_drum]
     if not chosen:
@@ -131,7 +131,7 @@ def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: b
         np.concatenate([instrument.pitch for instrument in chosen]),
         np.concatenate([instrument.sounding if pedal else instrument.held for instrument in chosen]),
         np.concatenate([instrument.velocity for instrument in chosen]),
-    ).restruck()
+    ).without_overlaps()
 
 
 def _latest_end(start: NDArray[np.float64], duration: NDArray[np.float64]) -> float:
@@ -162,8 +162,8 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
     """
     if not 0 <= program <= 127:
         raise ArgumentError(f"{program}: a program is within 0 to 127")
-    if len(notes) > MOST_NOTES:
-        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
+    if len(notes) > MAX_NOTES:
+        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MAX_NOTES:,}")
     if (seconds := _latest_end(notes.start, notes.duration)) > LONGEST_SECONDS:
         raise ArgumentError(
             f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
@@ -172,7 +172,7 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
     on = np.rint(notes.start * TICKS_PER_SECOND)
     off = np.maximum(on + 1, np.rint(notes.end * TICKS_PER_SECOND))
     # In ticks, so that strikes that fall on one tick count as at once.
-    struck = Notes(on, notes.pitch, off - on, notes.velocity).restruck()
+    struck = Notes(on, notes.pitch, off - on, notes.velocity).without_overlaps()
     tick = np.concatenate([struck.start, struck.end]).astype(np.int64)
     # A note-on of velocity 0 is a release, and needs no status byte of its own.
     velocity = np.concatenate([struck.velocity, np.zeros(len(struck), np.int32)])
@@ -199,7 +199,7 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
 
 def from_pretty_midi(midi: PrettyMIDI, *, pedal: bool = True) -> Notes:
     """The notes of all instruments of a `PrettyMIDI` that are not drums; see `read`."""
-    return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+    return merge_instruments(instruments_from_pretty_midi(midi), pedal=pedal)
 
 
 def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
@@ -216,7 +216,7 @@ def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
     instrument.notes = [
         # A file's note lasts a tick at least: one of no length would never end.
         pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
-        for note in notes.restruck()
+        for note in notes.without_overlaps()
     ]
     midi: PrettyMIDI = pretty_midi.PrettyMIDI(resolution=500)
     midi.instruments.append(instrument)

@@ -85,7 +85,7 @@ class Strikes(NamedTuple):
     silent: NDArray[np.intp]
 
 
-def instruments_of(song: Song) -> list[Instrument]:
+def instruments_from_song(song: Song) -> list[Instrument]:
     """The instruments of a file, in the order of their tracks, and within a track of their first strikes."""
     if song.format != 2:
         return _instruments_played_at_once(song)[0]
@@ -112,7 +112,7 @@ def _instruments_played_at_once(song: Song) -> tuple[list[Instrument], float]:
         order = np.argsort(tick, kind="stable")
         tick, status, data1, data2, part = (column[order] for column in (tick, status, data1, data2, part))
     events = Events(part, status & 0x0F, status >> 4, data1, data2)
-    strikes = strikes_of(events)
+    strikes = find_strikes(events)
     clock, second = _clock(song, tick)
     program = _programs(events, strikes.struck)
     code = (part[strikes.struck].astype(np.int64) * 16 + events.channel[strikes.struck]) * 128 + program
@@ -133,7 +133,7 @@ def _instruments_played_at_once(song: Song) -> tuple[list[Instrument], float]:
     return instruments, float(clock[-1] / second)
 
 
-def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]:
+def instruments_from_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]:
     """The instruments of a `PrettyMIDI` object, each as if it had a channel of its own.
 
     A key's note that is still held at its next strike ends there, and its own end is then that of the next, as in the
@@ -169,7 +169,7 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
                 channel=number,
                 is_drum=instrument.is_drum,
                 has_pedal=bool(_pedal_down(events).any()),
-                **_columns(events, strikes_of(events), time[order], 1.0),
+                **_columns(events, find_strikes(events), time[order], 1.0),
             )
         )
     return instruments
@@ -188,7 +188,7 @@ def _columns(events: Events, strikes: Strikes, clock: NDArray[np.float64], secon
     }
 
 
-def strikes_of(events: Events) -> Strikes:
+def find_strikes(events: Events) -> Strikes:
     """The strikes of keys, in the order in which they are played.
 
     A key is released by its note-off, by its next strike or by an All Notes Off of its channel, whichever is first;

@@ -30,7 +30,7 @@ DEFAULT_TEMPO = 500_000
 BLOCK = 1 << 16
 # Of sixteen events at once: sixteen is two to the fourth.
 DOUBLINGS = 4
-MOST_TRACKS = 0xFFFF
+MAX_TRACKS = 0xFFFF
 TRACK_NAME, END_OF_TRACK, TEMPO = 0x03, 0x2F, 0x51
 
 _SIZE = np.zeros(256, np.uint8)
@@ -167,8 +167,8 @@ def _tracks(data: bytes, place: int, name: str) -> list[bytes]:
                     f"{length:,} bytes, and {max(0, len(data) - place - 8):,} are there); get it again"
                 )
             chunks.append(data[place + 8 : place + 8 + length])
-            if len(chunks) > MOST_TRACKS:
-                raise MidiError(f"{name}: has more than {MOST_TRACKS:,} tracks, which a header cannot count")
+            if len(chunks) > MAX_TRACKS:
+                raise MidiError(f"{name}: has more than {MAX_TRACKS:,} tracks, which a header cannot count")
         place += 8 + length
     return chunks
 

@@ -144,16 +144,16 @@ class Notes:
         """The same notes `seconds` later (earlier if negative)."""
         return Notes(self.start + seconds, self.pitch, self.duration, self.velocity)
 
-    def from_first(self) -> Notes:
+    def without_leading_silence(self) -> Notes:
         """The same notes with the first onset at 0: silence before the music is not music."""
         return self.shifted(-float(self.start[0])) if len(self) else self
 
-    def restruck(self) -> Notes:
+    def without_overlaps(self) -> Notes:
         """Ends each note no later than the next strike of its key, and strikes a key once at a time, as on a piano.
 
         Of several notes of one pitch and one onset, one is kept, with the highest velocity and the longest duration.
 
-        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).restruck().duration.tolist()
+        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).without_overlaps().duration.tolist()
         [1.0, 2.0]
         """
         if not len(self):

@@ -9,10 +9,10 @@ ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
-def name_of_pitch(pitch: int) -> str:
+def pitch_name(pitch: int) -> str:
     """The name of a MIDI pitch.
 
-    >>> name_of_pitch(60), name_of_pitch(70)
+    >>> pitch_name(60), pitch_name(70)
     ('C4', 'A#4')
     """
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"

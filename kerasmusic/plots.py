@@ -13,7 +13,7 @@ from kerasmusic.codec import FIELDS
 from kerasmusic.errors import ArgumentError, MissingPackageError, printable
 from kerasmusic.files import atomic_write
 from kerasmusic.notes import Notes
-from kerasmusic.pitch_names import name_of_pitch
+from kerasmusic.pitch_names import pitch_name
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A bar is at least this part of the whole piece wide: one of so many.
 NARROWEST = 1_000
 # A training of fewer rounds has crosses on its lines.
-FEWEST_ROWS = 10
+MIN_ROWS = 10
 SUFFIXES = (".png", ".svg")
 # For FIELDS in order: a palette that colour-blind readers can tell apart (Okabe and Ito, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -54,7 +54,7 @@ def piano_roll(notes: Notes, *, title: str = "", first: int | None = None) -> Fi
     axes.set_xlim(float(left[0]) if len(notes) else 0, max(float(right.max(initial=0)), 1.0))
     axes.set_ylim(lowest, highest)
     octaves = np.arange(-(-lowest // 12) * 12, highest + 1, 12)
-    axes.set_yticks(octaves, [name_of_pitch(int(pitch)) for pitch in octaves])
+    axes.set_yticks(octaves, [pitch_name(int(pitch)) for pitch in octaves])
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("time [s]")
@@ -106,7 +106,7 @@ def distributions(pieces: Mapping[str, Notes], *, drop_percentile: float = 2.5) 
         axes.set_axisbelow(True)
         if name == "pitch":
             octaves = np.arange(-(-int(edges[name][0] + 0.5) // 12) * 12, edges[name][-1], 12)
-            axes.set_xticks(octaves, [name_of_pitch(int(pitch)) for pitch in octaves])
+            axes.set_xticks(octaves, [pitch_name(int(pitch)) for pitch in octaves])
         if place % 2 == 0:
             axes.set_ylabel("share of the notes [%]")
     figure.align_ylabels()
@@ -132,7 +132,7 @@ def loss_curves(history: Mapping[str, Sequence[float]]) -> Figure:
         raise ArgumentError("there is no loss to draw before the first round of a training has ended")
     figure, axes = _figure(8, 4.2)
     # A line through one point is not seen.
-    marks, lines = ("x-", "crosses") if len(history["minutes"]) < FEWEST_ROWS else ("-", "lines")
+    marks, lines = ("x-", "crosses") if len(history["minutes"]) < MIN_ROWS else ("-", "lines")
     minutes = np.asarray(history["minutes"])
     for name, colour in (("loss", "#222222"), *zip(FIELDS, COLOURS, strict=True)):
         training, validation = np.asarray(history[name]), np.asarray(history[f"val_{name}"])

@@ -29,7 +29,7 @@ from kerasmusic.child import ANSWER, ERROR, LENGTH_BYTES, Service
 from kerasmusic.errors import KerasMusicError, ProcessError, printable
 
 # What a process that went wrong may say of how much it will send.
-LARGEST_FRAME = 2**31
+MAX_FRAME_BYTES = 2**31
 # By SIGKILL, which Windows has no name for.
 KILLED = -9
 Request = TypeVar("Request")
@@ -232,7 +232,7 @@ def _exchange(process: subprocess.Popen[bytes], message: bytes) -> bytes | None:
 def _read_frame(answers: IO[bytes]) -> bytes | None:
     """A whole frame; None where there is none."""
     length = int.from_bytes(answers.read(LENGTH_BYTES), "little")
-    if not 0 < length <= LARGEST_FRAME:
+    if not 0 < length <= MAX_FRAME_BYTES:
         return None
     frame = answers.read(length)
     return frame if len(frame) == length and frame.startswith((ANSWER, ERROR)) else None

@@ -478,7 +478,7 @@ def test_what_is_generated_fits_in_a_file_that_can_be_read_or_is_refused_before(
     assert code == 0
     assert re.fullmatch(r"ended after [\d,]+ notes: y.mid can hold no longer music\n", err)
     assert most - 10 < midi.read("y.mid").seconds <= 100
-    monkeypatch.setattr(midi, "MOST_NOTES", 50)
+    monkeypatch.setattr(midi, "MAX_NOTES", 50)
     code, _, err = run(capsys, "generate", model, "--notes", 51, "-o", "z.mid")
     assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in z.mid\n")
 

@@ -18,7 +18,9 @@ from kerasmusic.errors import CorpusError, MidiError
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
-    encoded = {name: NoteCodec().encode(midi.read_bytes(data, name).from_first()) for name, data in performances}
+    encoded = {
+        name: NoteCodec().encode(midi.read_bytes(data, name).without_leading_silence()) for name, data in performances
+    }
     for root in (midi_folder, midi_zip):
         corpus = open_corpus(root, cache=tmp_path / "cache")
         pieces = dict(zip(corpus.names, zip(corpus.bounds[:-1], corpus.bounds[1:], strict=True), strict=True))

@@ -12,7 +12,7 @@ import pytest
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 from kerasmusic.errors import CorpusError
-from kerasmusic.midi import LARGEST_BYTES
+from kerasmusic.midi import MAX_BYTES
 
 
 def splits_of(root):
@@ -312,7 +312,7 @@ def test_a_large_file_of_a_folder_is_not_read_to_its_end(tmp_path):
     with open(tmp_path / "large.mid", "wb") as file:
         file.truncate(1 << 34)
     ((_, reason),) = read_members(tmp_path, ["large.mid"])
-    assert reason == f"large.mid: cannot be read (it has more than {LARGEST_BYTES:,} bytes)"
+    assert reason == f"large.mid: cannot be read (it has more than {MAX_BYTES:,} bytes)"
 
 
 def test_a_zip_that_was_cut_or_changed_is_refused_in_one_line(midi_zip, tmp_path):

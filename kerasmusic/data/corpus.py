@@ -424,4 +424,4 @@ def _slice(kept: _Kept, index: int) -> NDArray[np.int16]:
 
 def encode_performance(data: bytes, name: str, *, codec: NoteCodec, pedal: bool) -> NDArray[np.int16]:
     """The fields of a MIDI file's bytes, int16 `[n, 4]`, from its first note on."""
-    return codec.encode(read_bytes(data, name, pedal=pedal).from_first()).astype(np.int16)
+    return codec.encode(read_bytes(data, name, pedal=pedal).without_leading_silence()).astype(np.int16)

@@ -40,7 +40,7 @@ PITCH_NOTES = 12
 CHORD_TICKS = round(0.03 * TICKS_PER_SECOND)
 RECORDING_SHARE = 0.4
 COMPOSITION_SHARE = 0.02
-FEWEST_GRAMS = 20
+MIN_GRAMS = 20
 HELD_OUT = ("validation", "test")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -182,7 +182,7 @@ class _Index:
         before = np.cumsum(counts) - counts
         places = np.repeat(first - before, counts) + np.arange(counts.sum())
         common = np.bincount(self.pieces[places], minlength=len(self.sizes))
-        return np.where(common >= FEWEST_GRAMS, common / np.maximum(np.minimum(self.sizes, len(grams)), 1), 0.0)
+        return np.where(common >= MIN_GRAMS, common / np.maximum(np.minimum(self.sizes, len(grams)), 1), 0.0)
 
 
 def _index(pieces: Sequence[NDArray[np.uint64]]) -> _Index:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.archives import read_member
 from kerasmusic.errors import CorpusError, printable
-from kerasmusic.midi import LARGEST_BYTES, SUFFIXES
+from kerasmusic.midi import MAX_BYTES, SUFFIXES
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
@@ -133,7 +133,7 @@ def joined_licences(*licences: str) -> str:
 def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes | str]]:
     """Yields each named file of a source with its bytes, or with the reason why it cannot be read.
 
-    A zip is never unpacked: a member is read into memory, and none of more than `LARGEST_BYTES`. Members that a careful
+    A zip is never unpacked: a member is read into memory, and none of more than `MAX_BYTES`. Members that a careful
     unpacker would not write, links and names that lead outside, are refused here too.
     """
     archive = None if root.is_dir() else zipfile.ZipFile(root)
@@ -151,9 +151,9 @@ def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes 
 def _file(path: Path) -> bytes:
     # Not by its size, which is 0 for what a device gives.
     with path.open("rb") as file:
-        data = file.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise ValueError(f"it has more than {LARGEST_BYTES:,} bytes")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     return data
 
 
@@ -165,7 +165,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
         raise ValueError("its name leads outside the zip")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError("it is a link")
-    return read_member(archive, name, LARGEST_BYTES)
+    return read_member(archive, name, MAX_BYTES)
 
 
 def _files_of_folder(root: Path) -> _Found:
