@@ -113,7 +113,7 @@ def test_strikes_and_releases_come_in_the_order_of_their_times_however_many_are_
     assert events == sorted(events, key=lambda event: (event[0], event[1] > 0))
     assert [event[1:] for event in events if event[1]] == [(note.velocity, note.pitch) for note in part]
     assert len(events) == 2 * len(part)
-    monkeypatch.setattr(audio, "PIECE_NOTES", 7)
+    monkeypatch.setattr(audio, "BLOCK_NOTES", 7)
     assert list(audio._events(part)) == events
 
 
