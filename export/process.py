@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MissingPackageError, closest
+from kerasmusic.errors import ArgumentError, MissingPackageError, suggest
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def export_precisions(
     """Exports one model in several precisions, `outputs` by precision; see `export_tflite`."""
     for precision in outputs:
         if precision not in PRECISIONS:
-            raise ArgumentError(f"{precision}: no such precision; {closest(precision, PRECISIONS)}")
+            raise ArgumentError(f"{precision}: no such precision; {suggest(precision, PRECISIONS)}")
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     if importlib.util.find_spec("tensorflow") is None:

@@ -47,10 +47,10 @@ class ArgumentError(KerasMusicError, ValueError):
     """An argument out of its range, or a name that is not known."""
 
 
-def closest(name: str, names: Iterable[str]) -> str:
+def suggest(name: str, names: Iterable[str]) -> str:
     """What to say of a name that is not known: the one that may have been meant, or all that there are.
 
-    >>> closest("smal", ["tiny", "small"]), closest("enormous", ["tiny", "small"])
+    >>> suggest("smal", ["tiny", "small"]), suggest("enormous", ["tiny", "small"])
     ('did you mean small?', 'there are tiny, small')
     """
     import difflib

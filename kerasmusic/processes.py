@@ -67,7 +67,7 @@ def call_in_process(module: str, function: str, environment: Mapping[str, str] |
     raise _error(f"{module}.{function}{died}", frame, done.stderr)
 
 
-def ask_in_processes(
+def map_in_processes(
     service: Service, requests: Sequence[Request], *, longest: float | None = None
 ) -> Generator[tuple[Request, bytes | KerasMusicError], None, None]:
     """Has a service answer requests in as many processes as there are processors.

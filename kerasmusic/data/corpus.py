@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, NoteCodec
 from kerasmusic.data.reader_pool import encode_files
-from kerasmusic.data.sources import SPLITS, Listing, joined_licences, list_source
+from kerasmusic.data.sources import SPLITS, SourceListing, join_licences, list_source
 from kerasmusic.errors import CorpusError
 from kerasmusic.files import atomic_folder
 from kerasmusic.midi import read_bytes
@@ -186,7 +186,7 @@ def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
         absent=[f"{label}/{name}" for label, part in labelled for name in part.absent],
         roots=[part.roots[0] for part in parts],
         pedal=parts[0].pedal,
-        licence=joined_licences(*(part.licence for part in parts)),
+        licence=join_licences(*(part.licence for part in parts)),
         path=place,
         empty={
             split: "; ".join(part.empty[split] for part in parts)
@@ -224,7 +224,7 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _keys(listing: Listing) -> NDArray[np.uint64]:
+def _keys(listing: SourceListing) -> NDArray[np.uint64]:
     """uint64 `[files]`: a hash of each file's name and mark, by which a former corpus knows it.
 
     That two of a million files have the same is as likely as 3 in 100 million.
@@ -284,7 +284,7 @@ def _load_fields(place: Path, notes: int) -> NDArray[np.int16] | None:
     return fields if fields.shape == (notes, len(FIELDS)) else None
 
 
-def _load(place: Path, listing: Listing, keys: NDArray[np.uint64]) -> Corpus | None:
+def _load(place: Path, listing: SourceListing, keys: NDArray[np.uint64]) -> Corpus | None:
     """The corpus in a folder; None where there is none, or not a whole one."""
     kept = _read_kept(place)
     if kept is None or not np.array_equal(kept.keys, keys):
@@ -292,7 +292,7 @@ def _load(place: Path, listing: Listing, keys: NDArray[np.uint64]) -> Corpus | N
     record = json.loads((place / "corpus.json").read_text())
     lengths = np.diff(kept.ends, prepend=0)
     names = [name for name in listing.names if name not in kept.skipped]
-    splits = listing.splits_of(names)
+    splits = listing.assign_splits(names)
     return Corpus(
         fields=kept.fields,
         bounds=_bounds_of(lengths[lengths > 0]),
@@ -310,7 +310,7 @@ def _load(place: Path, listing: Listing, keys: NDArray[np.uint64]) -> Corpus | N
     )
 
 
-def _why_empty(listing: Listing, splits: list[str]) -> dict[str, str]:
+def _why_empty(listing: SourceListing, splits: list[str]) -> dict[str, str]:
     """For each split that nothing is in, a reason."""
     listed = Counter() if listing.official is None else Counter(listing.official[name] for name in listing.names)
     found = set(splits)
@@ -376,7 +376,7 @@ class _FieldsFile:
 
 
 def _build(
-    listing: Listing, keys: NDArray[np.uint64], codec: NoteCodec, pedal: bool, place: Path, former: _Kept | None
+    listing: SourceListing, keys: NDArray[np.uint64], codec: NoteCodec, pedal: bool, place: Path, former: _Kept | None
 ) -> None:
     known = _known(keys, former)
     new = [name for name, index in zip(listing.names, known.tolist(), strict=True) if index < 0]

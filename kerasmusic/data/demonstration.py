@@ -18,7 +18,7 @@ from kerasmusic.edge.model_file import read_model_bytes
 from kerasmusic.edge.step import TFLiteStep
 from kerasmusic.errors import ArgumentError, KerasMusicError, ProcessError
 from kerasmusic.files import atomic_folder
-from kerasmusic.processes import ask_in_processes
+from kerasmusic.processes import map_in_processes
 
 PIECES = 200
 NOTES = 500
@@ -74,7 +74,7 @@ def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
     """Plays in as many processes as there are processors; shows a bar on a terminal."""
     from kerasmusic.progress import progress
 
-    played = ask_in_processes(functools.partial(_play_each, model, notes, folder), seeds)
+    played = map_in_processes(functools.partial(_play_each, model, notes, folder), seeds)
     with progress("playing", "piece", len(seeds)) as bar, closing(played):
         for seed, answer in played:
             if isinstance(answer, ProcessError):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kerasmusic.codec import FIELDS
 from kerasmusic.data.sources import read_members
 from kerasmusic.errors import MidiError, ProcessError, printable
-from kerasmusic.processes import ask_in_processes
+from kerasmusic.processes import map_in_processes
 
 #: Seconds that one file may take; the longest of MAESTRO takes a few thousandths of one.
 LONGEST_READING = 60.0
@@ -48,7 +48,7 @@ def encode_files(
     """
     from kerasmusic.progress import progress
 
-    outcomes = ask_in_processes(functools.partial(_read_each, root, encode), names, longest=longest)
+    outcomes = map_in_processes(functools.partial(_read_each, root, encode), names, longest=longest)
     with progress("reading MIDI", "file", len(names)) as bar, closing(outcomes):
         for name, answer in outcomes:
             if isinstance(answer, bytes):

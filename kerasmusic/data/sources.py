@@ -29,7 +29,7 @@ MAESTRO_LICENCE = "CC BY-NC-SA 4.0 (trained on MAESTRO, by Google LLC and the In
 
 
 @dataclass(frozen=True)
-class Listing:
+class SourceListing:
     """The MIDI files of a source, before any of them is read.
 
     Args:
@@ -50,7 +50,7 @@ class Listing:
     unreadable: dict[str, str] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE
 
-    def splits_of(self, names: Sequence[str]) -> list[str]:
+    def assign_splits(self, names: Sequence[str]) -> list[str]:
         """The split of each of these files, those of the source that can be read.
 
         The source's own table decides where it has one. Elsewhere a tenth of them, those whose names' hashes are the
@@ -85,7 +85,7 @@ class _Found:
             self.marks.extend(mark)
 
 
-def list_source(root: str | os.PathLike[str]) -> Listing:
+def list_source(root: str | os.PathLike[str]) -> SourceListing:
     """Finds the MIDI files below a folder or in a zip.
 
     Where a csv file in it has the columns `midi_filename` and `split`, as MAESTRO's has, files that it does not name
@@ -118,13 +118,13 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
             raise CorpusError(f"{root}: none of the {len(official)} files that its csv lists is there")
     marks = np.frombuffer(found.marks, np.int64).reshape(-1, 2)[order]
     licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
-    return Listing(root, [names[index] for index in order], marks, official, absent, found.unreadable, licence)
+    return SourceListing(root, [names[index] for index in order], marks, official, absent, found.unreadable, licence)
 
 
-def joined_licences(*licences: str) -> str:
+def join_licences(*licences: str) -> str:
     """The licence of what is made of several, each named once.
 
-    >>> joined_licences("CC BY 4.0", "CC0", "CC BY 4.0; and GPL-3")
+    >>> join_licences("CC BY 4.0", "CC0", "CC BY 4.0; and GPL-3")
     'CC BY 4.0; and CC0; and GPL-3'
     """
     return "; and ".join(dict.fromkeys(part for licence in licences for part in licence.split("; and ")))

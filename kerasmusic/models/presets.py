@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import ArgumentError, closest
+from kerasmusic.errors import ArgumentError, suggest
 from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.models.tutorial_model import TutorialModel
@@ -19,4 +19,4 @@ PRESETS: dict[str, Callable[[NoteCodec | None], NoteModel]] = {
 def check_preset(name: str) -> None:
     """Raises an ArgumentError where there is no such preset."""
     if name not in PRESETS:
-        raise ArgumentError(f"{name}: no such preset; {closest(name, PRESETS)}")
+        raise ArgumentError(f"{name}: no such preset; {suggest(name, PRESETS)}")

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 
 from kerasmusic.data.corpus import Corpus
-from kerasmusic.data.sources import joined_licences
-from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
+from kerasmusic.data.sources import join_licences
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, suggest
 from kerasmusic.files import atomic_write, remove_leftovers
 from kerasmusic.models.backend import PRECISIONS, products_in
 from kerasmusic.models.growing import grown
@@ -92,7 +92,7 @@ class Settings:
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
         if self.precision not in PRECISIONS:
-            raise ArgumentError(f"{self.precision}: no such precision; {closest(self.precision, PRECISIONS)}")
+            raise ArgumentError(f"{self.precision}: no such precision; {suggest(self.precision, PRECISIONS)}")
         if self.precision != "float32" and keras.backend.backend() != "torch":
             raise ArgumentError(
                 f"{self.precision}: not on {keras.backend.backend()}; add --backend torch, or train in float32"
@@ -264,7 +264,7 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
     return {
         "backend": keras.backend.backend(),
         "data": corpus.summary(),
-        "licence": joined_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
+        "licence": join_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
         "source": ", ".join(root.resolve().name for root in corpus.roots),
         "pedal": corpus.pedal,
         # The file's name alone: where it stood is nobody else's business.
