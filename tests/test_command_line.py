@@ -140,7 +140,7 @@ def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sour
 def test_evaluating_an_empty_split_ends_in_a_sentence_that_says_why(capsys, model, midi_zip, midi_folder, performances):
     (midi_folder / performances[2][0]).write_bytes(b"not music")
     code, _, err = run(capsys, "evaluate", model, "--data", midi_folder)
-    reason = "none of the 1 files that its csv puts there can be read"
+    reason = "none of the 1 files that its csv assigns to it can be read"
     assert code == 2
     assert err.splitlines()[-1] == (
         f"kerasmusic: validation: no performances in this split; {midi_folder.name}: {reason}"

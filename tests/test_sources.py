@@ -60,7 +60,7 @@ def test_a_folder_and_a_zip_hold_the_same_files(midi_folder, midi_zip):
     )
     contents = [[data for _, data in read_members(source.root, source.names)] for source in (folder, archive)]
     assert contents[0] == contents[1]
-    assert folder.marks.shape == (len(folder.names), 2)
+    assert folder.stamps.shape == (len(folder.names), 2)
 
 
 def test_the_files_held_out_are_always_the_same(tmp_path):
@@ -106,7 +106,7 @@ def test_a_files_mark_changes_with_the_file(midi_folder, performances):
     name, data = performances[0]
     before = list_source(midi_folder)
     (midi_folder / name).write_bytes(data + b"more")
-    changed = (before.marks != list_source(midi_folder).marks).any(axis=1)
+    changed = (before.stamps != list_source(midi_folder).stamps).any(axis=1)
     assert [before.names[index] for index in changed.nonzero()[0]] == [name]
 
 
