@@ -40,7 +40,7 @@ def test_the_parts_of_a_profile_add_up_to_the_whole(committed):
 def test_ten_percent_more_is_too_much(committed, share, sentences, what):
     found = copy.deepcopy(committed)
     found["results"][1][what] *= share
-    said = instructions.growths(found, committed)
+    said = instructions.regressions(found, committed)
     assert len(said) == sentences
     if said:
         assert f"{what} of small int8 pi4" in said[0]
@@ -50,7 +50,7 @@ def test_ten_percent_more_is_too_much(committed, share, sentences, what):
 def test_a_comparison_with_nothing_fails(committed):
     found = copy.deepcopy(committed)
     found["models"][0]["precision"] = "float16"
-    assert "has no core and precision of small" in instructions.growths(found, committed)[0]
+    assert "has no core and precision of small" in instructions.regressions(found, committed)[0]
 
 
 def test_without_the_emulation_it_says_what_makes_it(tmp_path):
