@@ -221,7 +221,7 @@ def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
     (tmp_path / "tensorflow" / "__init__.py").write_text(start)
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["export", "--tflite", str(exported["tiny"][0]), "-o", str(tmp_path / "model.tflite")]) == 2
-    told = re.fullmatch(rf"kerasmusic: kerasmusic\.export\.tflite\.export_as_asked: {line}\n", capfd.readouterr().err)
+    told = re.fullmatch(rf"kerasmusic: kerasmusic\.export\.tflite\.export_from_json: {line}\n", capfd.readouterr().err)
     assert told
     if told[1]:
         assert "this processor" in Path(told[1]).read_text()
