@@ -62,7 +62,7 @@ def test_without_the_emulation_it_says_what_makes_it(tmp_path):
     ("script", "arguments", "said"),
     [
         ("unpack.sh", ["FOLDER", "mips"], "mips: not an architecture of a Raspberry Pi; give arm64 or armhf"),
-        ("run.sh", ["FOLDER", "pi9", "site"], "pi9: not a Raspberry Pi that is emulated; give pi2, pi3, pi4 or pi5"),
+        ("run.sh", ["FOLDER", "pi9", "site"], "pi9: not an emulated Raspberry Pi; give pi2, pi3, pi4 or pi5"),
     ],
 )
 def test_the_scripts_come_with_the_package_and_say_what_they_take(tmp_path, script, arguments, said):
