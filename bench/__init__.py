@@ -1,1 +1,1 @@
-"""Benchmarks: what kerasmusic costs, measured side by side with the tutorial it starts from."""
+"""Benchmarks of kerasmusic, measured side by side with the tutorial that it is based on."""

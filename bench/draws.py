@@ -1,8 +1,8 @@
-"""How often rounding flips a draw between two runtimes: `python -m kerasmusic.bench.draws MODEL.tflite NOTES.npy`.
+"""Counts draws that rounding flips between runtimes: `python -m kerasmusic.bench.draws MODEL.tflite NOTES.npy`.
 
-Where NOTES.npy is not there, the model plays and writes it. Where it is, the model hears those very notes, and draws
-each anew with the same random number: on the runtime that wrote them every draw is the same, on another one those that
-differ are counted. Needs the edge install only, so that it runs in any environment.
+If NOTES.npy does not exist, the model generates the notes and writes them. If it exists, each note is drawn again,
+given the notes before it and the same random numbers, and the draws that differ are counted. On the runtime that wrote
+the file, none differs. Only the edge installation is needed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NOTES = 100_000
 def main() -> None:
     """Writes the notes or counts the flips, and prints one JSON object."""
     from kerasmusic.edge import Generator, TFLiteStep
-    from kerasmusic.files import written_beside
+    from kerasmusic.files import atomic_write
 
     parser = argparse.ArgumentParser(description="Counts the draws that differ between two runtimes.")
     parser.add_argument("model", help="a .tflite file made by kerasmusic")
-    parser.add_argument("notes", type=Path, help="the .npy file of notes, written where it is not there")
-    parser.add_argument("--count", type=int, default=NOTES, help=f"how many notes to write (default: {NOTES:,})")
+    parser.add_argument("notes", type=Path, help="the .npy file of notes; written if it does not exist")
+    parser.add_argument("--count", type=int, default=NOTES, help=f"the number of notes to write (default: {NOTES:,})")
     options = parser.parse_args()
 
     step = TFLiteStep(options.model)
@@ -42,20 +42,20 @@ def main() -> None:
     for row in played:
         next(generator)
         row[:] = step.note[0]
-    with written_beside(options.notes) as temporary:
+    with atomic_write(options.notes) as temporary:
         np.save(temporary, played)
     print(json.dumps({"runtime": step.runtime, "notes": len(played), "written": str(options.notes)}))
 
 
 def flips(step: TFLiteStep, generator: Generator, notes: NDArray[np.int32]) -> int:
-    """How many of the notes int32 `[n, 4]` a step draws otherwise, hearing those before it as they are."""
+    """The number of notes, int32 `[n, 4]`, that a step draws differently, given the notes before them."""
     count = 0
     for fields in notes:
         before, previous = step.state.copy(), step.previous.copy()
         next(generator)
         if np.any(step.note[0] != fields):
             count += 1
-            # The state is that of the note that was drawn: go back and hear the one that was written.
+            # The state includes the differing note: restore it, and feed the recorded note instead.
             step.state[:], step.previous[:], step.given[:] = before, previous, fields
             step.run()
             step.previous[:] = fields

@@ -1,9 +1,8 @@
-"""Executed instructions a note on emulated cores of Raspberry Pis: `kerasmusic bench instructions --help`.
+"""Counts executed instructions per note on emulated Raspberry Pi cores: `kerasmusic bench instructions --help`.
 
-A count is exact, and the same from run to run but for less than a ten-thousandth, which is Python's and the loader's
-doing; it is not a time, since it knows nothing of caches and memory. It is taken from the difference of two numbers of
-notes, so that what comes before the first note drops out. The emulation is QEMU's, with a plugin that counts, by the
-scripts in `pi/`.
+Counts are exact and vary between runs by less than 0.01 %, because of Python and the loader. They are not times, since
+they ignore caches and memory. A count is the difference between many notes and few, so that the start-up cancels out.
+The emulator is QEMU with a counting plugin, run by the scripts in `pi/`.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ CORES = {
 AT_MOST = {"pi4": 0.6e6, "pi5": 0.4e6}
 NOTES = (20, 120)
 WARM_UP = 20
-#: How much more a note of `small` may cost than in the committed record.
+#: The allowed relative growth of a note of `small` over the committed record.
 GROWTH = 0.10
 SCRIPTS = Path(__file__).parent / "pi"
 # The system call at which `pi/count.c` prints its count.
@@ -45,17 +44,17 @@ MARKER = 7001
 
 
 def measure(models: Sequence[str], folder: str, site: str, profile: bool = False) -> dict[str, Any]:
-    """The record of some files' instructions, on each of `CORES`.
+    """The record of instructions of models on each of `CORES`.
 
     Args:
         models: `.tflite` files.
-        folder: what `pi/unpack.sh` filled, with `qemu` and `arm64`; the plugin is built here.
+        folder: the folder that `pi/unpack.sh` filled, with `qemu` and `arm64`; the plugin is built in it.
         site: a folder of arm64 packages, with kerasmusic, NumPy and an interpreter.
-        profile: also count what each kind of operator adds; needs TensorFlow, to take the graph apart.
+        profile: whether to count each kind of operator too; this needs TensorFlow to split the graph.
 
     Raises:
-        KerasMusicError: the emulation is not there, or fails.
-        MissingPackageError: a profile is asked for, without TensorFlow.
+        KerasMusicError: the emulator is missing or fails.
+        MissingPackageError: `profile` is set, and TensorFlow is not installed.
     """
     if profile and importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("a profile needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
@@ -78,21 +77,21 @@ def measure(models: Sequence[str], folder: str, site: str, profile: bool = False
     return record
 
 
-def growths(found: dict[str, Any], committed: dict[str, Any]) -> list[str]:
-    """Sentences that say where a note of `small` costs over `GROWTH` more than in the committed record."""
+def regressions(found: dict[str, Any], committed: dict[str, Any]) -> list[str]:
+    """One sentence for each count of `small` that exceeds the committed record by more than `GROWTH`."""
     before = {_key(committed, result): result for result in committed["results"]}
-    said = []
+    sentences = []
     for result in found["results"]:
-        former = before.get(_key(found, result))
+        previous = before.get(_key(found, result))
         for what in ("invoke", "note"):
-            if former and _key(found, result)[0] == "small" and result[what] > (1 + GROWTH) * former[what]:
-                said.append(
+            if previous and _key(found, result)[0] == "small" and result[what] > (1 + GROWTH) * previous[what]:
+                sentences.append(
                     f"{what} of {' '.join(_key(found, result))}: {result[what]:,.0f} instructions, "
-                    f"{result[what] / former[what] - 1:.1%} more than the {former[what]:,.0f} of the record"
+                    f"{result[what] / previous[what] - 1:.1%} more than the {previous[what]:,.0f} of the record"
                 )
     if not any(_key(found, result) in before for result in found["results"] if _key(found, result)[0] == "small"):
-        said.append("the committed record has no core and precision of small that was counted here")
-    return said
+        sentences.append("the committed record has no core and precision of small that was counted here")
+    return sentences
 
 
 def _key(record: dict[str, Any], result: dict[str, Any]) -> tuple[str, str, str]:
@@ -101,12 +100,12 @@ def _key(record: dict[str, Any], result: dict[str, Any]) -> tuple[str, str, str]
 
 
 class _Emulation:
-    """Runs this module on an emulated core, and hears what the plugin counted."""
+    """Runs this module on an emulated core, and collects the plugin's counts."""
 
     def __init__(self, folder: Path, site: str) -> None:
         for path in (folder / "qemu", folder / "arm64", Path(site)):
             if not path.exists():
-                raise KerasMusicError(f"{path}: not there; 'nox -s bench-pi' makes what the emulation needs")
+                raise KerasMusicError(f"{path}: does not exist; 'nox -s bench-pi' creates what the emulator needs")
         compiler = shutil.which("gcc") or shutil.which("cc")
         if compiler is None:
             raise KerasMusicError("counting instructions needs a C compiler; run: apt install gcc")
@@ -117,7 +116,7 @@ class _Emulation:
         self.environment = {**os.environ, "PLUGIN": str(plugin)}
 
     def run(self, core: str, what: str, path: str) -> tuple[Any, list[int]]:
-        """What one of `COUNTED` returned, and the instructions between each two of its markers."""
+        """The result of one of the functions `COUNTED`, and the instructions between each pair of its markers."""
         done = subprocess.run(
             [*self.script, core, self.site, "-P", "-m", __spec__.name, what, path],
             env=self.environment, capture_output=True, text=True, check=False,
@@ -129,25 +128,25 @@ class _Emulation:
         return json.loads(done.stdout.splitlines()[-1]), between
 
     def version(self) -> str:
-        """What QEMU calls itself."""
+        """QEMU's name and version."""
         command = [*self.script, "--version"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
 
 def _profile(emulation: _Emulation, core: str, model: str) -> dict[str, dict[str, float]]:
-    """For each kind of operator, dearest first, how often a step uses it and how many instructions that adds.
+    """The uses and instructions of each kind of operator in a step, most expensive first.
 
-    Counted by graphs that end with each operator in turn, so that the parts add up to the whole.
+    Prefixes of the graph that end with each operator in turn are counted, so that the parts add up to the whole.
     """
     from kerasmusic.edge.model_file import read_model_bytes
     from kerasmusic.export.prefixes import prefixes
 
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         names: list[str] = []
         for name, graph in prefixes(read_model_bytes(model)):
-            Path(place, f"{len(names):04d}.tflite").write_bytes(graph)
+            Path(folder, f"{len(names):04d}.tflite").write_bytes(graph)
             names.append(name)
-        _, counts = emulation.run(core, "graphs", place)
+        _, counts = emulation.run(core, "graphs", folder)
     found: dict[str, dict[str, float]] = {}
     before = 0.0
     for name, count in zip(names, counts, strict=True):
@@ -164,12 +163,12 @@ def _process() -> ctypes.CDLL:
 
 
 def _mark() -> None:
-    """Lets the plugin print its count."""
+    """Makes the plugin print its count."""
     _process().syscall(ctypes.c_long(MARKER))
 
 
 def _count_steps(path: str) -> dict[str, Any]:
-    """On the emulated core: few and many steps of `invoke`, then of whole notes, each between two markers."""
+    """Runs on the emulated core: few and many calls of `invoke`, then whole notes, each between two markers."""
     from kerasmusic.bench.latency import midi_messages
     from kerasmusic.bench.models import describe_model
     from kerasmusic.edge import Generator, TFLiteStep
@@ -189,7 +188,7 @@ def _count_steps(path: str) -> dict[str, Any]:
 
 
 def _count_graphs(folder: str) -> int:
-    """On the emulated core: steps of every graph in a folder, in order, each between two markers."""
+    """Runs on the emulated core: steps of all graphs in a folder, in order, each between two markers."""
     from kerasmusic.edge.step import interpreter_module
 
     paths = sorted(Path(folder).iterdir())
@@ -197,10 +196,10 @@ def _count_graphs(folder: str) -> int:
         interpreter = interpreter_module().Interpreter(model_path=str(path), num_threads=1)
         interpreter.allocate_tensors()
         for detail in interpreter.get_input_details():
-            # Any note will do, so long as it is one; what the graph reads is else what was in memory.
+            # Any valid note will do; without one, the graph would read uninitialised memory.
             drawn = "given" in detail["name"]
             interpreter.set_tensor(detail["index"], np.full(detail["shape"], -1 if drawn else 0, detail["dtype"]))
-        # As in TFLiteStep, without the Python around it.
+        # Called directly, as TFLiteStep does, without the Python wrapper.
         invoke = interpreter._interpreter.Invoke
         for _ in range(2):
             invoke()
@@ -214,6 +213,6 @@ def _count_graphs(folder: str) -> int:
 COUNTED: dict[str, Callable[[str], Any]] = {"steps": _count_steps, "graphs": _count_graphs}
 
 if __name__ == "__main__":
-    # A collection would fall to whichever step happens to be the one too many.
+    # A garbage collection would be charged to an arbitrary step.
     gc.disable()
     print(json.dumps(COUNTED[sys.argv[1]](sys.argv[2])))

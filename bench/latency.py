@@ -1,11 +1,11 @@
-"""How fast a note is, on a workstation or a Pi, by the edge install alone: `kerasmusic bench latency --help`.
+"""Measures latency on a workstation or a Pi, with the edge installation alone: `kerasmusic bench latency --help`.
 
-Each file is started several times in a process of its own, the files in random order. A start is timed in its parts;
-then the step is timed warm, in three layers whose steps take turns, so that a disturbance falls on all of them alike:
+Each file is started several times in new processes, the files in random order. The parts of each start are timed. Then
+the warm step is timed in three layers, which alternate so that disturbances affect all of them alike:
 
 - `invoke`: the interpreter runs the graph;
-- `tensors`: the inputs are written before it, the note read and the state carried after it;
-- `note`: `Generator` makes the next note, and its two MIDI messages are made of it.
+- `tensors`: in addition, the inputs are written, and the note and the state are read;
+- `note`: `Generator` makes the next note and its two MIDI messages.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LAYERS = ("invoke", "tensors", "note")
 COLD = ("start", "import", "load", "allocate", "first_note")
-# Steps of one layer before the next takes its turn.
+# Consecutive steps of one layer before the next takes its turn.
 TURN = 50
 SUSTAINED_WINDOWS = 60
 ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -38,18 +38,18 @@ ONE_BLAS_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class Settings:
-    """How to measure.
+    """Settings of a measurement.
 
     Args:
-        threads: numbers of threads that the interpreter may use, each measured.
-        rounds: starts of each file; their steps are taken together.
-        warm_up: notes that are not timed, in each start.
-        steps: steps that are timed, of each layer in each start.
-        real_time: seconds of playing in real time, at each of `pace.PACES`, in the first round.
-        sustained: seconds of playing without a pause, to watch for throttling, with the first number of threads.
-        core: the core to be bound to; see `machine.pin`.
-        seed: of the order of files, and of the notes.
-        pieces: nats per note are measured on the first so many performances of the validation split; None takes all.
+        threads: the numbers of interpreter threads to measure.
+        rounds: the number of starts of each file; their steps are pooled.
+        warm_up: the number of untimed notes in each start.
+        steps: the number of timed steps of each layer in each start.
+        real_time: the seconds of real-time playing at each of `pace.PACES`, in the first round.
+        sustained: the seconds of continuous playing, to detect throttling, with the first number of threads.
+        core: the processor core to use; see `machine.pin`.
+        seed: the seed of the order of files and of the notes.
+        pieces: the number of validation performances on which nats per note are measured; by default all.
     """
 
     threads: Sequence[int] = (1, 2, 4)
@@ -63,22 +63,22 @@ class Settings:
     pieces: int | None = None
 
 
-#: The quick form: one thread, few starts, a second in real time.
+#: A quick measurement: one thread, few starts, one second in real time.
 SHORT = Settings(threads=(1,), rounds=2, real_time=1.0, pieces=2)
 
 
 def measure(
     models: Sequence[str | os.PathLike[str]], settings: Settings = SHORT, data: str | None = None
 ) -> dict[str, Any]:
-    """The record of some files' latency.
+    """The record of the latency of models.
 
     Args:
         models: `.tflite` files.
-        settings: how to measure.
-        data: a folder or zip of MIDI files, to measure nats per note on its validation split.
+        settings: the settings of the measurement.
+        data: a folder or zip of MIDI files; nats per note are measured on its validation split.
 
     Raises:
-        ModelFileError: a file is not a model that the interpreter reads.
+        ModelFileError: a file is not a model that the interpreter can read.
     """
     record = records.new_record("latency", {**asdict(settings), "data": data and Path(data).name})
     paths = [str(path) for path in models]
@@ -97,11 +97,11 @@ def measure(
                 real_time=0.0 if number else settings.real_time, spawned=time.perf_counter_ns(), **common,
             )  # fmt: skip
             starts[index, threads].append(found)
-    results = [{"model": index, "threads": threads, **_together(found)} for (index, threads), found in starts.items()]
+    results = [{"model": index, "threads": threads, **_merge(found)} for (index, threads), found in starts.items()]
     for result in results:
         if settings.sustained and result["threads"] == settings.threads[0]:
             result["sustained"] = in_fresh_process(
-                __name__, "play_on", path=paths[result["model"]], threads=result["threads"],
+                __name__, "play_continuously", path=paths[result["model"]], threads=result["threads"],
                 seconds=settings.sustained, **common,
             )  # fmt: skip
     record["after"] = machine.read_sensors()
@@ -118,7 +118,7 @@ def measure(
 def start(
     path: str, threads: int, core: int | None, seed: int, warm_up: int, steps: int, real_time: float, spawned: int
 ) -> dict[str, Any]:
-    """One start of a file, in a process made for it: the parts of the start, the layers warm, and in real time."""
+    """Measures one start of a file in a new process: the parts of the start, the warm layers, and real time."""
     clock = time.perf_counter_ns
     times = [spawned, clock()]
     cores = machine.pin(threads, core)
@@ -150,12 +150,12 @@ def start(
 
 
 def midi_messages(note: Note) -> bytes:
-    """A note as the two messages that a MIDI port takes: its key goes down, and up again (channel 1)."""
+    """The note-on and note-off messages of a note, on channel 1."""
     return bytes((0x90, note.pitch, note.velocity, 0x80, note.pitch, 0))
 
 
 def _warm_layers(step: TFLiteStep, generator: Generator, warm_up: int, steps: int, seed: int) -> dict[str, list[int]]:
-    """Nanoseconds of `steps` steps of each layer; see the module."""
+    """The nanoseconds of `steps` steps of each layer; see the module's docstring."""
     for _ in range(warm_up):
         next(generator)
     previous, given, uniform = step.note.copy(), step.given.copy(), step.uniform.copy()
@@ -185,7 +185,7 @@ def _warm_layers(step: TFLiteStep, generator: Generator, warm_up: int, steps: in
 
 
 def _in_real_time(generator: Generator, gap: float, seconds: float) -> dict[str, Any]:
-    """Asks for a note at every onset of an even pace, asleep between them; it is missed if not there at the next."""
+    """Makes notes at regular onsets, and sleeps in between; a note later than the next onset counts as missed."""
     clock, gap_ns = time.perf_counter_ns, round(gap * 1e9)
     notes = max(1, round(seconds / gap))
     ready, began = [], clock()
@@ -198,8 +198,8 @@ def _in_real_time(generator: Generator, gap: float, seconds: float) -> dict[str,
     return {"gap_seconds": gap, "notes": notes, "missed": missed, "ready_us": summary(ready)}
 
 
-def play_on(path: str, threads: int, core: int | None, seed: int, seconds: float) -> list[dict[str, Any]]:
-    """Plays without a pause for some seconds, and says of each sixtieth of them how fast it went and how hot it was."""
+def play_continuously(path: str, threads: int, core: int | None, seed: int, seconds: float) -> list[dict[str, Any]]:
+    """Plays continuously; records latency and temperature in each of `SUSTAINED_WINDOWS` parts of the time."""
     machine.pin(threads, core)
     from kerasmusic.edge import Generator
 
@@ -217,8 +217,8 @@ def play_on(path: str, threads: int, core: int | None, seed: int, seconds: float
     return found
 
 
-def _together(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several starts of one file as one result."""
+def _merge(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Merges several starts of one file into one result."""
     layers = {name: summary([time for start in starts for time in start["layers"][name]]) for name in LAYERS}
     cold = {name: statistics.median(start["cold_ms"][name] for start in starts) for name in COLD}
     totals = [sum(start["cold_ms"].values()) for start in starts]
@@ -228,7 +228,7 @@ def _together(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cold_ms": {name: round(value, 3) for name, value in cold.items()},
         "cold_total_ms": {"median": round(statistics.median(totals), 3), "max": round(max(totals), 3)},
         "layers_us": layers,
-        # Of medians within each start, since a start may meet a quieter machine than another.
+        # The difference of medians within each start, since the machine may be quieter during one start than another.
         "note_less_invoke_us": round(
             statistics.median(
                 (statistics.median(start["layers"]["note"]) - statistics.median(start["layers"]["invoke"])) / 1_000
@@ -243,7 +243,7 @@ def _together(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _targets(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of each file, with the first number of threads."""
+    """Targets for each file with the first number of threads; adds the bounds to the results."""
     limits, targets = record["limits"], []
     for result in record["results"]:
         if result["threads"] != record["settings"]["threads"][0]:

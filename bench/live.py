@@ -1,7 +1,7 @@
-"""How late live music is on this machine: played on its own, in answer to phrases, and in a duet.
+"""Measures the lateness of live music: endless playing, answers to phrases, and duets.
 
-A scripted player plays on a thread of its own, as a MIDI backend would. What is struck goes into memory, so the time of
-a synthesizer or a cable comes on top. Run it as `python -m kerasmusic.bench.live [--seconds N] [MODEL]`.
+A scripted performer plays on a separate thread, as a MIDI backend would. The output only records times, so the latency
+of a synthesizer or a cable is not included. Run it as `python -m kerasmusic.bench.live [--seconds N] [MODEL]`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
 
 
 class MemoryOutput:
-    """Keeps when each note was struck, and counts those that hang."""
+    """Records the time of each strike, and counts hanging notes."""
 
     def __init__(self) -> None:
         self.strikes: list[float] = []
@@ -41,17 +41,17 @@ class MemoryOutput:
         self.hanging -= 1
 
     def silence(self) -> None:
-        """Nothing sounds that was not released."""
+        """Does nothing, so that hanging notes are counted."""
 
     def check(self) -> None:
-        """Memory does not go away."""
+        """Does nothing, since memory cannot be disconnected."""
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Does nothing, since there is nothing to close."""
 
 
 def play_events(player: Player, events: Sequence[Event]) -> list[float]:
-    """Plays events at their times, on this thread; returns when each of them really was played."""
+    """Plays events at their times on this thread; returns the time at which each was played."""
     times = []
     for event in events:
         time.sleep(max(0.0, event.time - time.perf_counter()))
@@ -61,7 +61,7 @@ def play_events(player: Player, events: Sequence[Event]) -> list[float]:
 
 
 def phrases(begins: float, seconds: float) -> tuple[list[Event], list[float]]:
-    """Phrases of four to sixteen notes with pauses to answer in, and when each of them ends."""
+    """Events of phrases of four to sixteen notes, with pauses for answers, and the times at which the phrases end."""
     random = np.random.default_rng(0)
     events: list[Event] = []
     ends = []
@@ -77,52 +77,52 @@ def phrases(begins: float, seconds: float) -> tuple[list[Event], list[float]]:
 
 
 def measure(source: Source, events: Sequence[Event], seconds: float) -> tuple[Player, MemoryOutput, list[float]]:
-    """Lets a player play for so long, with someone who plays events; also returns when each was played."""
-    ear = MemoryOutput()
+    """Runs a player with a scripted performer; returns the player, its output and the times of the events."""
+    output = MemoryOutput()
     began = time.perf_counter()
-    with Player(source, ear) as player:
+    with Player(source, output) as player:
         times = play_events(player, events)
         time.sleep(max(0.0, seconds - (time.perf_counter() - began)))
-    return player, ear, times
+    return player, output, times
 
 
-def spread(seconds: NDArray[np.float64]) -> str:
-    """How long something took, in words."""
+def percentiles(seconds: NDArray[np.float64]) -> str:
+    """The percentiles of times, in words."""
     half, most, every = (1000 * np.percentile(seconds, share) for share in (50, 99, 100))
     return f"half within {half:.1f} ms, 99 % within {most:.1f} ms, all within {every:.1f} ms"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Prints what was measured."""
-    parser = argparse.ArgumentParser(description="How late live music is on this machine.")
-    parser.add_argument("model", nargs="?", default=bundled_model(), help="a .tflite file (default: the bundled one)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each of the three (default: 60)")
+    """Measures and prints the results."""
+    parser = argparse.ArgumentParser(description="Measures the lateness of live music.")
+    parser.add_argument("model", nargs="?", default=bundled_model(), help="a .tflite file (default: the bundled model)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="the time for each of the three (default: 60)")
     options = parser.parse_args(arguments)
     if options.seconds < 10:
-        parser.error(f"{options.seconds:g}: there is no phrase in less than 10 seconds")
+        parser.error(f"{options.seconds:g}: at least 10 seconds are needed for a phrase")
     print(f"{platform.machine()}, Python {platform.python_version()}, {options.seconds:g} s each")
 
-    player, ear, _ = measure(Endless(Generator(options.model, seed=7)), [], options.seconds)
-    print(f"on its own: {player.lateness}; {ear.hanging} hanging")
+    player, output, _ = measure(Endless(Generator(options.model, seed=7)), [], options.seconds)
+    print(f"on its own: {player.lateness}; {output.hanging} hanging")
 
     answers = Answers(Generator(options.model, seed=7))
     events, _ = phrases(time.perf_counter(), options.seconds)
-    player, ear, times = measure(answers, events, options.seconds)
-    # A phrase ends with a release that nothing follows for as long as the pause.
+    player, output, times = measure(answers, events, options.seconds)
+    # A phrase ends with a release that is followed by a pause.
     ends = [at + PAUSE_SECONDS for at, after in itertools.pairwise([*times, np.inf]) if after - at > PAUSE_SECONDS]
-    strikes = np.array(ear.strikes)
+    strikes = np.array(output.strikes)
     latencies = np.array([strikes[strikes >= end - 0.05].min(initial=np.inf) - end for end in ends])
-    print(f"answers: {player.lateness}; {ear.hanging} hanging")
-    print(f"from the phrase's end to the answer's first note, {len(ends)} phrases: {spread(latencies)}")
+    print(f"answers: {player.lateness}; {output.hanging} hanging")
+    print(f"from the phrase's end to the answer's first note, {len(ends)} phrases: {percentiles(latencies)}")
 
     random = np.random.default_rng(0)
     taps = np.cumsum(random.uniform(0.08, 0.5, int(options.seconds / 0.3)))
     began = time.perf_counter() + 0.5
     duet = Duet(Generator(options.model, seed=7), "time")
     keys: list[Event] = [Strike(began + float(at), 60, 80) for at in taps if at < options.seconds - 1]
-    player, ear, times = measure(duet, keys, options.seconds)
-    print(f"duet: {player.lateness}; {ear.hanging} hanging")
-    print(f"from a key to its note, {len(keys)} keys: {spread(np.array(ear.strikes) - np.array(times))}")
+    player, output, times = measure(duet, keys, options.seconds)
+    print(f"duet: {player.lateness}; {output.hanging} hanging")
+    print(f"from a key to its note, {len(keys)} keys: {percentiles(np.array(output.strikes) - np.array(times))}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a benchmark ran on: the machine and its software, what its sensors say, and what it can do at most."""
+"""Describes the machine of a benchmark: hardware and software, sensors, and the limits of its performance."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from typing import Any
 ROOT = Path("/")
 RUNTIMES = ("ai-edge-litert", "tflite-runtime", "tensorflow")
 PACKAGES = (*RUNTIMES, "numpy", "keras", "jax", "torch", "pretty_midi")
-# Of `vcgencmd get_throttled`, as Raspberry Pi documents them.
+# The bits of `vcgencmd get_throttled`, as documented by Raspberry Pi.
 THROTTLE_BITS = {
     0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit",
     16: "under-voltage has occurred", 17: "frequency capping has occurred", 18: "throttling has occurred",
     19: "soft temperature limit has occurred",
 }  # fmt: skip
-# Far more than a processor keeps near itself, and still little on a Pi.
+# Much larger than any cache, and still small on a Pi.
 BANDWIDTH_BYTES = 128 * 1024 * 1024
 MATRIX_SIDE = 512
 
 
 def describe_machine(root: Path = ROOT) -> dict[str, Any]:
-    """The machine as JSON values, without its name or its user's; what it does not tell is None."""
+    """Describes the machine as JSON values, without host and user names; unknown values are None."""
     cpuinfo = _text(root / "proc/cpuinfo") or ""
     memory = re.search(r"^MemTotal:\s+(\d+)", _text(root / "proc/meminfo") or "", re.MULTILINE)
     try:
@@ -49,7 +49,7 @@ def describe_machine(root: Path = ROOT) -> dict[str, Any]:
 
 
 def read_sensors(root: Path = ROOT) -> dict[str, Any]:
-    """What changes while a benchmark runs: governor, clock, temperature, throttle flags and load; None if unknown."""
+    """Reads governor, clock, temperature, throttling flags and load; unknown values are None."""
     frequency = root / "sys/devices/system/cpu/cpu0/cpufreq"
     clock = _text(frequency / "scaling_cur_freq")
     temperature = _text(root / "sys/class/thermal/thermal_zone0/temp")
@@ -72,25 +72,25 @@ def _throttled() -> list[str] | None:
 
 
 def pin(threads: int, core: int | None = None) -> list[int]:
-    """Binds this process to as many cores as it has threads, and returns them; none where the system cannot.
+    """Binds this process to cores and returns them; returns no cores if the system cannot bind processes.
 
     Args:
-        threads: how many cores, where there are as many.
-        core: the first of them; by default the last, which interrupts visit least. The others are those before it.
+        threads: the number of cores, at most those available.
+        core: the core with the highest number; by default the last, which gets the fewest interrupts.
     """
     if not hasattr(os, "sched_setaffinity"):
         return []
-    there = sorted(os.sched_getaffinity(0))
-    first = there.index(core) if core in there else len(there) - 1
-    cores = [there[first - index] for index in range(min(threads, len(there)))]
+    available = sorted(os.sched_getaffinity(0))
+    first = available.index(core) if core in available else len(available) - 1
+    cores = [available[first - index] for index in range(min(threads, len(available)))]
     os.sched_setaffinity(0, cores)
     return sorted(cores)
 
 
 def measure_limits(core: int | None = None) -> dict[str, float]:
-    """What one core can do at most: bytes per second read from memory, and float32 multiply-adds a second, by NumPy.
+    """Measures one core with NumPy: bytes read from memory and float32 multiply-adds per second.
 
-    To be called in a process of its own with one BLAS thread.
+    Call it in a separate process with one BLAS thread.
     """
     pin(1, core)
     import numpy as np
@@ -104,8 +104,8 @@ def measure_limits(core: int | None = None) -> dict[str, float]:
     return {"bytes_per_second": row.nbytes / reading, "multiply_adds_per_second": MATRIX_SIDE**3 / multiplying}
 
 
-def name_of(machine: dict[str, Any], sensors: Sequence[dict[str, Any]] = ()) -> str:
-    """A machine in a few words, from its record."""
+def machine_name(machine: dict[str, Any], sensors: Sequence[dict[str, Any]] = ()) -> str:
+    """A short name for a machine, from its description."""
     name = machine["board"] or machine["processor"] or machine["architecture"]
     memory = f", {machine['memory_bytes'] / 2**30:.0f} GiB" if machine["memory_bytes"] else ""
     return f"{name}, {machine['cores']} cores of {machine['architecture']}{memory}"
@@ -113,7 +113,7 @@ def name_of(machine: dict[str, Any], sensors: Sequence[dict[str, Any]] = ()) -> 
 
 def _text(path: Path) -> str | None:
     try:
-        # The device tree's strings end in a zero byte.
+        # Strings in the device tree end in a zero byte.
         return path.read_text(errors="replace").strip("\0 \n") or None
     except OSError:
         return None

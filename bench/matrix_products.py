@@ -1,4 +1,4 @@
-"""A step's time beside that of its matrix products alone: `python -m kerasmusic.bench.matrix_products MODEL.tflite`."""
+"""Times a step against its matrix products alone: `python -m kerasmusic.bench.matrix_products MODEL.tflite`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ROUNDS, STEPS = 15, 2_000
 
 def main() -> None:
     """Measures and prints one JSON object."""
-    parser = argparse.ArgumentParser(description="Times a step beside its matrix products alone; needs TensorFlow.")
+    parser = argparse.ArgumentParser(description="Times a step against its matrix products alone; needs TensorFlow.")
     parser.add_argument("model", help="a .tflite file made by kerasmusic")
     options = parser.parse_args()
     print(json.dumps(measure(options.model), indent=1))
 
 
 def measure(path: str) -> dict[str, float]:
-    """Microseconds of the matrix products alone, of `invoke` and of a whole note, taken in turn, and their ratios."""
+    """Microseconds of the matrix products, of `invoke` and of a whole note, measured in turn, and their ratios."""
     from kerasmusic.edge import Generator, TFLiteStep
     from kerasmusic.edge.model_file import read_model_bytes
     from kerasmusic.edge.step import interpreter_module

@@ -1,4 +1,4 @@
-"""What a benchmark says of the model files that it measured."""
+"""Describes the model files of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from kerasmusic.bench.processes import in_fresh_process
 
 
 def describe_models(paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Each file as JSON values, with a name that tells it from the others.
+    """Describes files as JSON values, with a distinct name for each.
 
     Raises:
-        ModelFileError: a file is not a model that the interpreter reads.
+        ModelFileError: a file is not a model that the interpreter can read.
     """
     models = [in_fresh_process(__name__, "describe_model", path=path) for path in paths]
     names = [f"{model['preset']} {model['precision']}" for model in models]
     for model, name, path in zip(models, names, paths, strict=True):
-        where = f" ({'/'.join(Path(path).parts[-2:])})"
-        model["name"] = name if names.count(name) == 1 else name + where
+        model["name"] = name if names.count(name) == 1 else f"{name} ({'/'.join(Path(path).parts[-2:])})"
     return models
 
 
 def describe_model(path: str) -> dict[str, Any]:
-    """What a file is, from its own record and from its graph as the interpreter sees it."""
+    """Describes a file, from its metadata and from its graph in the interpreter."""
     import numpy as np
 
     from kerasmusic.edge import TFLiteStep
@@ -60,7 +59,7 @@ def describe_model(path: str) -> dict[str, Any]:
 
 
 def measure_nats(path: str, data: str, pieces: int | None) -> dict[str, Any] | None:
-    """The likelihood of real music; see `kerasmusic.evaluation.likelihood`. None where a field has no distribution."""
+    """The likelihood of real music (see `kerasmusic.evaluation.likelihood`); None if a field has no distribution."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.edge import Generator
     from kerasmusic.evaluation.likelihood import evaluate

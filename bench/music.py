@@ -1,4 +1,4 @@
-"""Music for benchmarks and tests: real music where there is any, else what the bundled model plays."""
+"""Music for benchmarks and tests: real music if available, else a demonstration by the bundled model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ VARIABLE = "KERASMUSIC_DATA"
 
 
 def named_music() -> Path | None:
-    """The folder or zip that the environment variable names, None where it is not set.
+    """The folder or zip that the environment variable names; None if it is not set.
 
     Raises:
-        ArgumentError: it names a path that is not there.
+        ArgumentError: the path does not exist.
     """
     named = os.environ.get(VARIABLE)
     if not named:
@@ -27,14 +27,14 @@ def named_music() -> Path | None:
 
 
 def real_music() -> Path | None:
-    """`named_music`, else MAESTRO where it was downloaded before, else None."""
+    """The music of `named_music`, else MAESTRO if it has been downloaded, else None."""
     from kerasmusic.data.maestro import downloaded_maestro
 
     return named_music() or downloaded_maestro()
 
 
 def music() -> Path:
-    """`real_music`, and where there is none a demonstration, which the bundled model plays once for all later calls."""
+    """The music of `real_music`, else a demonstration, which the bundled model plays on the first call."""
     found = real_music()
     if found:
         return found

@@ -1,11 +1,11 @@
-"""Latency as a picture: by percentile, and against nats per note."""
+"""Plots latency by percentile, and against nats per note."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kerasmusic.bench.machine import name_of
+from kerasmusic.bench.machine import machine_name
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.plots import COLOURS
 
@@ -19,14 +19,14 @@ MARKS = {"float32": "o", "float16": "D", "int8": "s", "int8-full": "^"}
 
 
 def latency(records: Sequence[dict[str, Any]]) -> Figure:
-    """Of every record of latency among some, a whole note on the first number of threads.
+    """Plots the latency of a whole note with the first number of threads, of all latency records given.
 
     Raises:
-        ArgumentError: none of them is one.
+        ArgumentError: none of the records is of latency.
     """
     records = [record for record in records if record["kind"] == "latency"]
     if not records:
-        raise ArgumentError("none of these is a record of latency, which is what the picture shows")
+        raise ArgumentError("none of these is a record of latency, which the picture shows")
     try:
         from matplotlib.figure import Figure
         from matplotlib.ticker import LogLocator, NullFormatter
@@ -36,24 +36,24 @@ def latency(records: Sequence[dict[str, Any]]) -> Figure:
     by_percentile, by_nats = figure.subplots(1, 2, sharey=False)
     several = len(records) > 1
     for index, record in enumerate(records):
-        # A machine after the first is paler.
+        # Machines after the first are paler.
         paler = {"alpha": max(0.3, 1.0 - 0.4 * index)}
         for result in record["results"]:
             if result["threads"] == record["settings"]["threads"][0]:
                 model = record["models"][result["model"]]
-                name = model["name"] + (f", {name_of(record['machine'])}" if several else "")
+                name = model["name"] + (f", {machine_name(record['machine'])}" if several else "")
                 style = {**_style(model), **paler}
                 times = [result["layers_us"]["note"].get(percentile) for percentile in PERCENTILES]
                 by_percentile.plot(range(len(times)), times, label=name, linewidth=1.6, markersize=4, **style)
                 if model["nats"] is not None:
-                    # Hollow, so that two precisions at one place are both seen.
+                    # Hollow, so that coinciding points of two precisions are both visible.
                     by_nats.plot(
                         [model["nats"]["nats"]], times[:1], markerfacecolor="none", markeredgewidth=1.8, markersize=9,
                         **style,
                     )  # fmt: skip
     by_percentile.set_title("by percentile", fontsize=10)
     by_percentile.set_xticks(range(len(PERCENTILES)), PERCENTILES)
-    by_nats.set_title("the median, by what the model knows of music (less is better)", fontsize=10)
+    by_nats.set_title("the median, against likelihood (less is better)", fontsize=10)
     by_nats.set_xlabel("nats per note")
     by_nats.margins(0.15)
     if not by_nats.lines:
@@ -68,7 +68,7 @@ def latency(records: Sequence[dict[str, Any]]) -> Figure:
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2 if several else 5, frameon=False, fontsize=9)
-    figure.suptitle("; ".join(dict.fromkeys(name_of(record["machine"]) for record in records)), fontsize=10)
+    figure.suptitle("; ".join(dict.fromkeys(machine_name(record["machine"]) for record in records)), fontsize=10)
     return figure
 
 

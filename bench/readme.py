@@ -1,4 +1,4 @@
-"""The README's section on performance, made of records: `kerasmusic bench report RECORD.json... --readme README.md`."""
+"""Writes the README's section on performance: `kerasmusic bench report RECORD.json... --readme README.md`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kerasmusic.bench.machine import name_of
+from kerasmusic.bench.machine import machine_name
 from kerasmusic.bench.report import (
     Row,
     Table,
@@ -19,7 +19,7 @@ from kerasmusic.bench.report import (
     tutorial_tables,
 )
 from kerasmusic.errors import KerasMusicError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 
 BEGIN = "<!-- performance: made of bench/records by 'kerasmusic bench report', do not edit -->"
 END = "<!-- performance ends -->"
@@ -29,22 +29,22 @@ NOT_MEASURED = "not measured yet, run this: `kerasmusic bench latency`"
 
 
 def write_section(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]) -> None:
-    """Writes what is between the two markers of a README anew.
+    """Replaces the section between the two markers of a README.
 
     Raises:
-        KerasMusicError: it does not have them.
+        KerasMusicError: the file does not have the markers.
     """
     text = Path(path).read_text()
     before, begun, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not begun or not ended:
-        raise KerasMusicError(f"{path}: has no place for the section; write the lines {BEGIN} and {END} into it")
-    with written_beside(path) as temporary:
+        raise KerasMusicError(f"{path}: has no markers for the section; write the lines {BEGIN} and {END} into it")
+    with atomic_write(path) as temporary:
         temporary.write_text(before + section(records) + after)
 
 
 def section(records: Sequence[dict[str, Any]]) -> str:
-    """The section, with its markers. What no record tells is said to be not measured yet."""
+    """The section with its markers; benchmarks without a record are listed as not measured yet."""
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_kind.setdefault(record["kind"], []).append(record)
@@ -64,7 +64,7 @@ def section(records: Sequence[dict[str, Any]]) -> str:
             parts += [markdown(header, rows) for header, rows in tables(record)] + [_measured(record)]
     header, rows = targets(records)
     if rows:
-        # The others stand in the records; `kerasmusic bench report` prints them.
+        # Targets that are met are in the records, and `kerasmusic bench report` prints them.
         missed = [row for row in rows if row[-1] == "no"]
         outcome = ". Those that are not:" if missed else "."
         parts.append(f"Of {len(rows)} targets that were set {len(rows) - len(missed)} are met{outcome}")
@@ -85,7 +85,7 @@ def _latency(records: Sequence[dict[str, Any]]) -> Table:
             times = (layers["invoke"]["p50"], layers["note"]["p50"], layers["note"]["p99"])
             rows.append(
                 [
-                    name_of(record["machine"]), model["name"], megabytes(model["bytes"]),
+                    machine_name(record["machine"]), model["name"], megabytes(model["bytes"]),
                     f"{nats['nats']:.2f}" if nats else "", *(f"{time:.0f}" for time in times),
                     f"{result['notes_per_second']:,.0f}", f"{result['cold_total_ms']['median'] / 1e3:.2f}",
                     megabytes(result["peak_memory_bytes"]),
@@ -102,7 +102,7 @@ def _latency(records: Sequence[dict[str, Any]]) -> Table:
 
 
 def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
-    """Tables of `invoke`, one column a core."""
+    """Tables of instructions, with one column per core."""
     parts = []
     for record in records:
         cores = list(dict.fromkeys(result["processor"] for result in record["results"]))
@@ -132,4 +132,4 @@ def _measured(record: dict[str, Any]) -> str:
         f"{name} {packages[name]}" for name in ("keras", "tensorflow", "jax", "torch") if name in packages
     )
     measured = f"`{record['command']}` on {record['settings']['data']}, {record['began'][:10]}"
-    return f"*{name_of(record['machine'])}; {versions}; {measured}.*"
+    return f"*{machine_name(record['machine'])}; {versions}; {measured}.*"

@@ -1,4 +1,4 @@
-"""The record of a benchmark: one JSON object, whose form is `record.schema.json` beside this module."""
+"""Records of benchmarks: JSON objects with the schema in `record.schema.json`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import kerasmusic
 from kerasmusic.errors import KerasMusicError, MissingPackageError
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 
-#: The version of the records' form. A reader refuses newer ones.
+#: The version of the format. A reader refuses newer versions.
 FORMAT = 1
 
 
 def new_record(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The beginning of a record: what is measured, by which command, when, with which settings."""
+    """A record with the kind of benchmark, the command, the time and the settings."""
     return {
         "format": FORMAT,
         "kind": kind,
@@ -33,7 +33,7 @@ def new_record(kind: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def target(what: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> dict[str, Any]:
-    """What was hoped for and what came out.
+    """A target and the measured value.
 
     >>> target("a note", 2.0, at_most=3.0)["met"]
     True
@@ -44,16 +44,16 @@ def target(what: str, value: float, *, at_most: float | None = None, at_least: f
 
 
 def write_record(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes a record as JSON, beside its place and renamed into it."""
-    with written_beside(path) as temporary:
+    """Writes a record as JSON, atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a record and holds it to its schema.
+    """Reads a record and validates it.
 
     Raises:
-        KerasMusicError: it is not there, is no record, or is of a newer form.
+        KerasMusicError: the file does not exist, is not a record, or has a newer format.
         MissingPackageError: fastjsonschema is not installed.
     """
     try:
@@ -81,7 +81,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_records(paths: Sequence[str | os.PathLike[str]]) -> list[dict[str, Any]]:
-    """Reads several records, in order."""
+    """Reads and validates several records."""
     return [read_record(path) for path in paths]
 
 

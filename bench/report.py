@@ -1,18 +1,18 @@
-"""Records as tables, on the terminal and in Markdown."""
+"""Formats records as tables for the terminal and in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kerasmusic.bench.machine import name_of
+from kerasmusic.bench.machine import machine_name
 
 Row = Sequence[str]
 Table = tuple[Row, Sequence[Row]]
 
 
 def text(record: dict[str, Any]) -> str:
-    """What a record says, as lines for a terminal."""
+    """A record as text for a terminal."""
     parts = [f"{record['kind']}: {record['command']} ({record['began']}, kerasmusic {record['kerasmusic']})"]
     if "machine" in record:
         parts.append(_machine_lines(record))
@@ -23,7 +23,7 @@ def text(record: dict[str, Any]) -> str:
 
 
 def aligned(header: Row, rows: Sequence[Row]) -> str:
-    """A table for a terminal: the first column to the left, the others to the right.
+    """Formats a table for a terminal: the first column is left-aligned, the others right-aligned.
 
     >>> print(aligned(["what", "us"], [["invoke", "38"], ["a note", "42.5"]]))
     what      us
@@ -41,12 +41,12 @@ def aligned(header: Row, rows: Sequence[Row]) -> str:
 
 
 def markdown(header: Row, rows: Sequence[Row]) -> str:
-    """The same table in Markdown."""
+    """Formats a table in Markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
 
 
 def targets(found: Sequence[dict[str, Any]]) -> Table:
-    """What was hoped for, and what came out, of several records."""
+    """The targets of several records, with the measured values."""
     rows = [
         [
             each["what"],
@@ -61,7 +61,7 @@ def targets(found: Sequence[dict[str, Any]]) -> Table:
 
 
 def latency_tables(record: dict[str, Any]) -> list[Table]:
-    """Warm steps, cold starts, playing in real time, and playing without a pause."""
+    """Tables of warm steps, cold starts, real-time playing and continuous playing."""
     names = {index: model["name"] for index, model in enumerate(record["models"])}
     warm, cold, paces, sustained = [], [], [], []
     for result in record["results"]:
@@ -97,7 +97,7 @@ def latency_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def instructions_tables(record: dict[str, Any]) -> list[Table]:
-    """Thousands of instructions by core, and by operator where that was looked at."""
+    """Tables of thousands of instructions by core and, if profiled, by operator."""
     rows, profile = [], []
     for result in record["results"]:
         name = record["models"][result["model"]]["name"]
@@ -114,7 +114,7 @@ def instructions_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def tutorial_tables(record: dict[str, Any]) -> list[Table]:
-    """The tutorial beside kerasmusic, by backend."""
+    """A table of the tutorial against kerasmusic, by backend."""
     rows: list[Row] = []
     for result in record["results"]:
         playing, training, memory = result["playing"], result["training"], result["memory_bytes"]
@@ -139,7 +139,7 @@ def tutorial_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def train_tables(record: dict[str, Any]) -> list[Table]:
-    """Notes per second by preset, and how the cost of a note grows."""
+    """Tables of notes per second by preset, and of the growth of the cost of a note."""
     speed = [
         [
             result["preset"], result["on"], f"{result['parameters']:,}", f"{result['notes_per_second']:,.0f}",
@@ -161,7 +161,7 @@ def train_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def ingest_tables(record: dict[str, Any]) -> list[Table]:
-    """Seconds to read so many files, both ways."""
+    """A table of seconds to read MIDI files with both readers."""
     rows = [
         [
             f"{result['files']:,.0f}", f"{result['corpus_seconds']:.2f}", f"{result['pretty_midi_seconds']:.1f}",
@@ -174,7 +174,7 @@ def ingest_tables(record: dict[str, Any]) -> list[Table]:
 
 
 def megabytes(count: float | None) -> str:
-    """Bytes as millions, for a table."""
+    """Bytes in megabytes, for a table."""
     return "" if count is None else f"{count / 1e6:,.1f}" if count < 1e7 else f"{count / 1e6:,.0f}"
 
 
@@ -185,11 +185,11 @@ def _ratio(before: float | None, after: float | None) -> str:
 def _machine_lines(record: dict[str, Any]) -> str:
     machine = record["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    lines = [name_of(machine), f"{machine['system']}, {machine['kernel']}, Python {machine['python']}, {packages}"]
+    lines = [machine_name(machine), f"{machine['system']}, {machine['kernel']}, Python {machine['python']}, {packages}"]
     for when in ("before", "after"):
-        said = {name: value for name, value in record.get(when, {}).items() if value is not None}
-        if said:
-            lines.append(f"{when}: " + ", ".join(f"{name} {value}" for name, value in said.items()))
+        sensors = {name: value for name, value in record.get(when, {}).items() if value is not None}
+        if sensors:
+            lines.append(f"{when}: " + ", ".join(f"{name} {value}" for name, value in sensors.items()))
     for model in record.get("models", []):
         nats = f", {model['nats']['nats']:.3f} nats per note" if model["nats"] else ""
         delegate = f"XNNPACK in {model['delegated_parts']} parts" if model["xnnpack"] else "no XNNPACK"

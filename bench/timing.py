@@ -1,4 +1,4 @@
-"""What is said of times that were measured."""
+"""Statistics of measured times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PERCENTILES = (50, 90, 95, 99, 99.9)
 
 
 def summary(nanoseconds: Sequence[int]) -> dict[str, float]:
-    """Microseconds of many steps: how many there were, their mean, deviation, extremes and percentiles.
+    """The number of steps, and mean, standard deviation, extremes and percentiles of their microseconds.
 
     >>> summary([1_000, 3_000])["p50"]
     2.0
@@ -25,14 +25,14 @@ def summary(nanoseconds: Sequence[int]) -> dict[str, float]:
 
 
 def seconds(action: Callable[[], Any]) -> float:
-    """How long something takes."""
+    """The seconds that an action takes."""
     began = time.perf_counter_ns()
     action()
     return (time.perf_counter_ns() - began) / 1e9
 
 
 def growth(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """The exponent e of cost = c * size ** e that fits best, by least squares of the logarithms.
+    """The exponent e of the best fit cost = c * size ** e, by least squares of the logarithms.
 
     >>> round(growth([1, 2, 4], [3, 12, 48]), 3)
     2.0

@@ -1,8 +1,8 @@
-"""How fast models train: by preset and backend, and how the cost grows with size: `kerasmusic bench train --help`.
+"""Times training by preset and backend, and the growth of its cost with size: `kerasmusic bench train --help`.
 
-Each preset is measured on every backend, beside `torch.nn.LSTM` of the same width and depth, each in a process of its
-own, since Keras fixes its backend when it is imported. A step is compiled before it is timed, and the cutting of
-windows is in the time, as in a real training.
+Each preset is measured on every backend, and compared with `torch.nn.LSTM` of the same width and depth. Each
+measurement has its own process, since Keras fixes its backend when it is imported. Compilation is not timed, but
+cutting windows is, as in real training.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PRESETS = ("tutorial", "tiny", "small", "base")
 BATCHES, ROUNDS = 20, 3
 NOTES_PER_ROUND, MIN_BATCHES = 20 * 2048, 5
 SHORT_BATCHES = 2
-# The gated model whose cost is followed, and the sizes of each kind that it is given in turn.
+# The gated model whose cost is measured, and the sizes that replace each of its dimensions in turn.
 MODEL = {"width": 256, "depth": 2, "length": 256}
 SIZES = {"width": (64, 128, 256, 512, 1024), "depth": (1, 2, 4, 8), "length": (64, 128, 256, 512, 1024)}
 SHORT_SIZES = {"width": (32, 64), "depth": (1, 2), "length": (32, 64)}
@@ -37,11 +37,11 @@ def measure(data: str, presets: Sequence[str] = PRESETS, short: bool = False) ->
 
     Args:
         data: a folder or zip of MIDI files.
-        presets: which are measured.
-        short: few batches and small sizes, to see that it runs.
+        presets: the presets to measure.
+        short: whether to use few batches and small sizes, only to see that it runs.
 
     Raises:
-        ArgumentError: there is no such preset.
+        ArgumentError: a preset is unknown.
         MissingPackageError: no backend is installed.
     """
     if unknown := [preset for preset in presets if preset not in PRESETS]:
@@ -59,7 +59,7 @@ def measure(data: str, presets: Sequence[str] = PRESETS, short: bool = False) ->
             backend: _fresh("measure_keras", backend, preset=preset, data=data, batches=batches) for backend in backends
         }
         if preset != "tutorial":
-            # What is left of the difference to another framework when the optimizer is the same.
+            # Shows how much of the difference to another framework is due to the optimizer.
             found[f"{backends[0]}, Adam"] = _fresh(
                 "measure_keras", backends[0], preset=preset, data=data, batches=batches, adam=True
             )
@@ -89,7 +89,7 @@ def _growth(name: str, sizes: Sequence[int], backend: str, data: str) -> dict[st
 
 
 def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> dict[str, Any]:
-    """A preset on the backend at hand, by its own optimizer or by Adam, whose own work is next to none."""
+    """Times a preset on the current backend with its own optimizer, or with Adam, whose cost is negligible."""
     import keras
 
     from kerasmusic.models import NoteModel
@@ -101,7 +101,7 @@ def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> d
 
 
 def measure_gated(width: int, depth: int, length: int, data: str) -> dict[str, Any]:
-    """A gated model of some size, of a preset's proportions."""
+    """Times a gated model of the given size, with the proportions of the presets."""
     from kerasmusic.models.gated_model import GatedNoteModel
 
     model = GatedNoteModel(width=width, hidden=width * 5 // 2, depth=depth)
@@ -118,9 +118,9 @@ def _measure_fit(
 
 
 def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
-    """`torch.nn.LSTM` of the preset's width and depth, with embedded fields and four heads around it.
+    """Times `torch.nn.LSTM` of the preset's width and depth, with embedded fields and four heads.
 
-    The heads read the LSTM alone, which is less than the preset's do.
+    Each head reads only the LSTM, which is less work than in the preset.
     """
     import torch
 
@@ -156,7 +156,7 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
 
 
 def _batches(model: Any, at_most: int) -> int:
-    """How many make a round: of large batches fewer, so that a round is about as many notes for each model."""
+    """The number of batches in a round: fewer if they are large, so that rounds have similar numbers of notes."""
     return min(at_most, max(MIN_BATCHES, NOTES_PER_ROUND // (model.batch_size * model.window)))
 
 
@@ -168,7 +168,7 @@ def _windows(data: str, length: int, batch_size: int, batches: int, context: int
 
 
 def _timed(train: Callable[[], Any], windows: Any, labels: int) -> dict[str, Any]:
-    """Labels a second, the median of several rounds; and where the seconds of a round go, with compiling apart."""
+    """Labels per second, the median of several rounds, and the seconds of data, compilation and steps."""
     first = seconds(train)
     rounds = statistics.median(seconds(train) for _ in range(ROUNDS))
     cutting = statistics.median(seconds(lambda: list(map(windows.batch, range(len(windows))))) for _ in range(ROUNDS))

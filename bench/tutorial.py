@@ -1,4 +1,4 @@
-"""kerasmusic beside the tutorial it starts from, in one run on one machine: `kerasmusic bench tutorial --help`."""
+"""Compares kerasmusic with the tutorial that it is based on, in one run: `kerasmusic bench tutorial --help`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from kerasmusic.bench.timing import seconds
 from kerasmusic.errors import MissingPackageError
 
 BACKENDS = ("tensorflow", "jax")
-# How many times faster a note must be than by the tutorial's loop.
+# The target for the speed of a note relative to the tutorial's loop.
 TIMES_FASTER = {"tensorflow": 1_000, "jax": 15}
 FILES = 100
 WINDOW = 256
 
 
 def measure(model: str, data: str, short: bool = False) -> dict[str, Any]:
-    """The record of the tutorial beside kerasmusic, on every backend that is installed.
+    """The record of the tutorial and kerasmusic on every installed backend.
 
     Args:
-        model: a `.tflite` file, `small` in int8 for the targets to make sense.
+        model: a `.tflite` file; the targets are meant for `small` in int8.
         data: a folder or zip of MIDI files.
-        short: fewer rounds, to see that it runs.
+        short: whether to use few rounds and files, only to see that it runs.
     """
     backends = [name for name in BACKENDS if importlib.util.find_spec(name) and importlib.util.find_spec("keras")]
     if not backends:
@@ -38,7 +38,7 @@ def measure(model: str, data: str, short: bool = False) -> dict[str, Any]:
     record["models"] = describe_models([model])
     record["machine"], record["before"] = machine.describe_machine(), machine.read_sensors()
     record["results"] = [_on(backend, model, data, rounds) for backend in backends]
-    record["reading"] = ingest.read_both_ways(data, files)
+    record["reading"] = ingest.compare_readers(data, files)
     record["after"] = machine.read_sensors()
     record["targets"] = []
     for result in record["results"]:
@@ -61,18 +61,18 @@ def _on(backend: str, model: str, data: str, rounds: int) -> dict[str, Any]:
         "backend": backend,
         "playing": fresh("measure_playing", model=model, rounds=rounds),
         "training": fresh("measure_training", rounds=rounds),
-        # What a process takes that does nothing else.
+        # Each is the peak of a process that does nothing else.
         "memory_bytes": {
-            "tutorial_playing": fresh("memory_of_the_loop"),
-            "playing": in_fresh_process(__name__, "memory_of_playing", model=model),
-            "tutorial_training": fresh("memory_of_training", lstm=False),
-            "training": fresh("memory_of_training", lstm=True),
+            "tutorial_playing": fresh("measure_loop_memory"),
+            "playing": in_fresh_process(__name__, "measure_playing_memory", model=model),
+            "tutorial_training": fresh("measure_training_memory", lstm=False),
+            "training": fresh("measure_training_memory", lstm=True),
         },
     }
 
 
 def measure_playing(data: str, model: str, rounds: int) -> dict[str, float]:
-    """Milliseconds a note: the tutorial's loop, `Generator` and `invoke` alone, in turn."""
+    """Milliseconds per note of the tutorial's loop, of `Generator` and of `invoke` alone, measured in turn."""
     from kerasmusic.bench import tutorial_loop
     from kerasmusic.edge import Generator, TFLiteStep
 
@@ -96,9 +96,9 @@ def measure_playing(data: str, model: str, rounds: int) -> dict[str, float]:
 
 
 def measure_training(data: str, rounds: int) -> dict[str, float]:
-    """Labels a second in training: the tutorial's way, its network trained our way, and `small`, in turn.
+    """Labels per second in training: the tutorial, its network trained by kerasmusic, and `small`, measured in turn.
 
-    Compiled before it is timed; the cutting of windows is in the time.
+    Compilation is not timed, but cutting windows is.
     """
     from kerasmusic.models import NoteModel
 
@@ -117,10 +117,10 @@ def measure_training(data: str, rounds: int) -> dict[str, float]:
 
 
 def tutorial_training(data: str) -> tuple[Callable[[], Any], int]:
-    """The tutorial's `fit` over one performance's windows of 25 notes, and how many labels that has."""
+    """The tutorial's `fit` over one performance's windows of 25 notes, and its number of labels."""
     from kerasmusic.bench import tutorial_loop
 
-    windows, labels = tutorial_loop.windows_of(_notes(data))
+    windows, labels = tutorial_loop.make_windows(_notes(data))
     count = len(windows) // tutorial_loop.BATCH_SIZE * tutorial_loop.BATCH_SIZE
     model = tutorial_loop.build_model()
     labels = {name: label[:count] for name, label in labels.items()}
@@ -128,7 +128,7 @@ def tutorial_training(data: str) -> tuple[Callable[[], Any], int]:
 
 
 def lstm_training(data: str) -> tuple[Callable[[], Any], int]:
-    """The same network and losses, trained the way kerasmusic trains: a label at each of a window's 256 notes."""
+    """The same network and losses, trained as in kerasmusic: with a label at each of a window's 256 notes."""
     from kerasmusic.models.tutorial_model import TutorialModel
 
     class LabelledEverywhere(TutorialModel):
@@ -138,7 +138,7 @@ def lstm_training(data: str) -> tuple[Callable[[], Any], int]:
 
 
 def windows_training(model: Any, data: str, length: int, batch_size: int) -> tuple[Callable[[], Any], int]:
-    """`fit` of a model of notes over some batches of windows, and how many labels they have."""
+    """The `fit` of a note model over several batches of windows, and its number of labels."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.training.windows import Windows
 
@@ -148,31 +148,31 @@ def windows_training(model: Any, data: str, length: int, batch_size: int) -> tup
     return lambda: model.fit(windows, verbose=0), batches * batch_size * length
 
 
-def memory_of_the_loop(data: str) -> int | None:
-    """The most memory of a process that plays by the tutorial's loop."""
+def measure_loop_memory(data: str) -> int | None:
+    """The peak memory of a process that runs the tutorial's loop."""
     from kerasmusic.bench import tutorial_loop
 
     tutorial_loop.generate(tutorial_loop.build_model(), _notes(data), 20)
     return peak_memory()
 
 
-def memory_of_playing(model: str) -> int | None:
-    """The most memory of a process that plays a file."""
+def measure_playing_memory(model: str) -> int | None:
+    """The peak memory of a process that plays a model."""
     from kerasmusic.edge import Generator
 
     Generator(model, seed=0).take(1_000)
     return peak_memory()
 
 
-def memory_of_training(data: str, lstm: bool) -> int | None:
-    """The most memory of a process that trains the tutorial's network, its way or ours."""
+def measure_training_memory(data: str, lstm: bool) -> int | None:
+    """The peak memory of a process that trains the tutorial's network, in its own way or as kerasmusic does."""
     train, _ = lstm_training(data) if lstm else tutorial_training(data)
     train()
     return peak_memory()
 
 
 def _notes(data: str) -> Any:
-    """The longest of the first performances, so that there are windows enough to time."""
+    """The longest of the first performances, so that there are enough windows to time."""
     from kerasmusic.data.corpus import open_corpus
 
     corpus = open_corpus(data)

@@ -1,7 +1,7 @@
-"""The published tutorial's own ways, as a baseline: its windows, its model, its loop through `model.predict`.
+"""A baseline: the windows, the model and the `model.predict` loop of TensorFlow's "Generate music with an RNN".
 
-Written anew from the text of TensorFlow's "Generate music with an RNN", on `keras` alone, so that it runs on any
-backend. Its windows come from `tf.data` there; here they are one NumPy array, which is no slower.
+It is written from the tutorial's text on `keras` alone, so that it runs on any backend. The tutorial's windows come
+from `tf.data`; here they are one NumPy array, which is no slower.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def build_model() -> keras.Model:
     return model
 
 
-def windows_of(notes: Notes) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-    """The tutorial's windows of 25 notes, pitch scaled, and the note after each as labels."""
+def make_windows(notes: Notes) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """The tutorial's windows of 25 notes with scaled pitches, and the note after each as labels."""
     rows = _rows(notes)
     windows = np.lib.stride_tricks.sliding_window_view(rows, SEQUENCE_LENGTH, axis=0)[:-1].swapaxes(1, 2)
     scaled = (windows / np.array([VOCABULARY, 1, 1])).astype(np.float32)
@@ -51,19 +51,19 @@ def windows_of(notes: Notes) -> tuple[NDArray[np.float32], dict[str, NDArray[np.
 
 
 def generate(model: Any, notes: Notes, count: int, seed: int = 0) -> list[tuple[int, float, float]]:
-    """The tutorial's loop: each note by `model.predict` on the 25 before it, fed back unscaled, as it is there."""
+    """The tutorial's loop: `model.predict` on the last 25 notes; each note is fed back unscaled, as in the tutorial."""
     random = np.random.default_rng(seed)
     window = _rows(notes)[:SEQUENCE_LENGTH] / np.array([VOCABULARY, 1, 1], np.float32)
-    made = []
+    generated = []
     for _ in range(count):
         predictions = model.predict(window[None], verbose=0)
         logits = predictions["pitch"][0] / 2.0
         probabilities = np.exp(logits - logits.max())
         pitch = int(random.choice(VOCABULARY, p=probabilities / probabilities.sum()))
         step, duration = (max(0.0, float(predictions[name][0, 0])) for name in ("step", "duration"))
-        made.append((pitch, step, duration))
+        generated.append((pitch, step, duration))
         window = np.concatenate([window[1:], np.array([[pitch, step, duration]], np.float32)])
-    return made
+    return generated
 
 
 def _rows(notes: Notes) -> NDArray[np.float32]:

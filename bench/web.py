@@ -1,8 +1,8 @@
-"""What the page costs: `python -m kerasmusic.bench.web MODEL.tflite...`, in a headless Chromium, by Playwright.
+"""Measures the web page in a headless Chromium, with Playwright: `python -m kerasmusic.bench.web MODEL.tflite...`.
 
-For each file it prints the bytes that a plain static server sent until the first note was made, cold, again by the
-browser's own cache, and again by the service worker; how long the first note took; the microseconds of a note in the
-page's worker; and the seconds of music that the page keeps ahead.
+For each file it prints the bytes that a static server sends before the first note, and the seconds to it: without a
+cache, from the browser's HTTP cache, and from the service worker. It also prints the microseconds per note in the
+page's worker, and the seconds of music that the page keeps ready.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MAKE_NOTES = """([warmUp, wanted]) => new Promise((resolve, reject) => {
 
 
 class _CountingHandler(http.server.SimpleHTTPRequestHandler):
-    """Counts what it sends; its pages are alone in their process, which gives them a clock of 5 microseconds."""
+    """Counts the bytes sent; isolates its pages across origins, which gives them a clock of 5 microseconds."""
 
     sent = 0
 
@@ -59,17 +59,17 @@ class _CountingHandler(http.server.SimpleHTTPRequestHandler):
         outputfile.write(data)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def measure(model: str, chromium: str) -> dict[str, Any]:
-    """The figures of one file."""
+    """Measures one file."""
     from playwright.sync_api import expect, sync_playwright
 
     from kerasmusic.export.web_page import write_page
 
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place, sync_playwright() as playwright:
-        folder = Path(place) / "page"
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder_name, sync_playwright() as playwright:
+        folder = Path(folder_name) / "page"
         write_page(model, folder)
         handler = functools.partial(_CountingHandler, directory=str(folder))
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -86,7 +86,7 @@ def measure(model: str, chromium: str) -> dict[str, Any]:
             figures[name] = _CountingHandler.sent - before, time.monotonic() - began
             return page
 
-        # Without a service worker, as over plain http, the browser's own cache serves the second visit.
+        # Without a service worker, as over plain http, the HTTP cache serves the second visit.
         context = browser.new_context(service_workers="block")
         visit("cold", context).close()
         visit("cached", context)
@@ -109,7 +109,7 @@ def measure(model: str, chromium: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints a table, one row a file."""
+    """Prints a table with one row per file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", metavar="MODEL.tflite", nargs="+")
     models = parser.parse_args().models

@@ -1,7 +1,7 @@
-"""The exporter: from a `.keras` file to a `.tflite` file that carries its own record.
+"""The exporter: turns a `.keras` file into a `.tflite` file that carries its own metadata.
 
-This package alone imports TensorFlow, and only in the process that `export_tflite` starts for it, since Keras fixes its
-backend when it is imported and the caller may be training on another.
+TensorFlow is imported only in the process that `export_tflite` starts, since Keras fixes its backend when it is
+imported, and the caller may use another.
 """
 
 from kerasmusic.export.process import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite

@@ -1,4 +1,4 @@
-"""What a TFLite flatbuffer is made of, read from the file itself."""
+"""Reads and checks the operators of a TFLite flatbuffer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kerasmusic.edge.model_file import SIGNATURE
 from kerasmusic.edge.step import INPUTS, OUTPUTS
 from kerasmusic.errors import KerasMusicError
 
-# What a step must not hold: anything outside the builtin operators, control flow, variables, randomness of its own.
+# Operators that a step must not have: custom ones, control flow, variables and random numbers.
 CUSTOM = "CUSTOM"
 FORBIDDEN = {
     CUSTOM: "it runs only where that operator's library is linked in",
@@ -27,7 +27,7 @@ FORBIDDEN = {
 
 
 class Operator(NamedTuple):
-    """A kind of operator in a graph: its name, the version of its definition, and how often it is there."""
+    """A kind of operator in a graph: its name, its version and its number of uses."""
 
     name: str
     version: int
@@ -35,7 +35,7 @@ class Operator(NamedTuple):
 
 
 def operators(flatbuffer: bytes) -> list[Operator]:
-    """The operators of all of a model's graphs, sorted by name."""
+    """The operators of all subgraphs of a model, sorted by name."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(flatbuffer, 0)
@@ -45,7 +45,7 @@ def operators(flatbuffer: bytes) -> list[Operator]:
         graph = model.Subgraphs(graph_index)
         counts.update(graph.Operators(index).OpcodeIndex() for index in range(graph.OperatorsLength()))
     return sorted(
-        # Codes over 127 are only in the newer of the two fields that hold them.
+        # Codes over 127 are only in the newer of two fields.
         Operator(
             operator_name(max(codes[index].BuiltinCode(), codes[index].DeprecatedBuiltinCode())),
             codes[index].Version(),
@@ -58,8 +58,8 @@ def operators(flatbuffer: bytes) -> list[Operator]:
 def operator_name(code: int) -> str:
     """The schema's name of a builtin operator.
 
-    The schema keeps its operators as attributes of a class, among which Python puts some of its own: 3.13 has
-    `__firstlineno__`, whose number is some operator's too. Only upper case is an operator.
+    The schema has operators as class attributes in upper case. Python adds attributes of its own, such as
+    `__firstlineno__` in 3.13, whose value may equal an operator's code.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -67,17 +67,17 @@ def operator_name(code: int) -> str:
 
 
 def check_graph(flatbuffer: bytes, *, weights: int) -> list[Operator]:
-    """Refuses a graph that is not a step: what goes wrong in conversion goes wrong without a word.
+    """Checks that a graph is a complete step, since conversion can fail silently.
 
     Args:
         flatbuffer: the graph.
-        weights: how many bytes the model's weights take.
+        weights: the size of the model's weights in bytes.
 
     Returns:
-        Its operators.
+        The graph's operators.
 
     Raises:
-        KerasMusicError: with the reason.
+        KerasMusicError: the graph lacks weights, has forbidden operators or has another signature.
     """
     if len(flatbuffer) < weights:
         raise KerasMusicError(
@@ -90,14 +90,14 @@ def check_graph(flatbuffer: bytes, *, weights: int) -> list[Operator]:
 
 
 def check_operators(found: list[Operator]) -> None:
-    """Refuses operators that a step must not hold."""
+    """Raises KerasMusicError for operators that a step must not have."""
     for operator in found:
         if operator.name in FORBIDDEN:
             raise KerasMusicError(f"the exported graph holds {operator.name}: {FORBIDDEN[operator.name]}")
 
 
 def check_signature(flatbuffer: bytes) -> None:
-    """Refuses a graph without the one signature that a step has."""
+    """Raises KerasMusicError if a graph does not have the signature of a step."""
     import tensorflow as tf
 
     signatures = tf.lite.Interpreter(model_content=flatbuffer).get_signature_list()
@@ -107,7 +107,7 @@ def check_signature(flatbuffer: bytes) -> None:
 
 
 def matrix_operators(model: Any) -> list[Any]:
-    """The FULLY_CONNECTED operators of a model that was read with the schema's object interface."""
+    """The FULLY_CONNECTED operators of a model in the schema's object interface."""
     from tensorflow.lite.python import schema_py_generated as schema
 
     (graph,) = model.subgraphs
@@ -117,12 +117,12 @@ def matrix_operators(model: Any) -> list[Any]:
 
 
 def operator_codes(model: Any) -> list[int]:
-    """The builtin operator of each of a model's codes; those over 127 are only in the newer of two fields."""
+    """The builtin operators by index in the model's table; codes over 127 are only in the newer of two fields."""
     return [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
 
 
-def packed(model: Any) -> bytes:
-    """The flatbuffer of a model that was read with the schema's object interface, and changed."""
+def serialize(model: Any) -> bytes:
+    """Serialises a model of the schema's object interface as a flatbuffer."""
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)

@@ -1,16 +1,17 @@
-"""The beginnings of a graph: what a count or a time of each says is what its last operator adds to those before it."""
+"""Splits a graph into prefixes; the difference between two consecutive ones is the cost of a single operator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kerasmusic.export.operators import operator_codes, operator_name, packed
+from kerasmusic.export.operators import operator_codes, operator_name, serialize
 
 
 def prefixes(flatbuffer: bytes) -> Iterator[tuple[str, bytes]]:
-    """For each operator of a graph, its name, and a graph that ends with it.
+    """Yields the name of each operator, with the graph up to and including it.
 
-    What no later operator reads is an output, so that nothing is left out; inputs, weights and precisions stay.
+    Tensors that no operator reads become outputs, so that nothing is optimised away. Inputs, weights and precisions are
+    unchanged.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -24,4 +25,4 @@ def prefixes(flatbuffer: bytes) -> Iterator[tuple[str, bytes]]:
         made = [int(tensor) for operator in graph.operators for tensor in operator.outputs]
         graph.outputs = [tensor for tensor in made if tensor in results or tensor not in read]
         model.signatureDefs = []
-        yield operator_name(operator_codes(model)[graph.operators[-1].opcodeIndex]), packed(model)
+        yield operator_name(operator_codes(model)[graph.operators[-1].opcodeIndex]), serialize(model)

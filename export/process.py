@@ -1,4 +1,4 @@
-"""Exporting from any process, whatever its backend: the work is done in another one, on TensorFlow."""
+"""Exports from a process on any backend, by starting another one on TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MissingPackageError, closest
+from kerasmusic.errors import ArgumentError, MissingPackageError, suggest
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
     from kerasmusic.data.corpus import Corpus
 
-# "int8" quantises weights, and activations as they come (the "dynamic range" of TFLite); "int8-full" quantises the
-# activations that enter matrices by ranges found beforehand on real music.
+# "int8" is TFLite's dynamic-range quantisation: int8 weights, and activations quantised at run time. "int8-full" also
+# has fixed ranges for the activations that enter matrices, calibrated on real music.
 PRECISIONS = ("float32", "float16", "int8", "int8-full")
 CALIBRATED = "int8-full"
 PIECES, NOTES = 16, 1_000
-# Nats per note that a precision may lose without a warning.
+# The loss in nats per note above which a precision gets a warning.
 ACCEPTABLE_LOSS = 0.05
 
 
 class Excerpts(NamedTuple):
-    """Beginnings of performances, as fields int32 `[n, 4]` each: to calibrate on, and to measure a loss on."""
+    """Beginnings of performances for calibration and validation, as fields, int32 `[n, 4]` each."""
 
     calibration: list[NDArray[np.int32]]
     validation: list[NDArray[np.int32]]
 
     @classmethod
     def of(cls, corpus: Corpus) -> Excerpts:
-        """The first 1,000 notes of 16 performances of each split, spread evenly over it.
+        """The first 1,000 notes of 16 performances, spread evenly over each split.
 
-        Both are of the training split where it is the only one.
+        Calibration is on the training split; so is validation, if there is no other split.
         """
         excerpts = []
         for split in ("train", "validation" if len(corpus.pieces("validation")) else "train"):
@@ -50,18 +50,18 @@ class Excerpts(NamedTuple):
 
 @dataclass(frozen=True)
 class Exported:
-    """What was exported, and what it is worth.
+    """An exported file, with its measured speed and accuracy.
 
     Args:
-        precision: of the weights.
+        precision: the precision of the weights.
         path: the file.
-        bytes: its size.
-        operators: name, version and count of each kind in the graph.
-        runtime: the oldest release of TFLite that reads it.
-        interpreter: what ran it for `microseconds`.
-        microseconds: of a step here, the median of many.
-        difference: the largest of a log probability from Keras on validation notes; None without excerpts.
-        nats_lost: a note, against Keras, on the same notes; None without excerpts.
+        bytes: the size of the file.
+        operators: the name, version and number of uses of each kind of operator in the graph.
+        runtime: the oldest release of TFLite that can read the file.
+        interpreter: the interpreter that was measured.
+        microseconds: the median time of a step on this machine.
+        difference: the largest deviation of a log probability from Keras on validation notes; None without excerpts.
+        nats_lost: the loss against Keras in nats per note, on the same notes; None without excerpts.
     """
 
     precision: str
@@ -76,7 +76,7 @@ class Exported:
 
     @property
     def warning(self) -> str | None:
-        """What its maker should know before handing it on."""
+        """A warning if the precision loses much; otherwise None."""
         if self.nats_lost is None or self.nats_lost <= ACCEPTABLE_LOSS:
             return None
         return (
@@ -95,13 +95,14 @@ def export_tflite(
     """Exports a `.keras` file made by kerasmusic to a `.tflite` file.
 
     Args:
-        model: the `.keras` file; which backend it was trained on does not matter.
-        output: the file to write. It appears whole or not at all.
-        precision: of the weights: "float32", "float16", "int8" or "int8-full".
-        excerpts: real music, to measure on what the precision costs, and to calibrate "int8-full" on.
+        model: the `.keras` file, trained on any backend.
+        output: the file to write, atomically.
+        precision: the precision of the weights: "float32", "float16", "int8" or "int8-full".
+        excerpts: real music on which to measure the precision's loss; "int8-full" is calibrated on it too.
 
     Raises:
-        KerasMusicError: the model cannot be exported, with the reason.
+        KerasMusicError: the model cannot be exported.
+        ArgumentError: the precision is unknown, or "int8-full" has no excerpts for calibration.
         MissingPackageError: TensorFlow is not installed.
     """
     (exported,) = export_precisions(model, {precision: output}, excerpts=excerpts)
@@ -114,10 +115,10 @@ def export_precisions(
     *,
     excerpts: Excerpts | None = None,
 ) -> list[Exported]:
-    """Exports one model in several precisions, `outputs` by precision; see `export_tflite`."""
+    """Exports a model in several precisions; `outputs` has the file of each. See `export_tflite`."""
     for precision in outputs:
         if precision not in PRECISIONS:
-            raise ArgumentError(f"{precision}: no such precision; {closest(precision, PRECISIONS)}")
+            raise ArgumentError(f"{precision}: no such precision; {suggest(precision, PRECISIONS)}")
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     if importlib.util.find_spec("tensorflow") is None:
@@ -127,7 +128,7 @@ def export_precisions(
         for kind, pieces in (excerpts._asdict() if excerpts else {}).items():
             np.savez(Path(folder) / f"{kind}.npz", *pieces)
         reports = call_in_process(
-            "kerasmusic.export.tflite", "export_as_asked", environment, model=str(model),
+            "kerasmusic.export.tflite", "export_from_json", environment, model=str(model),
             outputs={precision: str(path) for precision, path in outputs.items()},
             excerpts=folder if excerpts else None,
         )  # fmt: skip

@@ -1,17 +1,17 @@
-"""Changes to a flatbuffer that TFLite's converter has no setting for."""
+"""Rewrites flatbuffers in ways for which TFLite's converter has no setting."""
 
 from __future__ import annotations
 
 from tensorflow.lite.python import schema_py_generated as schema
 
-from kerasmusic.export.operators import matrix_operators, operator_codes, packed
+from kerasmusic.export.operators import matrix_operators, operator_codes, serialize
 
 
-def without_other_ranges(calibrated: bytes) -> bytes:
-    """A calibrated graph with the ranges of what matrices read and write, and no others.
+def keep_matrix_ranges(calibrated: bytes) -> bytes:
+    """Removes all ranges from a calibrated graph but those of the inputs and outputs of matrices.
 
-    The quantiser gives all that is concatenated one range: the recurrences' states, of about 1, would have that of the
-    keys beside them in the step's state, which is of thousands.
+    The quantiser gives concatenated tensors one common range. In the step's state, recurrent states of about 1 would
+    share a range with the keyboard's values, which are in the thousands.
     """
     model = schema.ModelT.InitFromPackedBuf(calibrated, 0)
     (graph,) = model.subgraphs
@@ -19,14 +19,13 @@ def without_other_ranges(calibrated: bytes) -> bytes:
     for index, tensor in enumerate(graph.tensors):
         if index not in kept:
             tensor.quantization = None
-    return packed(model)
+    return serialize(model)
 
 
-def with_joined_lookups(flatbuffer: bytes) -> bytes:
-    """A graph in which one operator looks up a row of a table in int8 and makes floats of it, instead of two.
+def fuse_lookups(flatbuffer: bytes) -> bytes:
+    """Fuses each GATHER from an int8 table and its DEQUANTIZE into one EMBEDDING_LOOKUP.
 
-    EMBEDDING_LOOKUP does both, but the converter never makes one. It takes a list of rows, so that a look-up of a
-    matrix of rows stays as it is.
+    The converter never emits EMBEDDING_LOOKUP. It takes a vector of indices, so look-ups by a matrix are unchanged.
     """
     model = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
     (graph,) = model.subgraphs
@@ -36,20 +35,20 @@ def with_joined_lookups(flatbuffer: bytes) -> bytes:
         for operator in graph.operators
         if code_of[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
     }
-    joined = schema.OperatorCodeT()
-    joined.builtinCode = joined.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
-    joined.version = 2
+    fused = schema.OperatorCodeT()
+    fused.builtinCode = fused.deprecatedBuiltinCode = schema.BuiltinOperator.EMBEDDING_LOOKUP
+    fused.version = 2
     for operator in list(graph.operators):
         if code_of[operator.opcodeIndex] != schema.BuiltinOperator.GATHER:
             continue
         table, index = operator.inputs
         if operator.outputs[0] not in dequantized or len(graph.tensors[index].shape) > 1:
             continue
-        if joined not in model.operatorCodes:
-            model.operatorCodes.append(joined)
+        if fused not in model.operatorCodes:
+            model.operatorCodes.append(fused)
         floats = dequantized[operator.outputs[0]]
         graph.operators.remove(floats)
-        operator.opcodeIndex = model.operatorCodes.index(joined)
+        operator.opcodeIndex = model.operatorCodes.index(fused)
         operator.inputs, operator.outputs = [index, table], floats.outputs
         operator.builtinOptions, operator.builtinOptionsType = None, schema.BuiltinOptions.NONE
-    return packed(model) if joined in model.operatorCodes else flatbuffer
+    return serialize(model) if fused in model.operatorCodes else flatbuffer

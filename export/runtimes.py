@@ -1,8 +1,8 @@
-"""The oldest TFLite runtime that reads a graph, by the versions of its operators.
+"""Finds the oldest TFLite runtime that can read a graph, from the versions of its operators.
 
-The numbers are those of `tflite/tools/versioning/runtime_version.cc` in google-ai-edge/LiteRT (commit 05215c2), with
-version 14 of FULLY_CONNECTED, which that table does not have yet, from TensorFlow 2.21 being the first to register it.
-A test holds them to what tflite-runtime 2.14 and ai-edge-litert accept and refuse.
+The table is that of `tflite/tools/versioning/runtime_version.cc` in google-ai-edge/LiteRT (commit 05215c2). Version 14
+of FULLY_CONNECTED is missing there; TensorFlow 2.21 is the first release to register it. A test compares the table with
+what tflite-runtime 2.14 and ai-edge-litert accept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.export.operators import Operator
 
-# For each operator that a step may hold, the first runtime of version 1, 2, 3 and so on.
+# For each operator that a step may have, the first runtime with version 1, 2, 3 and so on.
 FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
     "ADD": ("1.5", "1.14", "2.4", "2.6", "2.13"),
     "ARG_MAX": ("1.9", "1.14", "2.9"),
@@ -72,10 +72,10 @@ FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
 
 
 def oldest_runtime(found: Iterable[Operator]) -> str:
-    """The first release of TFLite that reads all of some operators.
+    """The first release of TFLite that supports all of the given operators.
 
     Raises:
-        KerasMusicError: an operator, or its version, is not in the table.
+        KerasMusicError: an operator or its version is not in the table.
 
     >>> oldest_runtime([Operator("ADD", 1, 3), Operator("FULLY_CONNECTED", 9, 2), Operator("CUMSUM", 1, 4)])
     '2.4'

@@ -1,4 +1,4 @@
-"""The export itself, in a process whose Keras runs on TensorFlow."""
+"""The export itself; runs in a process with Keras on TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from kerasmusic.edge.step import INPUTS, TFLiteStep
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
 from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
-from kerasmusic.export.rewriting import with_joined_lookups, without_other_ranges
-from kerasmusic.export.rounding import with_rounded_weights
+from kerasmusic.export.rewriting import fuse_lookups, keep_matrix_ranges
+from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.keras_step import StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
-# TensorFlow's own interpreter, which is here whatever else is.
+# TensorFlow's own interpreter, which is always available here.
 INTERPRETER = "tensorflow.lite.python.interpreter"
-# Memories fill over hundreds of notes, so that long excerpts are heard, and some of their notes looked at.
+# States take hundreds of notes to reach their range, so excerpts are long, and only some of their notes are used.
 CALIBRATE_EVERY = 10
 BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
@@ -43,7 +43,7 @@ BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None) -> list[Exported]:
     """Writes the `.tflite` files of a `.keras` file; see `process.export_precisions`.
 
-    All are made and proved before the first takes its place.
+    All files are made and checked before the first gets its final name.
     """
     model = load_model(model_path)
     expected = list(KerasScorer(model).score_fields(excerpts.validation)) if excerpts else []
@@ -51,12 +51,12 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
     with saved_step(model) as folder, ExitStack() as files:
         for precision, output in outputs.items():
             flatbuffer = convert(folder, precision, model, excerpts)
-            found = check_graph(flatbuffer, weights=BYTES_PER_WEIGHT[precision] * number_of_weights(model))
-            record = record_of(model, found, precision)
-            temporary = files.enter_context(written_beside(output))
-            temporary.write_bytes(with_record(flatbuffer, record))
+            found = check_graph(flatbuffer, weights=BYTES_PER_WEIGHT[precision] * count_weights(model))
+            metadata = make_metadata(model, found, precision)
+            temporary = files.enter_context(atomic_write(output))
+            temporary.write_bytes(with_record(flatbuffer, metadata))
             golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
-            temporary.write_bytes(with_record(flatbuffer, {**record, "golden": golden}))
+            temporary.write_bytes(with_record(flatbuffer, {**metadata, "golden": golden}))
             measured = measure(temporary, excerpts.validation if excerpts else [], expected)
             reports.append(
                 Exported(
@@ -64,31 +64,31 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
                     path=Path(output),
                     bytes=temporary.stat().st_size,
                     operators=[(operator.name, operator.version, operator.uses) for operator in found],
-                    runtime=record["runtime"],
+                    runtime=metadata["runtime"],
                     **measured,
                 )
             )
     return reports
 
 
-def export_as_asked(model: str, outputs: dict[str, str], excerpts: str | None) -> list[dict[str, Any]]:
-    """`export` of JSON values, for the process that asks; excerpts are the `.npz` files of a folder."""
+def export_from_json(model: str, outputs: dict[str, str], excerpts: str | None) -> list[dict[str, Any]]:
+    """Runs `export` with JSON values, for `call_in_process`; excerpts are in the `.npz` files of a folder."""
     pieces = None
     if excerpts is not None:
         pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))
     return [{**asdict(report), "path": str(report.path)} for report in export(model, outputs, pieces)]
 
 
-def number_of_weights(model: NoteModel) -> int:
-    """Of the matrices and tables, which are all that a precision is about."""
+def count_weights(model: NoteModel) -> int:
+    """The number of weights in matrices and tables, to which a precision applies."""
     return sum(variable.value.shape.num_elements() for variable in model.trainable_variables if variable.ndim > 1)
 
 
 @contextmanager
 def saved_step(model: NoteModel) -> Iterator[str]:
-    """A folder with a SavedModel of a model's step, of the one signature "step".
+    """Yields a folder with a SavedModel of a model's step, with the single signature "step".
 
-    Keras's `ExportArchive` is the way that keeps the weights and the names; others lose one or both without a word.
+    Keras's `ExportArchive` keeps both the weights and the names; other ways silently lose one or both.
     """
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
@@ -115,10 +115,10 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
 
 def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:
-    """The flatbuffer of a saved step in a precision."""
+    """Converts a saved step to a flatbuffer in the given precision."""
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    # One scale a matrix, not one a channel: the same error here, and older runtimes read it.
+    # One scale per matrix instead of per channel: older runtimes can read it, and the error is the same here.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -127,20 +127,20 @@ def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | 
     if precision in ("float32", "float16"):
         return converter.convert()
     float32 = convert(folder, "float32", model)
-    quantized = converter.convert() if precision != CALIBRATED else calibrated(converter, float32, model, excerpts)
-    rounded = with_rounded_weights(quantized, float32, record_of(model, [], "float32"), INTERPRETER)
-    return with_joined_lookups(rounded)
+    quantized = converter.convert() if precision != CALIBRATED else quantize(converter, float32, model, excerpts)
+    rounded = with_gptq_weights(quantized, float32, make_metadata(model, [], "float32"), INTERPRETER)
+    return fuse_lookups(rounded)
 
 
-def calibrated(converter: Any, float32: bytes, model: NoteModel, excerpts: Excerpts | None) -> bytes:
-    """The graph with activations in int8 too where they enter matrices, by their ranges on real music."""
+def quantize(converter: Any, float32: bytes, model: NoteModel, excerpts: Excerpts | None) -> bytes:
+    """Quantises the activations that enter matrices too, by their ranges on real music."""
     assert excerpts is not None
-    converter.representative_dataset = functools.partial(played_inputs, float32, model, excerpts)
+    converter.representative_dataset = functools.partial(calibration_inputs, float32, model, excerpts)
     converter._experimental_calibrate_only = True
-    # Matrices alone: a probability or a time in 256 steps would be worth nothing.
+    # Matrices only: 256 levels are too coarse for probabilities and times.
     others = {operator.name for operator in operators(float32)} - {"FULLY_CONNECTED"}
     quantized: bytes = mlir_quantize(
-        without_other_ranges(converter.convert()),
+        keep_matrix_ranges(converter.convert()),
         disable_per_channel_for_dense_layers=True,
         input_data_type=tf.float32,
         output_data_type=tf.float32,
@@ -149,11 +149,11 @@ def calibrated(converter: Any, float32: bytes, model: NoteModel, excerpts: Excer
     return quantized
 
 
-def played_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The step's inputs while it hears the excerpts for calibration, as TFLite's converter takes them."""
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
-        path = Path(place) / "float32.tflite"
-        path.write_bytes(with_record(float32, record_of(model, [], "float32")))
+def calibration_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the step's inputs for the calibration excerpts, in the form that TFLite's converter takes."""
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder_name:
+        path = Path(folder_name) / "float32.tflite"
+        path.write_bytes(with_record(float32, make_metadata(model, [], "float32")))
         step = TFLiteStep(path, interpreter=INTERPRETER)
         generator = Generator(step, seed=0)
         for fields in excerpts.calibration:
@@ -166,8 +166,8 @@ def played_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Itera
                 step.previous[:] = note
 
 
-def record_of(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:
-    """What `kerasmusic.json` says of a model."""
+def make_metadata(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:
+    """The metadata of a model for `kerasmusic.json`."""
     return {
         "kerasmusic": kerasmusic.__version__,
         "preset": model.preset,

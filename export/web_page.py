@@ -1,7 +1,7 @@
-"""The same file in a browser: a folder with a page that plays a model, which any static host serves.
+"""Writes and serves a web page that plays a `.tflite` file; any static host can serve it.
 
-The page is in `web/`, beside this module. What it takes from npm, LiteRT.js, is pinned there and fetched when a folder
-is written, so that nothing is fetched from elsewhere when the page runs.
+The sources of the page are in `web/`. Its only npm package, LiteRT.js, is pinned there and fetched when a folder is
+written, so the page fetches nothing from other hosts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageErro
 SOURCES = Path(__file__).with_name("web")
 NPM_FILES = ("package.json", "package-lock.json")
 WORKER = "service_worker.js"
-MARK = "__VERSION_AND_FILES__"
-# What the names of its caches begin with: no other page's worker says so.
+PLACEHOLDER = "__VERSION_AND_FILES__"
+# The prefix of the page's caches, by which its service worker is recognised.
 PREFIX = b'"kerasmusic-"'
 PORT = 8000
-# The build without relaxed SIMD: every browser with SIMD runs it, and rounds alike on every processor.
+# The build without relaxed SIMD runs in every browser with SIMD, and rounds alike on every processor.
 GLUE = "litert_wasm_compat_internal"
 TYPES = {
     ".js": "text/javascript",
@@ -45,15 +45,14 @@ def write_page(model: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
 
     Args:
         model: a `.tflite` file made by kerasmusic.
-        folder: the folder to write, whole or not at all. It takes the place of a page that was there before; a folder
-            of anything else is left alone.
+        folder: the folder to write, atomically. It replaces an existing page, but nothing else.
 
     Returns:
-        The bytes of all files.
+        The size of all files in bytes.
 
     Raises:
         ModelFileError: the file is not a kerasmusic model.
-        ArgumentError: there is something else where the folder should be.
+        ArgumentError: the folder holds something other than a page.
         MissingPackageError: Node.js or npm is not installed.
     """
     folder = Path(folder)
@@ -72,7 +71,7 @@ def write_page(model: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
         files = sorted(path for path in fresh.rglob("*") if path.is_file())
         _list_files(fresh, files)
         size = sum(path.stat().st_size for path in files)
-        _put(fresh, folder)
+        _replace(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return size
@@ -88,12 +87,12 @@ def _copy_sources(fresh: Path) -> None:
 
 
 def _add_runtime(runtime: Path) -> None:
-    """LiteRT.js as modules that a worker can import, and its WebAssembly packed."""
+    """Writes LiteRT.js as modules that a worker can import, and its WebAssembly compressed."""
     runtime.mkdir()
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
-        package = _install_packages(Path(place)) / "@litertjs" / "core"
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
+        package = _install_packages(Path(folder)) / "@litertjs" / "core"
         library = (package / "dist" / "index.js").read_text()
-        # Workers have no import maps, which would say where this is.
+        # Workers have no import maps to resolve this name.
         bare = '"@litertjs/wasm-utils"'
         if library.count(bare) != 1:
             raise KerasMusicError(f"the package @litertjs/core has no single import of {bare}; was it changed?")
@@ -105,8 +104,8 @@ def _add_runtime(runtime: Path) -> None:
         (runtime / "litert_wasm.wasm.gz").write_bytes(gzip.compress(code, mtime=0))
 
 
-def _install_packages(place: Path) -> Path:
-    """The `node_modules` that npm fills in a folder, of the very packages that the lock file names."""
+def _install_packages(folder: Path) -> Path:
+    """Installs the packages of the lock file with npm; returns their folder `node_modules`."""
     npm = shutil.which("npm")
     if npm is None:
         raise MissingPackageError(
@@ -114,60 +113,60 @@ def _install_packages(place: Path) -> Path:
             "such as by: apt install nodejs npm"
         )
     for name in NPM_FILES:
-        shutil.copy(SOURCES / name, place)
+        shutil.copy(SOURCES / name, folder)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
         reason = lines[0].removeprefix("npm error").strip() if lines else f"exit code {done.returncode}"
         raise KerasMusicError(f"npm could not install the page's runtime ({reason}); is there a network?")
-    return place / "node_modules"
+    return folder / "node_modules"
 
 
 def _list_files(fresh: Path, files: list[Path]) -> None:
-    """Tells the service worker which files to keep, and a version that changes with any of them."""
+    """Writes the list of files to cache, and a version that changes with any of them, into the service worker."""
     names = [path.relative_to(fresh).as_posix() for path in files]
     digest = hashlib.sha256()
     for name, path in zip(names, files, strict=True):
         digest.update(f"{name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
     kept = ["./", *(name for name in names if name not in ("index.html", WORKER))]
     worker = fresh / WORKER
-    worker.write_text(worker.read_text().replace(f'"{MARK}"', json.dumps([digest.hexdigest()[:16], kept])))
+    worker.write_text(worker.read_text().replace(f'"{PLACEHOLDER}"', json.dumps([digest.hexdigest()[:16], kept])))
 
 
-def _put(fresh: Path, folder: Path) -> None:
-    """Renames a folder into its place, and removes what was there."""
+def _replace(fresh: Path, folder: Path) -> None:
+    """Renames a folder to its final name, and deletes the previous one."""
     if not folder.exists():
         fresh.replace(folder)
         return
-    before = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    folder.replace(before)
+    previous = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    folder.replace(previous)
     try:
         fresh.replace(folder)
     except OSError:
-        before.replace(folder)
+        previous.replace(folder)
         raise
-    shutil.rmtree(before, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    # One connection serves many files.
+    # HTTP/1.1 serves several files over one connection.
     protocol_version = "HTTP/1.1"
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012
 
     def end_headers(self) -> None:
-        # A page that was written anew is seen at the next visit; unchanged files are not sent again.
+        # Browsers revalidate at each visit: a new page is seen at once, and unchanged files are not sent again.
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing: whoever watches wants to see the address."""
+        """Logs nothing, so that the address stays visible."""
 
 
 def page_server(folder: str | os.PathLike[str], port: int = PORT) -> http.server.ThreadingHTTPServer:
-    """A server of a folder on loopback, at `port` or, where that is taken, at any that is free.
+    """A server of a folder on the loopback interface, at `port` or, if it is taken, at any free port.
 
-    Its address is `server_address`; `serve_forever` serves.
+    Its address is `server_address`; call `serve_forever` to serve.
     """
     handler = functools.partial(_Handler, directory=str(folder))
     try:

@@ -1,4 +1,4 @@
-"""Reading members of zip files that anyone may have made, without being made to hold more than was agreed to."""
+"""Reads members of untrusted zip files, with a limit on the memory that they take."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import zipfile
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def read_member(archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
-    """A member's bytes, `largest` at most.
+def read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    """The contents of a member of at most `max_bytes`.
 
-    `ZipFile.read` unpacks all that is packed and looks afterwards whether it is as long as the archive said.
+    `ZipFile.read` is unsafe here: it unpacks the whole member before it compares its size with the declared one.
 
     Raises:
-        KeyError: there is no such member.
-        ValueError: it is longer, or packed by a method that cannot be stopped half-way.
-        Exception: of many types, where the archive is damaged.
+        KeyError: the archive has no such member.
+        ValueError: the member is larger, or its compression method cannot be limited.
+        Exception: the archive is damaged; zipfile raises many types.
     """
     member = archive.getinfo(name)
-    if member.file_size > largest:
-        raise ValueError(f"it would unpack to {member.file_size:,} bytes, more than {largest:,}")
+    if member.file_size > max_bytes:
+        raise ValueError(f"it would unpack to {member.file_size:,} bytes, more than {max_bytes:,}")
     if member.compress_type not in METHODS:
         raise ValueError("it is packed by another method than deflate")
     with archive.open(member) as file:
-        # Whose length and checksum are looked at as its last byte is read.
+        # zipfile verifies the checksum when the last byte has been read.
         return file.read(member.file_size)

@@ -1,4 +1,4 @@
-"""The model in the box: trained weights that come with the package."""
+"""The bundled model: trained weights that ship with the package."""
 
 from importlib import resources
 from pathlib import Path
@@ -9,13 +9,13 @@ NAME = "small"
 
 
 def bundled_model(suffix: str = ".tflite") -> Path:
-    """Where the model in the box is.
+    """The path of the bundled model.
 
     Args:
-        suffix: ".tflite" to play it anywhere, ".keras" to train on.
+        suffix: ".tflite" for the exported model, ".keras" for the one to train further.
 
     Raises:
-        ModelFileError: this installation came without it.
+        ModelFileError: this installation does not have the file.
     """
     path = Path(str(resources.files("kerasmusic").joinpath("weights", NAME + suffix)))
     if not path.is_file():

@@ -1,6 +1,6 @@
-"""The child's side of `processes`: what runs in a process that was started for a part of the work.
+"""The child's side of `kerasmusic.processes`: the main functions of worker processes.
 
-It imports next to nothing, since benchmarks measure a start in it.
+It imports very little, since benchmarks measure a process's start with it.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-#: The first byte of a frame.
+#: The first byte of a frame: the result of a request, or an error.
 ANSWER, ERROR = b"+", b"!"
 LENGTH_BYTES = 8
 
-#: Makes answers of requests, which are Python values, one after another.
+#: Yields the answer to each request in turn; requests are Python values.
 Service = Callable[[Iterator[Any]], Iterator[bytes]]
 
 
 def call() -> int:
-    """Reads a module, a function and its arguments as JSON, and answers with what the function returns."""
+    """Reads a module, a function and its arguments as JSON, and sends the function's result."""
     answers = _answers()
     try:
         import importlib
@@ -35,14 +35,15 @@ def call() -> int:
 
 
 def serve() -> int:
-    """Reads a service, then requests, and answers each; ends when there are no more.
+    """Reads a service and then requests, and answers each request until the input ends.
 
-    Answers are no pickles, requests are: what a MIDI file made of this process must not reach the one that started it.
+    Requests are pickled, but answers are not: a malicious MIDI file that takes over this process must not reach the
+    parent through unpickling.
     """
     import pickle
     import signal
 
-    # Ctrl-C reaches both; that process ends this one.
+    # Ctrl-C reaches both processes; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _answers()
     requests = sys.stdin.buffer
@@ -50,17 +51,17 @@ def serve() -> int:
     def pending() -> Iterator[Any]:
         while True:
             try:
-                yield pickle.load(requests)  # noqa: S301 - by the process that started this one
+                yield pickle.load(requests)  # noqa: S301 - from the parent
             except EOFError:
                 return
 
     try:
-        service: Service = pickle.load(requests)  # noqa: S301 - likewise
+        service: Service = pickle.load(requests)  # noqa: S301 - from the parent
         _send(answers, ANSWER)
         for answer in service(pending()):
             _send(answers, ANSWER + answer)
     except BrokenPipeError:
-        # The process that asked is gone, and its error with it.
+        # The parent is gone, so nobody can receive an error.
         os._exit(1)
     except Exception as error:
         _send(answers, _error_frame(error))
@@ -69,7 +70,7 @@ def serve() -> int:
 
 
 def _answers() -> BinaryIO:
-    """Takes the standard output for answers alone: whatever else is printed goes where errors go."""
+    """Reserves standard output for answers; anything else that is printed goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers
@@ -81,7 +82,7 @@ def _send(answers: BinaryIO, frame: bytes) -> None:
 
 
 def _error_frame(error: Exception) -> bytes:
-    """An error that a user can put right as its type and text; another one with its traceback besides."""
+    """Encodes an error: a user's error as type and text, any other with its traceback."""
     from kerasmusic.errors import KerasMusicError, reason
 
     if isinstance(error, KerasMusicError | OSError):
@@ -90,6 +91,6 @@ def _error_frame(error: Exception) -> bytes:
     import textwrap
     import traceback
 
-    # Keras colours its messages, and lets them run over many lines.
+    # Keras's messages are coloured and have many lines.
     text = textwrap.shorten(re.sub(r"\x1b\[[0-9;]*m", "", f"{type(error).__name__}: {error}"), 200, placeholder=" ...")
     return ERROR + json.dumps({"text": text, "traceback": traceback.format_exc()}).encode()

@@ -1,8 +1,8 @@
-"""NoteCodec: the one place that knows how seconds and velocities become integers.
+"""NoteCodec: the only module that knows how seconds and velocities become integers.
 
-A note's four fields are step, pitch, duration and velocity, in this order. Onsets and releases lie on a grid of 10 ms
-ticks. Steps and durations are numbered bins of ticks, one tick each where hearing is finest and wider above; wide bins
-hold an odd number of ticks, so that every bin stands for a whole tick, its middle one.
+A note's four fields are step, pitch, duration and velocity, in this order. Onsets and ends lie on a grid of 10 ms
+ticks. Steps and durations are bins of ticks: one tick wide for short times, where the ear is most exact, and wider
+above. Wide bins hold an odd number of ticks, so that each decodes to a whole tick, the middle one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kerasmusic.notes import Notes
 TICKS_PER_SECOND = 100
 PITCHES = 128
 LONGEST_TICKS = 24 * 3600 * TICKS_PER_SECOND
-# Thirty thousand years: beyond, a float64 does not tell ticks apart.
+# Thirty thousand years; beyond that a float64 cannot tell ticks apart.
 LATEST_SECONDS = 1e12
 
 
@@ -42,9 +42,10 @@ STEP, PITCH, DURATION, VELOCITY = range(len(FIELDS))
 
 
 def growing_edges(first: int, fine: int, bins: int, last: int) -> tuple[int, ...]:
-    """The first values of `bins` bins from `first` on: `fine` of width 1, then odd widths growing to end near `last`.
+    """The edges of `bins` bins from `first` on: `fine` bins of width 1, then odd, growing widths up to about `last`.
 
-    Returns `bins + 1` integers; the last is where the last bin ends.
+    Returns:
+        `bins + 1` integers: the first value of each bin, and the end of the last.
 
     >>> growing_edges(first=0, fine=4, bins=7, last=20)
     (0, 1, 2, 3, 4, 7, 10, 19)
@@ -63,11 +64,11 @@ class NoteCodec:
     """Tables that turn `Notes` into fields and back.
 
     Args:
-        step_edges: the first tick of each step bin, and where the last one ends.
+        step_edges: the first tick of each step bin, and the end of the last one.
         duration_edges: the same for durations; the shortest is one tick.
         velocity_edges: the same for MIDI velocities.
 
-    Values beyond a table's end go into its last bin: a silence longer than the longest step is shortened.
+    Values beyond the end of a table go into its last bin, so a silence longer than the longest step is shortened.
 
     >>> codec = NoteCodec()
     >>> fields = codec.encode(Notes(start=[0.0, 0.5], pitch=[60, 64], duration=[0.25, 1.0], velocity=[64, 80]))
@@ -83,22 +84,22 @@ class NoteCodec:
 
     @property
     def sizes(self) -> Fields[int]:
-        """How many values each field can take."""
+        """The number of values of each field."""
         return Fields(len(self.step_edges) - 1, PITCHES, len(self.duration_edges) - 1, len(self.velocity_edges) - 1)
 
     @property
     def offsets(self) -> Fields[int]:
-        """Where each field's values begin when the four are laid end to end."""
+        """The offset of each field's values when the four fields are concatenated."""
         return Fields(*np.cumsum([0, *self.sizes[:-1]]).tolist())
 
     @property
     def size(self) -> int:
-        """V: how many values the four fields have together."""
+        """V: the number of values of all four fields together."""
         return sum(self.sizes)
 
     @property
     def start_note(self) -> NDArray[np.int32]:
-        """int32 `[4]`: the `previous` of the first note. Pitch 0, at its softest and shortest, is on no piano."""
+        """int32 `[4]`: the `previous` of the first note: pitch 0, which no piano has, at its softest and shortest."""
         return np.zeros(len(FIELDS), np.int32)
 
     @property
@@ -118,10 +119,10 @@ class NoteCodec:
 
     @property
     def log_widths(self) -> Fields[NDArray[np.float64]]:
-        """For each field, the natural log of the number of ticks in each bin, zeros for pitch and velocity.
+        """The natural log of the number of ticks in each bin of each field; zeros for pitch and velocity.
 
-        Minus a bin's log probability plus its log width is the negative log likelihood of one tick in it, which
-        compares between codecs of different tables.
+        The negative log likelihood of a single tick is that of its bin plus the bin's log width. It can be compared
+        between codecs with different tables.
         """
         return Fields(
             np.log(np.diff(self.step_edges)),
@@ -131,38 +132,38 @@ class NoteCodec:
         )
 
     def encode(self, notes: Notes) -> NDArray[np.int32]:
-        """The fields of a performance, int32 `[n, 4]`.
+        """Encodes a performance as fields, int32 `[n, 4]`.
 
         Onsets and ends are rounded to ticks first, so that notes struck or released together stay together; notes of
-        one tick are sorted by pitch. A step is taken between rounded onsets, so that rounding never adds up; where a
-        pause falls into a wide bin, everything after it moves by less than half that bin.
+        one tick are sorted by pitch. A step is the difference of rounded onsets, so rounding errors do not accumulate.
+        After a pause that falls into a wide bin, all later notes are shifted by less than half that bin.
 
         Raises:
-            ArgumentError: a note ends so late that its time cannot be counted in ticks.
+            ArgumentError: a note ends too late for its time to be counted in ticks.
         """
         if notes.seconds > LATEST_SECONDS:
             raise ArgumentError(
-                f"a note ends after {notes.seconds:g} seconds; the latest that can be is {LATEST_SECONDS:g}"
+                f"a note ends after {notes.seconds:g} seconds, later than the limit of {LATEST_SECONDS:g}"
             )
         tick = np.rint(notes.start * TICKS_PER_SECOND).astype(np.int64)
         end = np.rint(notes.end * TICKS_PER_SECOND).astype(np.int64)
         order = np.lexsort((notes.pitch, tick))
         tick, end = tick[order], end[order]
         columns: Fields[NDArray[np.integer]] = Fields(
-            step=self.step_of(np.diff(tick, prepend=0)),
+            step=self.step_from_ticks(np.diff(tick, prepend=0)),
             pitch=notes.pitch[order],
-            duration=self.duration_of(end - tick),
+            duration=self.duration_from_ticks(end - tick),
             velocity=_bin(self.velocity_edges, notes.velocity[order]),
         )
         return np.stack(columns, axis=1).astype(np.int32, order="C")
 
     def decode(self, fields: NDArray[np.integer]) -> Notes:
-        """The notes that fields `[n, 4]` stand for, the first step counted from 0.
+        """Decodes fields `[n, 4]` to notes; the first step counts from time 0.
 
-        Each onset and each end is within half a bin of the encoded note's, pauses in wide bins aside (see `encode`).
+        Each onset and end is within half a bin of the original's, apart from shifts after long pauses (see `encode`).
 
         Raises:
-            ArgumentError: what is given are no fields of this codec.
+            ArgumentError: the values are not fields of this codec.
         """
         step, pitch, duration, velocity = self.checked(fields).T
         return Notes(
@@ -173,16 +174,16 @@ class NoteCodec:
         )
 
     def checked(self, fields: NDArray[np.integer]) -> NDArray[np.integer]:
-        """The same fields, int `[n, 4]`.
+        """Returns fields, int `[n, 4]`, after checking them.
 
         Raises:
-            ArgumentError: they are of another shape, no whole numbers, or out of their ranges.
+            ArgumentError: the shape is wrong, or values are not integers or out of range.
         """
         fields = np.asarray(fields)
         if not fields.size:
             return np.empty((0, len(FIELDS)), np.int32)
         if fields.ndim != 2 or fields.shape[1] != len(FIELDS) or fields.dtype.kind not in "iu":
-            raise ArgumentError(f"fields are whole numbers, four a note, not {fields.dtype} {list(fields.shape)}")
+            raise ArgumentError(f"fields are whole numbers, four per note, not {fields.dtype} {list(fields.shape)}")
         wrong = (fields < 0) | (fields >= np.array(self.sizes))
         if wrong.any():
             note, field = np.argwhere(wrong)[0]
@@ -190,16 +191,16 @@ class NoteCodec:
             raise ArgumentError(f"note {note} has {value} for its {FIELDS[field]}, not within 0 to {last}")
         return fields
 
-    def step_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The step value, int64 `[...]`, of times between onsets in ticks, `[...]`; the last value is of all beyond."""
+    def step_from_ticks(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The step values, int64 `[...]`, of times between onsets in ticks, `[...]`."""
         return _bin(self.step_edges, ticks)
 
-    def duration_of(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The same for durations; what is shorter than a tick is one tick long."""
+    def duration_from_ticks(self, ticks: NDArray[np.integer]) -> NDArray[np.int64]:
+        """The duration values, int64 `[...]`, of durations in ticks, `[...]`; the shortest is one tick."""
         return _bin(self.duration_edges, ticks)
 
     def to_json(self) -> dict[str, Any]:
-        """The tables as plain JSON values."""
+        """The tables as JSON values."""
         return {
             "ticks_a_second": TICKS_PER_SECOND,
             "step_edges": list(self.step_edges),
@@ -209,7 +210,10 @@ class NoteCodec:
 
     @classmethod
     def from_json(cls, tables: dict[str, Any]) -> NoteCodec:
-        """The codec that `to_json` described.
+        """The codec that `to_json` describes.
+
+        Raises:
+            ModelFileError: a table is missing or invalid.
 
         >>> import json
         >>> NoteCodec.from_json(json.loads(json.dumps(NoteCodec().to_json()))) == NoteCodec()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from kerasmusic.errors import KerasMusicError, closest, reason
+from kerasmusic.errors import KerasMusicError, reason, suggest
 
 # In the order of their use; each is a module of kerasmusic.commands.
 COMMANDS = (
@@ -33,7 +33,7 @@ class _Commands(click.Group):
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if arguments[0] not in COMMANDS:
-            context.fail(f"{arguments[0]}: no such command; {closest(arguments[0], COMMANDS)}")
+            context.fail(f"{arguments[0]}: no such command; {suggest(arguments[0], COMMANDS)}")
         return super().resolve_command(context, arguments)
 
 

@@ -1,34 +1,34 @@
-"""What can go wrong through no fault of the code, as exceptions whose text is fit to show to a user.
+"""Exceptions for errors that are not bugs, with messages written for users.
 
-Every error that a user can cause derives from `KerasMusicError`. Its message is one line: what was wrong, with its
-value, and what to do. The command line prints it and exits with 2.
+Every error that a user can cause derives from `KerasMusicError`. Its message is one line that says what was wrong, with
+the value, and what to do. The command line prints it and exits with 2.
 """
 
 from collections.abc import Iterable
 
 
 class KerasMusicError(Exception):
-    """Something a user can put right."""
+    """Base class of all errors that a user can fix."""
 
 
 class MidiError(KerasMusicError):
-    """A MIDI file that cannot be read, or has no notes."""
+    """A MIDI file cannot be read or has no notes."""
 
 
 class CorpusError(KerasMusicError):
-    """Data that cannot be made into a corpus."""
+    """Data cannot be made into a corpus."""
 
 
 class ModelFileError(KerasMusicError):
-    """A `.tflite` or `.keras` file that is not a kerasmusic model, or not one this version reads."""
+    """A `.tflite` or `.keras` file is not a kerasmusic model, or not one that this version reads."""
 
 
 class TrainingError(KerasMusicError):
-    """A training that cannot go on, since its loss or its weights are no numbers any more."""
+    """Training cannot continue, since the loss or the weights are no longer finite."""
 
 
 class NoNetworkError(KerasMusicError):
-    """Something that must be downloaded, where no server can be reached."""
+    """A download is needed, and the server cannot be reached."""
 
 
 class MissingPackageError(KerasMusicError):
@@ -36,21 +36,21 @@ class MissingPackageError(KerasMusicError):
 
 
 class ProcessError(KerasMusicError):
-    """A process that was started for a part of the work, and ended without having done it."""
+    """A worker process ended without finishing its work."""
 
 
 class PortError(KerasMusicError):
-    """A MIDI port or a sound device that is not there, or went away."""
+    """A MIDI port or sound device does not exist, or has disappeared."""
 
 
 class ArgumentError(KerasMusicError, ValueError):
-    """An argument out of its range, or a name that is not known."""
+    """An argument is out of range, or a name is unknown."""
 
 
-def closest(name: str, names: Iterable[str]) -> str:
-    """What to say of a name that is not known: the one that may have been meant, or all that there are.
+def suggest(name: str, names: Iterable[str]) -> str:
+    """The hint for an unknown name: the most similar known name, or else all known names.
 
-    >>> closest("smal", ["tiny", "small"]), closest("enormous", ["tiny", "small"])
+    >>> suggest("smal", ["tiny", "small"]), suggest("enormous", ["tiny", "small"])
     ('did you mean small?', 'there are tiny, small')
     """
     import difflib
@@ -61,19 +61,19 @@ def closest(name: str, names: Iterable[str]) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What a user reads of an error: of the system's, the file and what was wrong with it, without their numbers.
+    """The message of an error as users see it; for an OSError, the file and the reason without the error number.
 
     >>> reason(OSError(28, "No space left on device", "music.mid"))
     'music.mid: No space left on device'
     """
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
+        prefix = f"{error.filename}: " if error.filename else ""
+        return f"{prefix}{error.strerror or error}"
     return str(error)
 
 
 def printable(text: str) -> str:
-    r"""A text with a question mark for what a terminal would obey or cannot show: files and names may hold anything.
+    r"""Replaces characters that a terminal would interpret or cannot show by "?"; names of files may hold anything.
 
     >>> printable("\x1b[2Jétude.mid")
     '?[2Jétude.mid'

@@ -1,7 +1,7 @@
-"""Writing files so that a reader never sees half of one.
+"""Atomic writes: a reader sees the old file or the new one, never part of either.
 
-A file, or a folder of files, is written beside its place, flushed to the disk and renamed into it: whatever interrupts
-the writer, the place holds the old file or the new one.
+A file, or a folder of files, is written under a temporary name in the same folder, flushed to disk and renamed.
+Whatever interrupts the writer, the path holds the old contents or the new ones.
 """
 
 import os
@@ -13,24 +13,24 @@ from pathlib import Path
 
 
 @contextmanager
-def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path in the folder of `path`, and renames it to `path` when the block ends well.
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path in the folder of `path`, and renames it to `path` when the block ends without an error.
 
     The temporary name keeps the suffix of `path`, since many writers choose their format by it. When the block raises,
-    the temporary file is deleted and `path` is left as it was.
+    the temporary file is deleted and `path` is unchanged.
 
     >>> import tempfile
-    >>> place = Path(tempfile.mkdtemp()) / "answer.txt"
-    >>> with written_beside(place) as temporary:
+    >>> path = Path(tempfile.mkdtemp()) / "answer.txt"
+    >>> with atomic_write(path) as temporary:
     ...     _ = temporary.write_text("42")
-    >>> place.read_text()
+    >>> path.read_text()
     '42'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
-        with naming(path):
+        with errors_naming(path):
             yield temporary
             _flush(temporary)
             temporary.replace(path)
@@ -39,51 +39,51 @@ def written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """The same for a folder of files: yields a temporary one, which takes the place of `path` and of what is there.
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder, which replaces the folder `path` when the block ends without an error.
 
-    A file that someone reads in the former folder is read on to its end. Where two write the same folder at once, one
-    of both is kept.
+    A reader that has a file of the old folder open can read it to the end. If two processes write the same folder at
+    once, one of the results is kept.
 
     >>> import tempfile
-    >>> place = Path(tempfile.mkdtemp()) / "answers"
+    >>> path = Path(tempfile.mkdtemp()) / "answers"
     >>> for answer in ("41", "42"):
-    ...     with folder_written_beside(place) as temporary:
+    ...     with atomic_folder(path) as temporary:
     ...         _ = (temporary / "answer.txt").write_text(answer)
-    >>> (place / "answer.txt").read_text()
+    >>> (path / "answer.txt").read_text()
     '42'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, former = (path.with_name(f".{path.name}-{secrets.token_hex(4)}") for _ in range(2))
+    temporary, previous = (path.with_name(f".{path.name}-{secrets.token_hex(4)}") for _ in range(2))
     temporary.mkdir()
     try:
-        with naming(path):
+        with errors_naming(path):
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _flush(file)
-            # A folder is not renamed over another.
+            # A folder cannot be renamed over one that has files in it.
             if path.is_dir():
                 with suppress(FileNotFoundError):
-                    path.replace(former)
+                    path.replace(previous)
             try:
                 temporary.replace(path)
             except OSError:
-                # Another process may have written it meanwhile; then its work serves as well.
+                # Another process may have written the folder in the meantime; its result is as good.
                 if not path.is_dir():
-                    if former.is_dir():
-                        former.replace(path)
+                    if previous.is_dir():
+                        previous.replace(path)
                     raise
     finally:
-        for folder in (temporary, former):
+        for folder in (temporary, previous):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Removes what writers of `path` left beside it that were killed: of no use to anyone, and as large as the file.
+    """Deletes temporary files left by killed writers of `path`; each is as large as the file.
 
-    Only for a file that nobody else is writing.
+    Call it only while no other process is writing `path`: its temporary file would be deleted too.
     """
     path = Path(path)
     for leftover in path.parent.glob(f".{path.stem}-{'[0-9a-f]' * 8}{path.suffix}"):
@@ -91,14 +91,14 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Has the disk hold a file's bytes before its name does: else a power cut may leave the name with none of them."""
+    """Flushes a file to disk before it is renamed; otherwise a power cut may leave an empty file under the new name."""
     with path.open("rb") as written:
         os.fsync(written.fileno())
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Has errors of the disk, such as a full one, name the file that was to be written: its user knows of no other."""
+def errors_naming(path: Path) -> Iterator[None]:
+    """Re-raises an OSError, such as a full disk, with `path` as its file: users do not know the temporary name."""
     try:
         yield
     except OSError as error:

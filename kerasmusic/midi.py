@@ -1,12 +1,12 @@
-"""MIDI files to `Notes` and back.
+"""Reads MIDI files as `Notes`, and writes them.
 
-Reading merges all instruments that are not drums into one performance, or takes one of them. The sustain pedal is
-applied by default: while it is down, a released note sounds on until the pedal lifts or its key is struck again. Which
-events count, and how, is written in the documentation's page on MIDI files.
+Reading merges all melodic instruments into one performance, or takes one of them. The sustain pedal is applied by
+default: while it is down, a released note sounds on until the pedal lifts or its key is merged again. The documentation
+has a page on MIDI files that lists the events and how each is read.
 
-Not read, since no performance is like that and each has been used to wear a program out: a file of more than 20 million
-bytes or three million notes, one that lasts more than a day, and one without notes other than drums'. `write` refuses
-what `read` would.
+`read` refuses files that no performance needs and that could exhaust a program: those of more than 20 million bytes or
+three million notes, and those longer than a day. It also refuses a file without melodic notes. `write` has the same
+limits.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MidiError, MissingPackageError
-from kerasmusic.files import written_beside
-from kerasmusic.midi_channels import Instrument, instruments_of, instruments_of_pretty_midi
+from kerasmusic.files import atomic_write
+from kerasmusic.midi_channels import Instrument, instruments_from_pretty_midi, instruments_from_song
 from kerasmusic.midi_parser import DEFAULT_TEMPO, NOTE_ON, PROGRAM, parse
 from kerasmusic.notes import SHORTEST_SECONDS, Notes
 from kerasmusic.quiet import import_silently
@@ -29,15 +29,15 @@ from kerasmusic.quiet import import_silently
 if TYPE_CHECKING:
     from pretty_midi import PrettyMIDI
 
-#: What the names of files end with that hold MIDI. A file that is named by itself is read whatever its name.
+#: The suffixes by which MIDI files are found in a folder or a zip. A file named by the user may have any.
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
-#: What the name of a file that is written ends with.
+#: The suffixes of files that may be written.
 WRITTEN_SUFFIXES = (".mid", ".midi")
 LONGEST_SECONDS = 24 * 3600.0
-# No event is shorter than two bytes, so that no file of more than ten million events is read.
-LARGEST_BYTES = 20_000_000
-# Three bytes an event and a millisecond a tick: a file of a day with so many notes stays below the largest size.
-MOST_NOTES = 3_000_000
+# An event has at least two bytes, so this bounds a file to ten million events.
+MAX_BYTES = 20_000_000
+# With three bytes per event and millisecond ticks, a day with this many notes stays below MAX_BYTES.
+MAX_NOTES = 3_000_000
 TICKS_PER_SECOND = 1000
 
 
@@ -46,8 +46,8 @@ def read(path: str | os.PathLike[str], *, instrument: int | None = None, pedal: 
 
     Args:
         path: the file.
-        instrument: take only this instrument, counted from 0 in the order of `read_instruments`; by default all that
-            are not drums, merged.
+        instrument: the index of the only instrument to read, in the order of `read_instruments`; by default all
+            melodic instruments are merged.
         pedal: whether the sustain pedal lengthens notes; without it, a note ends when its key is released.
 
     Raises:
@@ -59,20 +59,20 @@ def read(path: str | os.PathLike[str], *, instrument: int | None = None, pedal: 
     >>> read(path).pitch.tolist()
     [60]
     """
-    return read_bytes(bytes_of(path), str(path), instrument=instrument, pedal=pedal)
+    return read_bytes(file_bytes(path), str(path), instrument=instrument, pedal=pedal)
 
 
 def read_instruments(path: str | os.PathLike[str]) -> list[Instrument]:
-    """The instruments of a MIDI file, drums too: each program in each track and channel, in the order of the tracks.
+    """The instruments of a MIDI file, including drums: one for each track, channel and program, in track order.
 
     Raises:
         MidiError: the file cannot be read.
     """
-    return instruments_of_bytes(bytes_of(path), str(path))
+    return parse_instruments(file_bytes(path), str(path))
 
 
-def bytes_of(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a MIDI file, or of a pipe, which can be read but once.
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a MIDI file or a pipe, at most one more than `MAX_BYTES`. A pipe can be read only once.
 
     Raises:
         MidiError: the file cannot be read.
@@ -80,7 +80,7 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise MidiError(f"{path}: no such file") from None
     except OSError as error:
@@ -88,40 +88,40 @@ def bytes_of(path: str | os.PathLike[str]) -> bytes:
 
 
 def read_bytes(data: bytes, name: str, *, instrument: int | None = None, pedal: bool = True) -> Notes:
-    """Reads the notes of a MIDI file held in memory; `name` is what errors call it. See `read`."""
-    return chosen_notes(instruments_of_bytes(data, name), name, instrument=instrument, pedal=pedal)
+    """Reads the notes of a MIDI file in memory, which error messages call `name`; see `read`."""
+    return select_notes(parse_instruments(data, name), name, instrument=instrument, pedal=pedal)
 
 
-def chosen_notes(
+def select_notes(
     instruments: list[Instrument], name: str, *, instrument: int | None = None, pedal: bool = True
 ) -> Notes:
-    """The notes that `read` returns, from the instruments of a file."""
+    """Selects and merges a file's instruments as `read` does."""
     if instrument is not None:
         if not 0 <= instrument < len(instruments):
             raise MidiError(f"{name}: has no instrument {instrument}, only {len(instruments)} (counted from 0)")
         instruments = [instruments[instrument]]
-    # Before its notes are made: what lasts too long may last longer than its time can be told exactly.
+    # Checked before notes are made: very late times are beyond the precision of a float.
     seconds = max((_latest_end(each.start, each.sounding) for each in instruments), default=0.0)
     if seconds > LONGEST_SECONDS:
         raise MidiError(f"{name}: lasts {seconds / 3600:.0f} hours, more than {LONGEST_SECONDS / 3600:.0f}")
     count = sum(len(each.start) for each in instruments)
-    if count > MOST_NOTES:
-        raise MidiError(f"{name}: has {count:,} notes, more than {MOST_NOTES:,}")
-    notes = notes_of_instruments(instruments, pedal=pedal, drums=instrument is not None)
+    if count > MAX_NOTES:
+        raise MidiError(f"{name}: has {count:,} notes, more than {MAX_NOTES:,}")
+    notes = merge_instruments(instruments, pedal=pedal, drums=instrument is not None)
     if not len(notes):
         drums = sum(len(each.start) for each in instruments if each.is_drum)
         raise MidiError(f"{name}: has no notes" + (f" but {drums} of drums" if drums else ""))
     return notes
 
 
-def instruments_of_bytes(data: bytes, name: str) -> list[Instrument]:
-    """The instruments of a MIDI file held in memory; `name` is what errors call it. See `read_instruments`."""
-    if len(data) > LARGEST_BYTES:
-        raise MidiError(f"{name}: has more than {LARGEST_BYTES:,} bytes, and so may have over ten million events")
-    return instruments_of(parse(data, name))
+def parse_instruments(data: bytes, name: str) -> list[Instrument]:
+    """The instruments of a MIDI file in memory, which error messages call `name`; see `read_instruments`."""
+    if len(data) > MAX_BYTES:
+        raise MidiError(f"{name}: has more than {MAX_BYTES:,} bytes, and so may have over ten million events")
+    return instruments_from_song(parse(data, name))
 
 
-def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:
+def merge_instruments(instruments: list[Instrument], *, pedal: bool, drums: bool = False) -> Notes:
     """Merges instruments into one performance; drums only if `drums`."""
     chosen = [instrument for instrument in instruments if drums or not instrument.is_drum]
     if not chosen:
@@ -131,39 +131,39 @@ def notes_of_instruments(instruments: list[Instrument], *, pedal: bool, drums: b
         np.concatenate([instrument.pitch for instrument in chosen]),
         np.concatenate([instrument.sounding if pedal else instrument.held for instrument in chosen]),
         np.concatenate([instrument.velocity for instrument in chosen]),
-    ).restruck()
+    ).without_overlaps()
 
 
 def _latest_end(start: NDArray[np.float64], duration: NDArray[np.float64]) -> float:
-    """When the last note has ended, in seconds; none is shorter in a file than a tick."""
+    """The time in seconds at which the last note ends; in a file each note lasts at least one tick."""
     return float((start + np.maximum(duration, 1 / TICKS_PER_SECOND)).max(initial=0.0))
 
 
 def write(notes: Notes, path: str | os.PathLike[str], *, program: int = 0) -> None:
-    """Writes a MIDI file of one instrument, by default the acoustic grand piano, with a tick of one millisecond.
+    """Writes a MIDI file with one instrument, by default an acoustic grand piano, and ticks of one millisecond.
 
-    A key that is struck while it still sounds ends its former note there, and of several strikes of a key at once the
-    loudest velocity and the latest end are written, since MIDI cannot say otherwise; no note is shorter than a tick.
-    Notes whose times are whole milliseconds are read again as they are.
+    MIDI cannot hold overlapping notes of one key: a note ends where its key is merged again, and simultaneous notes of
+    a key become one, with the highest velocity and the latest end. Each note lasts at least one tick. Notes whose times
+    are whole milliseconds are read back exactly.
 
     Raises:
-        ArgumentError: the notes last more than a day or are more than three million, so that `read` would refuse them.
+        ArgumentError: the notes last more than a day, there are more than three million, or `program` is not 0 to 127.
     """
     data = to_bytes(notes, program=program)
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
-    """The bytes of the file that `write` writes.
+    """The contents of the file that `write` writes.
 
     >>> to_bytes(Notes([0.0], [60], [0.5], [64]))[:4]
     b'MThd'
     """
     if not 0 <= program <= 127:
         raise ArgumentError(f"{program}: a program is within 0 to 127")
-    if len(notes) > MOST_NOTES:
-        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MOST_NOTES:,}")
+    if len(notes) > MAX_NOTES:
+        raise ArgumentError(f"{len(notes):,} notes are more than a MIDI file may have, which is {MAX_NOTES:,}")
     if (seconds := _latest_end(notes.start, notes.duration)) > LONGEST_SECONDS:
         raise ArgumentError(
             f"the notes last {seconds / 3600:.1f} hours, and a MIDI file may last {LONGEST_SECONDS / 3600:.0f}; "
@@ -171,13 +171,13 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
         )
     on = np.rint(notes.start * TICKS_PER_SECOND)
     off = np.maximum(on + 1, np.rint(notes.end * TICKS_PER_SECOND))
-    # In ticks, so that strikes that fall on one tick count as at once.
-    struck = Notes(on, notes.pitch, off - on, notes.velocity).restruck()
-    tick = np.concatenate([struck.start, struck.end]).astype(np.int64)
-    # A note-on of velocity 0 is a release, and needs no status byte of its own.
-    velocity = np.concatenate([struck.velocity, np.zeros(len(struck), np.int32)])
-    pitch = np.concatenate([struck.pitch, struck.pitch])
-    # A key is released before it is struck again.
+    # In ticks, so that strikes rounded to the same tick are merged.
+    merged = Notes(on, notes.pitch, off - on, notes.velocity).without_overlaps()
+    tick = np.concatenate([merged.start, merged.end]).astype(np.int64)
+    # A note-on of velocity 0 is a release; all events then share one running status.
+    velocity = np.concatenate([merged.velocity, np.zeros(len(merged), np.int32)])
+    pitch = np.concatenate([merged.pitch, merged.pitch])
+    # A key is released before it is merged again.
     order = np.lexsort((velocity > 0, tick))
     delta = np.diff(tick[order], prepend=0)
     rows = np.empty((len(delta), 6), np.uint8)
@@ -198,12 +198,12 @@ def to_bytes(notes: Notes, *, program: int = 0) -> bytes:
 
 
 def from_pretty_midi(midi: PrettyMIDI, *, pedal: bool = True) -> Notes:
-    """The notes of all instruments of a `PrettyMIDI` that are not drums; see `read`."""
-    return notes_of_instruments(instruments_of_pretty_midi(midi), pedal=pedal)
+    """The merged notes of all melodic instruments of a `PrettyMIDI` object; see `read`."""
+    return merge_instruments(instruments_from_pretty_midi(midi), pedal=pedal)
 
 
 def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
-    """A `pretty_midi.PrettyMIDI` with one instrument, by default the General MIDI acoustic grand piano.
+    """A `PrettyMIDI` object with one instrument, by default an acoustic grand piano.
 
     Raises:
         MissingPackageError: pretty_midi is not installed.
@@ -214,9 +214,9 @@ def to_pretty_midi(notes: Notes, program: int = 0) -> PrettyMIDI:
         raise MissingPackageError("pretty_midi is not installed; run: pip install pretty_midi") from None
     instrument = pretty_midi.Instrument(program=program)
     instrument.notes = [
-        # A file's note lasts a tick at least: one of no length would never end.
+        # pretty_midi would write a note of no length as one that never ends.
         pretty_midi.Note(note.velocity, note.pitch, note.start, note.start + max(note.duration, SHORTEST_SECONDS))
-        for note in notes.restruck()
+        for note in notes.without_overlaps()
     ]
     midi: PrettyMIDI = pretty_midi.PrettyMIDI(resolution=500)
     midi.instruments.append(instrument)

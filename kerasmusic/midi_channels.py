@@ -1,8 +1,8 @@
-"""From MIDI events to notes: when each strike of a key begins, is released and falls silent, as a synthesizer plays it.
+"""Turns MIDI events into notes: when each key is struck and released, and when its note falls silent.
 
-A channel message acts on its channel, whichever track it is in: the pedal in one track holds the notes of another.
-Everything here is on the places of events in the order in which they are played, so that of two events at one time the
-one that comes first in the file acts first; places become seconds at the very end.
+Events act as they do on a synthesizer. A channel message acts on its whole channel, whichever track it is in, so the
+pedal in one track holds the notes of another. All computation is on the indices of events in playing order, so that of
+two simultaneous events the first in the file acts first; indices become seconds at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kerasmusic.notes import Notes
 if TYPE_CHECKING:
     import pretty_midi
 
-#: The sustain pedal is down from this value on.
+#: The least controller value at which the sustain pedal is down.
 PEDAL_DOWN = 64
 
 
@@ -42,14 +42,14 @@ class Instrument:
     """One instrument of a MIDI file: the strikes of one program in one track and channel, all times in seconds.
 
     Args:
-        name: that of its track.
+        name: the name of its track.
         program: its General MIDI program, 0 to 127.
-        channel: 0 to 15; of a `PrettyMIDI` object, which has no channels, the instrument's number.
-        is_drum: whether it is percussion: on the tenth channel.
-        has_pedal: whether the sustain pedal goes down in its channel.
-        start: float64 `[n]`, when each key is struck.
-        held: float64 `[n]`, how long each key is held down.
-        sounding: float64 `[n]`, how long each note sounds, with the sustain pedal.
+        channel: 0 to 15; for a `PrettyMIDI` object, which has no channels, the instrument's index.
+        is_drum: whether it is percussion, which is on the tenth channel.
+        has_pedal: whether the sustain pedal is ever down in its channel.
+        start: float64 `[n]`, the time at which each key is struck.
+        held: float64 `[n]`, the time for which each key is held down.
+        sounding: float64 `[n]`, the time for which each note sounds, with the sustain pedal.
         pitch: int32 `[n]`.
         velocity: int32 `[n]`.
     """
@@ -67,9 +67,9 @@ class Instrument:
 
 
 class Events(NamedTuple):
-    """Events in the order in which they are played, as columns of one length."""
+    """Events in playing order, as columns of equal length."""
 
-    #: The track that each is in, counted from 0.
+    #: The index of each event's track.
     part: NDArray[np.integer]
     channel: NDArray[np.integer]
     kind: NDArray[np.integer]
@@ -78,18 +78,18 @@ class Events(NamedTuple):
 
 
 class Strikes(NamedTuple):
-    """The strikes of keys in the order in which they are played, as columns of places of events."""
+    """Strikes of keys in playing order, as columns of event indices."""
 
     struck: NDArray[np.intp]
     released: NDArray[np.intp]
     silent: NDArray[np.intp]
 
 
-def instruments_of(song: Song) -> list[Instrument]:
-    """The instruments of a file, in the order of their tracks, and within a track of their first strikes."""
+def instruments_from_song(song: Song) -> list[Instrument]:
+    """The instruments of a file, in the order of their tracks and, within a track, of their first notes."""
     if song.format != 2:
         return _instruments_played_at_once(song)[0]
-    # The tracks of format 2 are pieces of their own, one after another, with clocks and channels of their own.
+    # The tracks of format 2 are separate pieces, one after another, each with its own clock and channels.
     instruments, begin = [], 0.0
     for track in song.tracks:
         played, seconds = _instruments_played_at_once(song._replace(tracks=[track]))
@@ -99,7 +99,7 @@ def instruments_of(song: Song) -> list[Instrument]:
 
 
 def _instruments_played_at_once(song: Song) -> tuple[list[Instrument], float]:
-    """The instruments of tracks that are played together, and when the last track ends, in seconds."""
+    """The instruments of tracks that are played together, and the time in seconds at which the last track ends."""
     tracks = song.tracks
     if not tracks:
         return [], 0.0
@@ -108,11 +108,11 @@ def _instruments_played_at_once(song: Song) -> tuple[list[Instrument], float]:
     )
     part = np.repeat(np.arange(len(tracks), dtype=np.int32), [len(track.tick) for track in tracks])
     if len(tracks) > 1:
-        # Of what several tracks have at one time, the first track's comes first.
+        # Of simultaneous events in several tracks, the first track's comes first.
         order = np.argsort(tick, kind="stable")
         tick, status, data1, data2, part = (column[order] for column in (tick, status, data1, data2, part))
     events = Events(part, status & 0x0F, status >> 4, data1, data2)
-    strikes = strikes_of(events)
+    strikes = find_strikes(events)
     clock, second = _clock(song, tick)
     program = _programs(events, strikes.struck)
     code = (part[strikes.struck].astype(np.int64) * 16 + events.channel[strikes.struck]) * 128 + program
@@ -133,14 +133,14 @@ def _instruments_played_at_once(song: Song) -> tuple[list[Instrument], float]:
     return instruments, float(clock[-1] / second)
 
 
-def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]:
-    """The instruments of a `PrettyMIDI` object, each as if it had a channel of its own.
+def instruments_from_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]:
+    """The instruments of a `PrettyMIDI` object, each on a channel of its own.
 
-    A key's note that is still held at its next strike ends there, and its own end is then that of the next, as in the
-    file that the object would be written to.
+    Overlapping notes of a key are read as from the file that the object would be written to: the next strike ends the
+    first note, whose note-off then ends the second.
 
     Raises:
-        ArgumentError: a note of it is impossible.
+        ArgumentError: a note has a value out of range.
     """
     instruments = []
     for number, instrument in enumerate(midi.instruments):
@@ -149,14 +149,14 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
             np.array([getattr(note, name) for note in notes], np.float64)
             for name in ("start", "end", "pitch", "velocity")
         )
-        Notes(start, pitch, end - start, velocity)  # refuses what is impossible
+        Notes(start, pitch, end - start, velocity)  # raises for values out of range
         changes = np.array([(each.time, each.number, each.value) for each in controls], np.float64).reshape(-1, 3)
         kind = np.repeat([NOTE_ON, NOTE_OFF, CONTROL], [len(start), len(start), len(changes)])
-        # Times that were reckoned otherwise may differ in their last bits.
+        # Equal times that were computed in different ways may differ in their last bits.
         time = np.round(np.concatenate([start, end, changes[:, 0]]), 6)
         data1 = np.concatenate([pitch, pitch, changes[:, 1]]).astype(np.int32)
         data2 = np.concatenate([velocity, np.zeros(len(start)), changes[:, 2]]).astype(np.int32)
-        # At one time controllers act first, then releases; but a key is not released before it is struck.
+        # Of simultaneous events, controllers act first, then releases, strikes, and releases of notes of no length.
         released_last = np.where(end > start, 1, 3)
         rank = np.concatenate([np.full(len(start), 2), released_last, np.zeros(len(changes))])
         order = np.lexsort((rank, time))
@@ -169,18 +169,18 @@ def instruments_of_pretty_midi(midi: pretty_midi.PrettyMIDI) -> list[Instrument]
                 channel=number,
                 is_drum=instrument.is_drum,
                 has_pedal=bool(_pedal_down(events).any()),
-                **_columns(events, strikes_of(events), time[order], 1.0),
+                **_columns(events, find_strikes(events), time[order], 1.0),
             )
         )
     return instruments
 
 
 def _columns(events: Events, strikes: Strikes, clock: NDArray[np.float64], second: float) -> dict[str, NDArray[Any]]:
-    """The columns of an instrument; `clock` has the time of each event, in units of which a second has `second`."""
+    """The columns of an instrument; `clock` is the time of each event in units of 1 / `second` seconds."""
     start = clock[strikes.struck]
     return {
         "start": start / second,
-        # The difference first: it is exact, and so the one rounding there is.
+        # Subtracted before dividing: the difference is exact, so there is only one rounding.
         "held": (clock[strikes.released] - start) / second,
         "sounding": (clock[strikes.silent] - start) / second,
         "pitch": events.data1[strikes.struck].astype(np.int32),
@@ -188,25 +188,24 @@ def _columns(events: Events, strikes: Strikes, clock: NDArray[np.float64], secon
     }
 
 
-def strikes_of(events: Events) -> Strikes:
-    """The strikes of keys, in the order in which they are played.
+def find_strikes(events: Events) -> Strikes:
+    """The strikes of keys, in playing order.
 
-    A key is released by its note-off, by its next strike or by an All Notes Off of its channel, whichever is first;
-    where there is none of these, by the end of its track. A key released while the sustain pedal is down sounds until
-    the pedal lifts, the key is struck again or an All Sound Off of its channel; where there is none of these, until the
-    last release of its channel.
+    A key is released by its note-off, its next strike or an All Notes Off in its channel, whichever comes first, and
+    otherwise by the end of its track. A key released while the sustain pedal is down sounds until the pedal lifts, the
+    key is struck again or its channel has an All Sound Off, and otherwise until the last release in its channel.
     """
     never = len(events.kind)
     on = (events.kind == NOTE_ON) & (events.data2 > 0)
     keys = np.flatnonzero(on | (events.kind == NOTE_ON) | (events.kind == NOTE_OFF))
     code = events.channel[keys].astype(np.int32) * 128 + events.data1[keys]
-    # NumPy sorts small numbers by their digits, ten times as fast.
+    # NumPy sorts small integer types with a radix sort, ten times as fast.
     order = np.argsort(code.astype(np.min_scalar_type(code.max(initial=0))), kind="stable")
     keys, code = keys[order], code[order]
     strikes = np.flatnonzero(on[keys])
     struck, code_struck = keys[strikes], code[strikes]
 
-    # Of the events of a strike's key, the one after it releases the key: a note-off does, and the next strike.
+    # The next event of the same key, a note-off or another strike, releases it.
     released = np.append(keys, never)[strikes + 1]
     released[np.append(code, -1)[strikes + 1] != code_struck] = never
     again = np.append(struck[1:], never)
@@ -234,15 +233,15 @@ def strikes_of(events: Events) -> Strikes:
 
 
 def _next(
-    chosen: NDArray[np.bool_], events: Events, places: NDArray[np.intp], channel: NDArray[np.integer]
+    chosen: NDArray[np.bool_], events: Events, indices: NDArray[np.intp], channel: NDArray[np.integer]
 ) -> NDArray[np.intp]:
-    """For each place, the next chosen event of its channel; past the last event where there is none."""
+    """The next chosen event in the channel of each index; one past the last event where there is none."""
     never = len(chosen)
-    following = np.full(len(places), never)
+    following = np.full(len(indices), never)
     for each in np.unique(events.channel[chosen]):
         found = np.append(np.flatnonzero(chosen & (events.channel == each)), never)
         mine = channel == each
-        following[mine] = found[np.searchsorted(found, places[mine], side="right").clip(max=len(found) - 1)]
+        following[mine] = found[np.searchsorted(found, indices[mine], side="right").clip(max=len(found) - 1)]
     return following
 
 
@@ -251,7 +250,7 @@ def _pedal_down(events: Events) -> NDArray[np.bool_]:
 
 
 def _sustained(released: NDArray[np.intp], events: Events, channel: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Where the sustain pedal of its channel lets each note fall silent; past the last event where it never lifts."""
+    """The event at which the pedal of its channel lets each note end; one past the last where it never lifts."""
     is_down = _pedal_down(events)
     moves = (events.kind == CONTROL) & ((events.data1 == SUSTAIN) | (events.data1 == RESET_CONTROLLERS))
     silent = released.copy()
@@ -271,41 +270,41 @@ def _sustained(released: NDArray[np.intp], events: Events, channel: NDArray[np.i
 
 
 def _programs(events: Events, struck: NDArray[np.intp]) -> NDArray[np.int64]:
-    """The program that each strike is played with: the last that its channel was told before."""
+    """The program of each strike: that of the last program change before it in its channel."""
     programs = np.zeros(len(struck), np.int64)
     changes = np.flatnonzero(events.kind == PROGRAM)
     for each in np.unique(events.channel[changes]):
-        told = changes[events.channel[changes] == each]
+        own = changes[events.channel[changes] == each]
         mine = np.flatnonzero(events.channel[struck] == each)
-        last = np.searchsorted(told, struck[mine]) - 1
-        programs[mine] = np.where(last >= 0, events.data1[told[last]], 0)
+        last = np.searchsorted(own, struck[mine]) - 1
+        programs[mine] = np.where(last >= 0, events.data1[own[last]], 0)
     return programs
 
 
 def _groups(by: NDArray[np.int64]) -> list[tuple[int, NDArray[np.intp] | slice]]:
-    """The values and where they are, by track, and then in the order in which they first come."""
+    """The distinct values with the indices of each, by track and then in order of first occurrence."""
     values, first, counts = np.unique(by, return_index=True, return_counts=True)
     if len(values) == 1:
         return [(int(values[0]), slice(None))]
-    places = np.split(np.argsort(by, kind="stable"), np.cumsum(counts[:-1]))
-    return [(int(values[at]), places[at]) for at in np.lexsort((first, values >> 11))]
+    indices = np.split(np.argsort(by, kind="stable"), np.cumsum(counts[:-1]))
+    return [(int(values[at]), indices[at]) for at in np.lexsort((first, values >> 11))]
 
 
 def _clock(song: Song, tick: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    """The time of each event, and how many of its units a second has.
+    """The time of each event, and the number of time units per second.
 
-    Where each tick is a whole number of microseconds, as in a file that `kerasmusic.midi.write` wrote, the unit is the
-    microsecond and no time is rounded before it becomes seconds.
+    Where each tick is a whole number of microseconds, as in files written by `kerasmusic.midi.write`, the unit is the
+    microsecond, and times are not rounded until they become seconds.
     """
     changes = [(0, DEFAULT_TEMPO if song.fixed_tempo is None else song.fixed_tempo)]
     if song.fixed_tempo is None:
         pairs = [pair for track in song.tracks for pair in zip(track.tempo_tick, track.tempo, strict=True)]
-        # A quarter note of no time means nothing; the tempo before it goes on.
+        # A tempo of zero is meaningless; the tempo before it stays.
         changes += sorted((pair for pair in pairs if pair[1]), key=itemgetter(0))
     at, tempo = (np.array(column, np.int64) for column in zip(*changes, strict=True))
     is_whole = not (tempo % song.division).any()
-    # The order of the operations decides the last bit of a time, and so the value of one halfway between two ticks of
-    # a codec. It is the order in which corpora were built before.
+    # The order of these operations decides the last bit of a time, and so how a codec rounds times halfway between two
+    # ticks. Changing it would change existing corpora.
     length = tempo / song.division if is_whole else tempo / 1e6 / song.division
     begin = np.concatenate([[0.0], np.cumsum(np.diff(at) * length[:-1])])
     now = np.searchsorted(at, tick, side="right") - 1

@@ -1,4 +1,4 @@
-"""Notes: one piano performance as columns, the form in which every part of kerasmusic speaks of music."""
+"""Notes: a piano performance as NumPy columns, the form in which all parts of kerasmusic exchange music."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Notes:
         duration: float64 `[n]`, seconds, finite and >= 0.
         velocity: int32 `[n]`, MIDI velocities, 1 to 127.
 
-    The columns may come in any order of notes and as anything that NumPy makes an array of; they are sorted, converted
-    and then read-only.
+    The notes may be in any order, and the columns may be anything that NumPy converts to an array. They are copied,
+    sorted and made read-only.
 
     Raises:
-        ArgumentError: columns of different lengths, or a value out of its range.
+        ArgumentError: the columns have different lengths, or a value is out of range.
 
     >>> chord = Notes(start=[0.5, 0.0, 0.5], pitch=[64, 60, 60], duration=[1.0, 0.4, 1.0], velocity=[70, 80, 70])
     >>> chord.pitch.tolist(), chord.step.tolist()
@@ -82,10 +82,10 @@ class Notes:
 
     @classmethod
     def from_iterable(cls, notes: Iterable[Note]) -> Notes:
-        """Collects `Note` tuples, such as those a generator yields.
+        """Collects `Note` tuples, such as those that a generator yields.
 
         Raises:
-            ArgumentError: one of them is not a start, a pitch, a duration and a velocity.
+            ArgumentError: a tuple is not a start, a pitch, a duration and a velocity.
 
         >>> len(Notes.from_iterable([Note(0.0, 60, 0.5, 64)]))
         1
@@ -109,7 +109,7 @@ class Notes:
         return map(Note._make, zip(*columns, strict=True))
 
     def __getitem__(self, index: slice | NDArray[np.bool_]) -> Notes:
-        """The notes of a slice or of a mask; the onsets stay where they were."""
+        """The notes that a slice or a mask selects, with their onsets unchanged."""
         return Notes(self.start[index], self.pitch[index], self.duration[index], self.velocity[index])
 
     def __eq__(self, other: object) -> bool:
@@ -127,7 +127,7 @@ class Notes:
 
     @property
     def step(self) -> NDArray[np.float64]:
-        """float64 `[n]`: seconds since the previous note's onset; for the first note, since the beginning."""
+        """float64 `[n]`: seconds since the previous onset; for the first note, since time 0."""
         return np.diff(self.start, prepend=0.0)
 
     @property
@@ -137,23 +137,23 @@ class Notes:
 
     @property
     def seconds(self) -> float:
-        """When the last note has ended; 0 where there is none."""
+        """The time in seconds at which the last note ends; 0 without notes."""
         return float(self.end.max()) if len(self) else 0.0
 
     def shifted(self, seconds: float) -> Notes:
         """The same notes `seconds` later (earlier if negative)."""
         return Notes(self.start + seconds, self.pitch, self.duration, self.velocity)
 
-    def from_first(self) -> Notes:
-        """The same notes with the first onset at 0: silence before the music is not music."""
+    def without_leading_silence(self) -> Notes:
+        """The same notes, shifted so that the first onset is at 0."""
         return self.shifted(-float(self.start[0])) if len(self) else self
 
-    def restruck(self) -> Notes:
-        """Ends each note no later than the next strike of its key, and strikes a key once at a time, as on a piano.
+    def without_overlaps(self) -> Notes:
+        """The same notes, each ending no later than the next onset of its pitch, as on a piano.
 
-        Of several notes of one pitch and one onset, one is kept, with the highest velocity and the longest duration.
+        Notes of one pitch with the same onset become one, with the highest velocity and the longest duration.
 
-        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).restruck().duration.tolist()
+        >>> Notes([0.0, 1.0, 1.0], [60, 60, 60], [3.0, 1.0, 2.0], [64, 80, 64]).without_overlaps().duration.tolist()
         [1.0, 2.0]
         """
         if not len(self):
@@ -173,7 +173,7 @@ class Notes:
         return Notes(self.start, self.pitch, in_order, self.velocity)
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """A DataFrame with the columns of TensorFlow's tutorial, pitch, start, end, step and duration, and velocity."""
+        """A DataFrame with the columns pitch, start, end, step and duration of TensorFlow's tutorial, and velocity."""
         import pandas
 
         columns = {name: getattr(self, name) for name in ("pitch", "start", "end", "step", "duration", "velocity")}
@@ -181,7 +181,14 @@ class Notes:
 
     @classmethod
     def from_dataframe(cls, frame: pandas.DataFrame, velocity: int = 100) -> Notes:
-        """The notes of a DataFrame with pitch, duration and start (or step); `velocity` where it has no such column.
+        """The notes of a DataFrame with the columns pitch, duration and start or step.
+
+        Args:
+            frame: the notes; the columns velocity and end are optional.
+            velocity: of all notes, where the frame has no such column.
+
+        Raises:
+            ArgumentError: a column is missing, a value is out of range, or two columns contradict each other.
 
         >>> import pandas
         >>> Notes.from_dataframe(pandas.DataFrame({"pitch": [60], "step": [0.5], "duration": [1.0]})).start.tolist()
@@ -195,7 +202,7 @@ class Notes:
         notes = cls(start, frame["pitch"], frame["duration"], velocities)
         step = np.diff(start, prepend=0.0)
         if "step" in frame and len(frame):
-            # What came before the first row may not be in the frame; TensorFlow's tutorial counts from the first note.
+            # The first step may count from a note outside the frame; in TensorFlow's tutorial it does.
             step[0] = min(step[0], frame["step"].iloc[0])
         _check_derived(frame, "step", step, "start")
         _check_derived(frame, "end", np.asarray(start) + np.asarray(frame["duration"]), "start and duration")
@@ -203,7 +210,7 @@ class Notes:
 
 
 def _check_derived(frame: pandas.DataFrame, name: str, expected: NDArray[np.float64], others: str) -> None:
-    """Refuses a frame in which a column that others say as well says something else."""
+    """Refuses a frame in which a derived column contradicts the columns that it derives from."""
     if name not in frame:
         return
     given = np.asarray(frame[name], np.float64)
@@ -211,6 +218,6 @@ def _check_derived(frame: pandas.DataFrame, name: str, expected: NDArray[np.floa
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise ArgumentError(
-            f"row {row} has the {name} {given[row]:g}, but by {others} it is {expected[row]:g}; leave out the columns "
-            f"that are not meant, such as by frame.drop(columns={name!r})"
+            f"row {row} has the {name} {given[row]:g}, but by {others} it is {expected[row]:g}; drop the wrong column, "
+            f"such as by frame.drop(columns={name!r})"
         )

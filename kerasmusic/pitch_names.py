@@ -11,17 +11,20 @@ LOWEST_KEY, HIGHEST_KEY = 21, 108
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
-def name_of_pitch(pitch: int) -> str:
-    """The name of a MIDI pitch.
+def pitch_name(pitch: int) -> str:
+    """The name of a MIDI pitch, with sharps.
 
-    >>> name_of_pitch(60), name_of_pitch(70)
+    >>> pitch_name(60), pitch_name(70)
     ('C4', 'A#4')
     """
     return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def parse_pitch(text: str) -> int:
-    """A MIDI pitch from its number or its name, C4 being middle C, 60.
+    """Parses a pitch name or a MIDI number.
+
+    Raises:
+        ArgumentError: the text is neither, or is out of range.
 
     >>> parse_pitch("C4"), parse_pitch("Bb3"), parse_pitch("48")
     (60, 58, 48)
@@ -35,5 +38,5 @@ def parse_pitch(text: str) -> int:
     else:
         raise ArgumentError(f"{text}: not a pitch; write a name such as C4 or F#3, or a MIDI number")
     if not 0 <= pitch <= 127:
-        raise ArgumentError(f"{text}: not a MIDI pitch, which go from 0 (C-1) to 127 (G9)")
+        raise ArgumentError(f"{text}: not a MIDI pitch; they range from 0 (C-1) to 127 (G9)")
     return pitch

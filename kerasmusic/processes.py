@@ -1,8 +1,8 @@
-"""Parts of the work in processes of their own, which never run the caller's main module.
+"""Worker processes that do not import the caller's main module.
 
-multiprocessing's spawn runs it again, and so works neither in a script without a main guard nor on standard input; its
-fork does not stand threads. These processes are started by the interpreter's name, and speak over their standard input
-and output. A notebook, a script, `python -c` and the command line are all alike to them.
+multiprocessing's spawn method imports it, and so fails in a script without a main guard and on standard input; its fork
+method is unsafe with threads. These workers are started as new interpreters and communicate over their standard input
+and output, so they work alike in a notebook, a script, `python -c` and the command line.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ from kerasmusic import errors
 from kerasmusic.child import ANSWER, ERROR, LENGTH_BYTES, Service
 from kerasmusic.errors import KerasMusicError, ProcessError, printable
 
-# What a process that went wrong may say of how much it will send.
-LARGEST_FRAME = 2**31
-# By SIGKILL, which Windows has no name for.
+# Limits the length that a corrupted process may announce.
+MAX_FRAME_BYTES = 2**31
+# The exit code after SIGKILL, which Windows has no name for.
 KILLED = -9
 Request = TypeVar("Request")
 
 
 def call_in_process(module: str, function: str, environment: Mapping[str, str] | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - a JSON value
-    """Returns what a function returns in a new Python process; arguments and result are JSON values.
+    """Calls a function in a new Python process; arguments and result are JSON values.
 
     Args:
-        module: the module that has the function.
+        module: the function's module.
         function: its name.
-        environment: variables beside those of this process.
-        arguments: what the function is called with.
+        environment: environment variables to set in addition to those of this process.
+        arguments: the function's keyword arguments.
 
     Raises:
         KerasMusicError: the function raised one, or an OSError.
-        ProcessError: it raised another error, or its process died. The line names a file with what the process said.
+        ProcessError: the function raised another error, or the process died. The message names a file with what the
+            process wrote to standard error.
 
     >>> call_in_process("math", "hypot")
     0.0
@@ -63,27 +64,27 @@ def call_in_process(module: str, function: str, environment: Mapping[str, str] |
         return json.loads(frame[1:])
     if frame is None and done.returncode == KILLED:
         raise ProcessError(f"{module}.{function}: its process was killed; is there enough memory?")
-    died = "" if frame else f": its process died ({_fate(done.returncode)})"
+    died = "" if frame else f": its process died ({_exit_reason(done.returncode)})"
     raise _error(f"{module}.{function}{died}", frame, done.stderr)
 
 
-def ask_in_processes(
-    service: Service, requests: Sequence[Request], *, longest: float | None = None
+def map_in_processes(
+    service: Service, requests: Sequence[Request], *, timeout: float | None = None
 ) -> Generator[tuple[Request, bytes | KerasMusicError], None, None]:
-    """Has a service answer requests in as many processes as there are processors.
+    """Maps requests to answers in parallel, with one process per processor.
 
-    A process that dies or does not answer is replaced, and its request fails alone.
+    A process that dies or exceeds the timeout is replaced, and only its current request fails.
 
     Args:
-        service: what answers; can be pickled, and so can the requests.
-        requests: what is asked, in this order.
-        longest: seconds that one answer may take.
+        service: a picklable function from an iterator of requests to an iterator of answers.
+        requests: picklable values, handed out in order.
+        timeout: seconds allowed for one answer; by default there is no limit.
 
     Yields:
-        Each request, in no order, with its answer or the error that it came to.
+        Each request with its answer or its error, in order of completion.
 
     Raises:
-        ProcessError: no process can be started.
+        ProcessError: a process cannot be started.
     """
     waiting = deque(requests)
     outcomes: queue.SimpleQueue[tuple[Request, bytes | KerasMusicError] | Exception] = queue.SimpleQueue()
@@ -104,9 +105,9 @@ def ask_in_processes(
     try:
         open_requests = len(requests)
         while open_requests:
-            # Looked at as often as anything ends, and once a second.
+            # Checked after every outcome, and at least once per second.
             for worker in workers:
-                worker.end_if_later_than(longest)
+                worker.kill_if_late(timeout)
             with suppress(queue.Empty):
                 outcome = outcomes.get(timeout=1.0)
                 if isinstance(outcome, Exception):
@@ -116,64 +117,61 @@ def ask_in_processes(
     finally:
         waiting.clear()
         for worker in workers:
-            worker.end()
+            worker.kill()
         for worker, thread in zip(workers, threads, strict=True):
             thread.join()
             worker.close()
 
 
 class _Worker:
-    """A process that answers one request after another; where it died, another one takes its place.
+    """A process that answers one request after another, and is replaced when it dies.
 
-    A thread of its own asks; the thread that gathers the answers ends it.
-
-    Args:
-        service: what answers.
+    Each worker has a thread that calls `ask`; the thread that collects the answers calls the methods that end it.
     """
 
     def __init__(self, service: Service) -> None:
         self.service = pickle.dumps(service)
         self.process: subprocess.Popen[bytes] | None = None
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as its worker
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as its worker
         self._lock = threading.Lock()
         self._closed = False
         self._asked_at: float | None = None
-        self._ended_after: float | None = None
+        self._timed_out_after: float | None = None
 
     def ask(self, request: object) -> bytes | KerasMusicError:
-        """The answer, or the error that the request came to."""
+        """The answer to a request, or its error."""
         process = self.process or self._start()
         with self._lock:
             self._asked_at = time.monotonic()
         frame = _exchange(process, pickle.dumps(request))
         with self._lock:
-            self._asked_at, late_by, self._ended_after = None, self._ended_after, None
-        if frame is not None and frame.startswith(ANSWER) and late_by is None:
+            self._asked_at, timed_out_after, self._timed_out_after = None, self._timed_out_after, None
+        if frame is not None and frame.startswith(ANSWER) and timed_out_after is None:
             return frame[1:]
         self._discard()
-        if late_by is not None:
-            return ProcessError(f"took longer than {late_by:g} seconds")
-        return self._error("failed", frame) if frame else ProcessError(f"died ({_fate(process.returncode)})")
+        if timed_out_after is not None:
+            return ProcessError(f"took longer than {timed_out_after:g} seconds")
+        return self._error("failed", frame) if frame else ProcessError(f"died ({_exit_reason(process.returncode)})")
 
-    def end_if_later_than(self, longest: float | None) -> None:
-        """Kills the process where it is at a request for longer than so many seconds."""
+    def kill_if_late(self, timeout: float | None) -> None:
+        """Kills the process if its current request has taken longer than `timeout` seconds."""
         with self._lock:
-            late = self._asked_at is not None and longest is not None and time.monotonic() - self._asked_at > longest
+            late = self._asked_at is not None and timeout is not None and time.monotonic() - self._asked_at > timeout
             if late and (process := self.process):
-                self._ended_after = longest
+                self._timed_out_after = timeout
                 process.kill()
 
-    def end(self) -> None:
-        """Kills the process, whatever it is at, and starts no other."""
+    def kill(self) -> None:
+        """Kills the process, and prevents the start of another."""
         with self._lock:
             self._closed = True
             if process := self.process:
                 process.kill()
 
     def close(self) -> None:
-        """Frees what is left of it, once no thread asks any more."""
+        """Releases all resources, once no thread uses the worker any more."""
         self._discard()
-        self._said.close()
+        self._stderr.close()
 
     def _discard(self) -> None:
         if process := self.process:
@@ -188,28 +186,28 @@ class _Worker:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
-                raise ProcessError("ended before it was asked")
-            # What the one before said was told with its end.
-            self._said.seek(0)
-            self._said.truncate()
+                raise ProcessError("ended before its first request")
+            # The output of the previous process was reported when it ended.
+            self._stderr.seek(0)
+            self._stderr.truncate()
             self.process = process = subprocess.Popen(
-                _command("serve"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+                _command("serve"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr
             )
         frame = _exchange(process, self.service)
         if frame == ANSWER:
             return process
         self._discard()
         if self._closed:
-            raise ProcessError("ended before it was asked")
-        raise self._error(f"a process could not start ({_fate(process.returncode)})", frame)
+            raise ProcessError("ended before its first request")
+        raise self._error(f"a process could not start ({_exit_reason(process.returncode)})", frame)
 
-    def _error(self, named: str, frame: bytes | None) -> KerasMusicError:
-        self._said.seek(0)
-        return _error(named, frame, self._said.read())
+    def _error(self, context: str, frame: bytes | None) -> KerasMusicError:
+        self._stderr.seek(0)
+        return _error(context, frame, self._stderr.read())
 
 
 def _command(side: str) -> list[str]:
-    """A Python that imports from where this one does, and from nowhere else, and runs a function of `child`."""
+    """The command of a Python with exactly this one's import path, which runs a function of `child`."""
     paths = [str(path) for path in sys.path]
     return [
         sys.executable, "-P", "-c",
@@ -218,7 +216,7 @@ def _command(side: str) -> list[str]:
 
 
 def _exchange(process: subprocess.Popen[bytes], message: bytes) -> bytes | None:
-    """Sends a message and waits for the frame that answers it; None where the process is gone."""
+    """Sends a message and waits for the frame in reply; None if the process is gone."""
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -230,44 +228,44 @@ def _exchange(process: subprocess.Popen[bytes], message: bytes) -> bytes | None:
 
 
 def _read_frame(answers: IO[bytes]) -> bytes | None:
-    """A whole frame; None where there is none."""
+    """Reads a frame; None if it is missing, incomplete or invalid."""
     length = int.from_bytes(answers.read(LENGTH_BYTES), "little")
-    if not 0 < length <= LARGEST_FRAME:
+    if not 0 < length <= MAX_FRAME_BYTES:
         return None
     frame = answers.read(length)
     return frame if len(frame) == length and frame.startswith((ANSWER, ERROR)) else None
 
 
-def _error(named: str, frame: bytes | None, said: bytes) -> KerasMusicError:
-    """The error that a frame tells of; without one, or with one that nobody expected, what to report and which file."""
-    log = said.decode(errors="replace")
+def _error(context: str, frame: bytes | None, stderr: bytes) -> KerasMusicError:
+    """The error in a frame; for an unexpected one, or none, a request to report it with a log file."""
+    log = stderr.decode(errors="replace")
     if frame is not None:
         try:
-            told = json.loads(frame[1:])
-            text, trace = printable(str(told["text"])), told.get("traceback")
+            error = json.loads(frame[1:])
+            text, trace = printable(str(error["text"])), error.get("traceback")
             if trace is None:
-                known = getattr(errors, str(told["type"]), KerasMusicError)
+                known = getattr(errors, str(error["type"]), KerasMusicError)
                 return (known if issubclass(known, KerasMusicError) else KerasMusicError)(text)
         except (ValueError, TypeError, AttributeError, KeyError):
             text, trace = "answer", frame.decode(errors="replace")
-        named, log = f"{named}: unexpected {text}", f"{log}{trace}"
-    return ProcessError(f"{named}; please report it" + (f", with {_kept(log)}" if log.strip() else ""))
+        context, log = f"{context}: unexpected {text}", f"{log}{trace}"
+    return ProcessError(f"{context}; please report it" + (f", with {_save_log(log)}" if log.strip() else ""))
 
 
 @functools.lru_cache(maxsize=100)
-def _kept(log: str) -> str:
-    """The name of a file that holds a log; for what many files of music run into, one file."""
+def _save_log(log: str) -> str:
+    """Writes a log to a file and returns its name; the same log, as from many MIDI files, is written once."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="kerasmusic-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"
-    ) as kept:
-        kept.write(log)
-    return kept.name
+    ) as file:
+        file.write(log)
+    return file.name
 
 
-def _fate(exit_code: int) -> str:
-    """What ended a process.
+def _exit_reason(exit_code: int) -> str:
+    """Describes how a process ended.
 
-    >>> _fate(7), _fate(-6)
+    >>> _exit_reason(7), _exit_reason(-6)
     ('exit code 7', 'SIGABRT')
     """
     return signal.Signals(-exit_code).name if exit_code < 0 else f"exit code {exit_code}"

@@ -1,4 +1,4 @@
-"""Bars for what takes more than a moment, on a terminal alone, with the time that is left."""
+"""Progress bars with the time remaining, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _hidden = False
 
 
 def hide_progress() -> None:
-    """From now on no bar is shown, terminal or not."""
+    """Hides all bars from now on."""
     global _hidden
     _hidden = True
 
 
 def is_shown() -> bool:
-    """Whether somebody can see a bar."""
+    """Whether bars are visible."""
     return not _hidden and sys.stderr.isatty()
 
 
 def report(line: str) -> None:
-    """Where no bar is seen, as in a log: a line on the standard error instead, now and then."""
+    """Prints a line to standard error if it is not a terminal, such as a log, where bars are not shown."""
     if not _hidden and not sys.stderr.isatty():
         print(line, file=sys.stderr, flush=True)
 
 
 def progress(description: str, unit: str, total: float | None = None, **options: Any) -> tqdm[Any]:
-    """A bar on the standard error, gone when it is done; none where no terminal is.
+    """A bar on standard error, removed when it is complete; without a terminal, none is shown.
 
     Args:
-        description: what is being done, such as "reading MIDI".
-        unit: of what is counted.
-        total: how many there are, where that is known.
-        options: further ones of `tqdm`.
+        description: the activity, such as "reading MIDI".
+        unit: the unit of the count.
+        total: the final count, if known.
+        options: further options of `tqdm`.
     """
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""Keeps what libraries say as they load off the terminal, where it would tear a progress bar, and out of results."""
+"""Silences what libraries print while they load; it would break progress bars and mix with a command's output."""
 
 import importlib
 import importlib.abc
@@ -13,9 +13,9 @@ from typing import Any
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Discards what is written to the standard error's file descriptor; exceptions pass as ever.
+    """Discards what is written to the file descriptor of standard error; exceptions still propagate.
 
-    TensorFlow and TFLite log from C++ as they load, before any setting of theirs is read.
+    TensorFlow and TFLite log from C++ while they load, before they read any setting.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -32,16 +32,16 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def quiet_tensorflow() -> None:
-    """From now on TensorFlow says nothing as it loads, nor of anything but errors later, whoever imports it.
+    """Makes TensorFlow load silently and then log only errors, whatever module imports it.
 
-    Keras loads it on every backend where it is installed: on setting a seed, on saving and on loading a file.
+    Keras imports TensorFlow, where it is installed, on every backend: to set a seed, and to save or load a file.
     """
     if not any(isinstance(finder, _QuietTensorFlow) for finder in sys.meta_path):
         sys.meta_path.insert(0, _QuietTensorFlow())
 
 
 class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds TensorFlow as ever, and discards what it writes to the standard error while it is loaded."""
+    """Finds TensorFlow in the usual way, and discards what it writes to standard error while it loads."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -60,7 +60,7 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        # Whoever looks for the module's files asks its loader.
+        # Code that looks for the module's files asks its loader.
         module.__spec__.loader = module.__loader__ = self.loader
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with quiet_stderr():
@@ -68,9 +68,9 @@ class _QuietTensorFlow(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def import_silently(name: str) -> ModuleType:
-    """Imports a module, and lets nothing of what it prints come into a command's output.
+    """Imports a module, and discards what it prints to standard output.
 
-    pyfluidsynth, which pretty_midi imports too, prints where it found its library when the environment has a `CI`.
+    pyfluidsynth, which pretty_midi imports too, prints the path of its library if the environment variable `CI` is set.
 
     Raises:
         ImportError: as `import` does.

@@ -45,7 +45,7 @@ def write_versions(model: Path, folder: Path) -> None:
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
-    from kerasmusic.export.operators import operator_name, packed
+    from kerasmusic.export.operators import operator_name, serialize
 
     with zipfile.ZipFile(model) as archive:
         flatbuffer = model.read_bytes()[: archive.infolist()[0].header_offset]
@@ -54,7 +54,7 @@ def write_versions(model: Path, folder: Path) -> None:
     versions = [code.version for code in graph.operatorCodes]
     for mark, code in marks.items():
         code.version = mark
-    data = bytearray(packed(graph))
+    data = bytearray(serialize(graph))
     places = {}
     for (mark, code), version in zip(marks.items(), versions, strict=True):
         assert data.count(struct.pack("<i", mark)) == 1

@@ -38,7 +38,7 @@ def find_maestro():
     """The listing of MAESTRO, None where there is none, or music of another kind."""
     found = real_music()
     listing = found and list_source(found)
-    counts = Counter(listing.splits_of(listing.names) if listing else ())
+    counts = Counter(listing.assign_splits(listing.names) if listing else ())
     return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
 
 

@@ -101,7 +101,7 @@ class _Strike:
         self.released = self.silent = None
 
 
-def strikes_of(tracks):
+def find_strikes(tracks):
     """The strikes of a file's tracks, in the order in which they are played, with their times in ticks."""
     # What nothing releases is released where its track ends, and only then is it known what the pedal does with it.
     never_released = {place for place, strike in enumerate(_played(tracks, set())) if strike.released is None}
@@ -193,7 +193,7 @@ def seconds_of(tracks, division, tick):
 def notes_of(tracks, division=480, *, sustained=True):
     """The notes of all channels but that of drums, each key struck once at a time, by onset and pitch."""
     found = {}
-    for strike in strikes_of(tracks):
+    for strike in find_strikes(tracks):
         if strike.channel == 9:
             continue
         end = strike.silent if sustained else strike.released

@@ -75,7 +75,7 @@ class MemoryOutput:
 
 def events_of(notes, begins=0.0):
     """The key events of someone who plays these notes."""
-    events = [event for note in notes.restruck() for event in (
+    events = [event for note in notes.without_overlaps() for event in (
         Strike(begins + note.start, note.pitch, note.velocity),
         Release(begins + note.start + max(note.duration, 0.02) - 0.001, note.pitch),
     )]  # fmt: skip

@@ -45,7 +45,7 @@ def listen(samples, part):
 
 @needs_fluidsynth
 def test_music_is_heard_at_a_good_level_without_clipping(notes, tmp_path):
-    part = notes.from_first()[:40]
+    part = notes.without_leading_silence()[:40]
     audio.write_wav(part, tmp_path / "x.wav")
     listen(read_wav(str(tmp_path / "x.wav")), part)
 
@@ -78,7 +78,7 @@ def test_the_pitch_that_is_heard_is_the_notes():
 @needs_fluidsynth
 def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    part = notes.from_first()[:40]
+    part = notes.without_leading_silence()[:40]
     midi.write(part, tmp_path / "x.mid")
     for arguments, name in ((["x.mid"], "x.wav"), (["x.mid", "-o", "y.wav"], "y.wav")):
         assert main(["render", *arguments]) == 0
@@ -99,7 +99,7 @@ def test_the_command_renders_a_midi_file(notes, tmp_path, capsys, monkeypatch):
 
 @needs_fluidsynth
 def test_a_file_holds_the_sound_that_a_notebook_gets_to_the_sample(notes, tmp_path):
-    part = notes.from_first()[:40]
+    part = notes.without_leading_silence()[:40]
     seconds = audio.write_wav(part, tmp_path / "x.wav")
     samples = audio.synthesize(part)
     assert seconds == len(samples) / 44_100
@@ -108,12 +108,12 @@ def test_a_file_holds_the_sound_that_a_notebook_gets_to_the_sample(notes, tmp_pa
 
 @needs_fluidsynth
 def test_strikes_and_releases_come_in_the_order_of_their_times_however_many_are_in_memory(notes, monkeypatch):
-    part = notes.from_first()[:300]
+    part = notes.without_leading_silence()[:300]
     events = list(audio._events(part))
     assert events == sorted(events, key=lambda event: (event[0], event[1] > 0))
     assert [event[1:] for event in events if event[1]] == [(note.velocity, note.pitch) for note in part]
     assert len(events) == 2 * len(part)
-    monkeypatch.setattr(audio, "PIECE_NOTES", 7)
+    monkeypatch.setattr(audio, "BLOCK_NOTES", 7)
     assert list(audio._events(part)) == events
 
 
@@ -186,7 +186,7 @@ def test_another_soundfont_sounds_otherwise_only_where_it_is_another(tmp_path):
 @needs_fluidsynth
 def test_a_notebook_gets_a_player_of_the_same_sound(notes):
     pytest.importorskip("IPython")
-    part = notes.from_first()[:40]
+    part = notes.without_leading_silence()[:40]
     player = audio.notebook_player(part)
     listen(read_wav(io.BytesIO(player.data)), part)
     assert "<audio" in player._repr_html_()

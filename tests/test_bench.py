@@ -29,7 +29,7 @@ from kerasmusic.live.inputs import Release, Strike
 
 
 def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
-    windows, labels = tutorial_loop.windows_of(notes)
+    windows, labels = tutorial_loop.make_windows(notes)
     assert windows.shape == (len(notes) - 25, 25, 3)
     assert windows[3, 0, 0] * 128 == pytest.approx(notes.pitch[3])
     assert labels["pitch"][3] == notes.pitch[28]
@@ -38,7 +38,7 @@ def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
 
 def test_the_tutorials_loop_trains_and_plays(notes):
     model = tutorial_loop.build_model()
-    windows, labels = tutorial_loop.windows_of(notes)
+    windows, labels = tutorial_loop.make_windows(notes)
     losses = model.fit(windows, labels, batch_size=64, epochs=2, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     made = tutorial_loop.generate(model, notes, 3)
@@ -124,7 +124,7 @@ def test_playing_is_timed_beside_the_tutorials_loop(midi_zip, exported):
 
 
 def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
-    found = ingest.read_both_ways(str(midi_zip), 2)
+    found = ingest.compare_readers(str(midi_zip), 2)
     assert found["files"] == 2
     assert found["corpus_notes"] == found["pretty_midi_notes"] > 100
     assert found["times_faster"] == pytest.approx(found["pretty_midi_seconds"] / found["corpus_seconds"])

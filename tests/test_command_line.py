@@ -140,7 +140,7 @@ def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sour
 def test_evaluating_an_empty_split_ends_in_a_sentence_that_says_why(capsys, model, midi_zip, midi_folder, performances):
     (midi_folder / performances[2][0]).write_bytes(b"not music")
     code, _, err = run(capsys, "evaluate", model, "--data", midi_folder)
-    reason = "none of the 1 files that its csv puts there can be read"
+    reason = "none of the 1 files that its csv assigns to it can be read"
     assert code == 2
     assert err.splitlines()[-1] == (
         f"kerasmusic: validation: no performances in this split; {midi_folder.name}: {reason}"
@@ -478,7 +478,7 @@ def test_what_is_generated_fits_in_a_file_that_can_be_read_or_is_refused_before(
     assert code == 0
     assert re.fullmatch(r"ended after [\d,]+ notes: y.mid can hold no longer music\n", err)
     assert most - 10 < midi.read("y.mid").seconds <= 100
-    monkeypatch.setattr(midi, "MOST_NOTES", 50)
+    monkeypatch.setattr(midi, "MAX_NOTES", 50)
     code, _, err = run(capsys, "generate", model, "--notes", 51, "-o", "z.mid")
     assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in z.mid\n")
 

@@ -5,11 +5,11 @@ from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
-from kerasmusic.pitch_names import name_of_pitch, parse_pitch
+from kerasmusic.pitch_names import parse_pitch, pitch_name
 
 
 def test_every_pitch_has_a_name_that_means_it():
-    assert [parse_pitch(name_of_pitch(pitch)) for pitch in range(128)] == list(range(128))
+    assert [parse_pitch(pitch_name(pitch)) for pitch in range(128)] == list(range(128))
 
 
 def test_a_key_has_the_pitch_classes_of_its_scale():

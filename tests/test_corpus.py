@@ -18,7 +18,9 @@ from kerasmusic.errors import CorpusError, MidiError
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
-    encoded = {name: NoteCodec().encode(midi.read_bytes(data, name).from_first()) for name, data in performances}
+    encoded = {
+        name: NoteCodec().encode(midi.read_bytes(data, name).without_leading_silence()) for name, data in performances
+    }
     for root in (midi_folder, midi_zip):
         corpus = open_corpus(root, cache=tmp_path / "cache")
         pieces = dict(zip(corpus.names, zip(corpus.bounds[:-1], corpus.bounds[1:], strict=True), strict=True))
@@ -256,7 +258,7 @@ def test_splits_are_drawn_from_what_could_be_read(performances, tmp_path):
     corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
     assert held_out not in corpus.names
     assert sorted(corpus.splits) == ["train", "train", "validation"]
-    assert corpus.empty == {"test": "music: files that no csv splits are for training and validation"}
+    assert corpus.empty == {"test": "music: without a csv, files are for training and validation only"}
 
 
 def test_an_official_split_stays_and_says_why_it_is_empty(midi_folder, performances, tmp_path):
@@ -264,8 +266,8 @@ def test_an_official_split_stays_and_says_why_it_is_empty(midi_folder, performan
     corpus = open_corpus(midi_folder, cache=tmp_path)
     assert corpus.splits == ["train", "train"]
     assert corpus.empty == {
-        "validation": "maestro-v2.0.0: none of the 1 files that its csv puts there can be read",
-        "test": "maestro-v2.0.0: its csv puts none of its files there",
+        "validation": "maestro-v2.0.0: none of the 1 files that its csv assigns to it can be read",
+        "test": "maestro-v2.0.0: its csv assigns no file to it",
     }
 
 

@@ -1,11 +1,11 @@
 import pytest
 
-from kerasmusic.files import written_beside
+from kerasmusic.files import atomic_write
 
 
 def test_a_file_is_there_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.txt"
-    with written_beside(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.suffix == ".txt"
@@ -18,7 +18,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
     path.write_text("old")
 
     def fail():
-        with written_beside(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text("half")
             raise RuntimeError("power cut")
 
@@ -31,7 +31,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
 def test_a_file_that_was_there_is_replaced(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with written_beside(str(path)) as temporary:
+    with atomic_write(str(path)) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == tmp_path
@@ -42,6 +42,6 @@ def test_a_file_that_was_there_is_replaced(tmp_path):
 def test_a_writer_that_writes_nothing_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(FileNotFoundError), written_beside(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert path.read_text() == "old"

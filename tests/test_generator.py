@@ -165,15 +165,15 @@ def test_scoring_goes_through_the_same_graph_and_disturbs_nothing(small, notes):
     generator, undisturbed = Generator(small, seed=5), Generator(small, seed=5)
     generator.take(20)
     undisturbed.take(20)
-    scores = generator.score(notes.from_first()[:50])
+    scores = generator.score(notes.without_leading_silence()[:50])
     assert scores.shape == (50, 4)
     assert np.all(scores < 0)
     assert generator.take(20) == undisturbed.take(20)
-    np.testing.assert_array_equal(generator.score(notes.from_first()[:50]), scores)
+    np.testing.assert_array_equal(generator.score(notes.without_leading_silence()[:50]), scores)
 
 
 def test_what_it_was_primed_with_changes_what_comes_and_when(small, notes):
-    primer = notes.from_first()[:60]
+    primer = notes.without_leading_silence()[:60]
     primed = Generator(small, seed=5)
     primed.prime(primer)
     music = primed.take(30)

@@ -40,7 +40,7 @@ def test_the_parts_of_a_profile_add_up_to_the_whole(committed):
 def test_ten_percent_more_is_too_much(committed, share, sentences, what):
     found = copy.deepcopy(committed)
     found["results"][1][what] *= share
-    said = instructions.growths(found, committed)
+    said = instructions.regressions(found, committed)
     assert len(said) == sentences
     if said:
         assert f"{what} of small int8 pi4" in said[0]
@@ -50,7 +50,7 @@ def test_ten_percent_more_is_too_much(committed, share, sentences, what):
 def test_a_comparison_with_nothing_fails(committed):
     found = copy.deepcopy(committed)
     found["models"][0]["precision"] = "float16"
-    assert "has no core and precision of small" in instructions.growths(found, committed)[0]
+    assert "has no core and precision of small" in instructions.regressions(found, committed)[0]
 
 
 def test_without_the_emulation_it_says_what_makes_it(tmp_path):
@@ -62,7 +62,7 @@ def test_without_the_emulation_it_says_what_makes_it(tmp_path):
     ("script", "arguments", "said"),
     [
         ("unpack.sh", ["FOLDER", "mips"], "mips: not an architecture of a Raspberry Pi; give arm64 or armhf"),
-        ("run.sh", ["FOLDER", "pi9", "site"], "pi9: not a Raspberry Pi that is emulated; give pi2, pi3, pi4 or pi5"),
+        ("run.sh", ["FOLDER", "pi9", "site"], "pi9: not an emulated Raspberry Pi; give pi2, pi3, pi4 or pi5"),
     ],
 )
 def test_the_scripts_come_with_the_package_and_say_what_they_take(tmp_path, script, arguments, said):

@@ -163,7 +163,7 @@ def test_a_pi_is_known_by_its_model_and_revision(tmp_path):
     found = machine.describe_machine(pi_in(tmp_path))
     assert (found["board"], found["revision"]) == ("Raspberry Pi 4 Model B Rev 1.4", "c03114")
     assert found["memory_bytes"] == 3884360 * 1024
-    assert machine.name_of(found).startswith("Raspberry Pi 4 Model B Rev 1.4, ")
+    assert machine.machine_name(found).startswith("Raspberry Pi 4 Model B Rev 1.4, ")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a script on the path")

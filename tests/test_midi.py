@@ -78,7 +78,7 @@ def test_notes_on_the_grid_come_back_from_a_file_exactly(tmp_path):
     notes = Notes(
         start, random.integers(21, 109, 200), random.integers(1, 300, 200) / 100, random.integers(1, 128, 200)
     )
-    notes = notes.restruck()
+    notes = notes.without_overlaps()
     midi.write(notes, tmp_path / "grid.mid")
     back = midi.read(tmp_path / "grid.mid")
     assert back.pitch.tolist() == notes.pitch.tolist()
@@ -260,7 +260,7 @@ def notes_of_rows(rows):
 @settings(deadline=None, max_examples=200)
 @given(st.lists(on_the_grid, min_size=1, max_size=40))
 def test_any_notes_on_the_grid_come_back_from_a_file(rows):
-    notes = notes_of_rows(rows).restruck()
+    notes = notes_of_rows(rows).without_overlaps()
     back = midi.read_bytes(midi.to_bytes(notes), "x.mid")
     for column in ("start", "pitch", "velocity"):
         assert np.array_equal(getattr(back, column), getattr(notes, column))
@@ -306,7 +306,7 @@ def test_what_would_not_be_read_again_is_not_written(tmp_path):
     pause = Notes([0.0, 200 * 3600.0], [60, 62], [1.0, 1.0], [64, 64])
     with pytest.raises(ArgumentError, match=r"last 200\.0 hours, and a MIDI file may last 24; write them in parts"):
         midi.write(pause, tmp_path / "x.mid")
-    count = midi.MOST_NOTES + 1
+    count = midi.MAX_NOTES + 1
     dense = Notes(np.arange(count) / 1000, np.arange(count) % 128, np.full(count, 0.001), np.full(count, 64))
     with pytest.raises(ArgumentError, match="3,000,001 notes are more than a MIDI file may have"):
         midi.write(dense, tmp_path / "x.mid")
@@ -326,10 +326,10 @@ def test_the_longest_pause_and_the_latest_end_come_back():
 
 def test_a_file_of_as_many_notes_as_may_be_is_not_too_large_to_be_read():
     # Spread over a day, so that many delta times take more than a byte.
-    count = midi.MOST_NOTES
+    count = midi.MAX_NOTES
     start = np.sort(np.random.default_rng(0).integers(0, int(midi.LONGEST_SECONDS * 1000) - 1, count))
     notes = Notes(start / 1000, np.arange(count) % 128, np.full(count, 0.001), np.full(count, 64))
-    assert len(midi.to_bytes(notes)) <= midi.LARGEST_BYTES
+    assert len(midi.to_bytes(notes)) <= midi.MAX_BYTES
 
 
 def test_files_are_read_whatever_their_names(tmp_path):
@@ -367,5 +367,5 @@ def test_corpora_keep_the_fields_that_the_reader_before_this_one_gave():
     found, codec = hashlib.sha256(), NoteCodec()
     for name, data in read_members(root, names):
         if not name.endswith(OTHERWISE):
-            found.update(codec.encode(midi.read_bytes(data, name).from_first()).astype("<i2").tobytes())
+            found.update(codec.encode(midi.read_bytes(data, name).without_leading_silence()).astype("<i2").tobytes())
     assert found.hexdigest() == DIGESTS[len(names)]

@@ -21,9 +21,9 @@ from midi_model import (
 )
 
 from kerasmusic import midi
-from kerasmusic.audio import soundfont_path, synthesizer_module
+from kerasmusic.audio import import_fluidsynth, soundfont_path
 from kerasmusic.errors import ArgumentError, MissingPackageError
-from kerasmusic.midi_channels import instruments_of
+from kerasmusic.midi_channels import instruments_from_song
 from kerasmusic.midi_parser import parse
 
 
@@ -33,7 +33,7 @@ def read(*tracks, sustained=True, **options):
 
 
 def instruments(*tracks, **options):
-    return instruments_of(parse(file_bytes(*tracks, **options), "x.mid"))
+    return instruments_from_song(parse(file_bytes(*tracks, **options), "x.mid"))
 
 
 def test_the_pedal_of_one_track_holds_the_notes_of_another():
@@ -193,7 +193,7 @@ def assert_as_event_by_event(tracks, division, sustained, running):
     """Holds what is read of a file of tracks to what plain Python makes of its events, one after another."""
     expected = notes_of(tracks, division, sustained=sustained)
     read_instruments = instruments(*tracks, division=division, running=running)
-    found = midi.notes_of_instruments(read_instruments, pedal=sustained)
+    found = midi.merge_instruments(read_instruments, pedal=sustained)
     assert [note[1:4:2] for note in found] == [note[1:4:2] for note in expected]
     times = np.array([note[0:3:2] for note in found]).reshape(-1, 2)
     np.testing.assert_allclose(times, np.array([note[0:3:2] for note in expected]).reshape(-1, 2), rtol=1e-9, atol=1e-9)
@@ -209,7 +209,7 @@ LOUD = 30.0
 def played_by_fluidsynth(data, path, seconds):
     """What FluidSynth's own player makes of a file, mono, with nothing that rings on."""
     path.write_bytes(data)
-    synth = synthesizer_module().Synth(gain=0.5, samplerate=float(RATE))
+    synth = import_fluidsynth().Synth(gain=0.5, samplerate=float(RATE))
     try:
         synth.setting("synth.reverb.active", 0)
         synth.setting("synth.chorus.active", 0)
@@ -254,7 +254,7 @@ def cells(random, count):
 @pytest.mark.parametrize("seed", range(24))
 def test_keys_fall_silent_when_fluidsynth_plays_them_silent(seed, tmp_path):
     try:
-        synthesizer_module()
+        import_fluidsynth()
     except MissingPackageError as missing:
         pytest.skip(str(missing))
     count = 24

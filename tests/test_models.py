@@ -35,7 +35,7 @@ def model(request):
 
 @pytest.fixture
 def fields(notes):
-    return NoteCodec().encode(notes.from_first())[:150]
+    return NoteCodec().encode(notes.without_leading_silence())[:150]
 
 
 def steps(model, fields):
@@ -156,7 +156,7 @@ def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus)
 def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
     keras.utils.set_random_seed(4)
     model = GatedNoteModel(width=32, hidden=32, depth=1, memory=40)
-    fields = model.codec.encode(notes.from_first())[:100].astype("int32")[None]
+    fields = model.codec.encode(notes.without_leading_silence())[:100].astype("int32")[None]
     without = model(np.concatenate([np.full_like(fields[:, :40], -1), fields[:, 40:]], axis=1))
     with_context = model(fields)
     assert np.abs(keras.ops.convert_to_numpy(with_context - without)).max() > 1e-3
@@ -171,14 +171,14 @@ def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
     model = NoteModel.new("small")
     for head in (*model.heads, model.due_to_duration):
         head.kernel.assign(keras.ops.zeros(head.kernel.shape))
-    fields = model.codec.encode(notes.from_first())[:100]
+    fields = model.codec.encode(notes.without_leading_silence())[:100]
     (scores,) = KerasScorer(model).score_fields([fields])
     np.testing.assert_allclose(scores, np.tile(-np.log(model.codec.sizes), (100, 1)), rtol=1e-5)
 
 
 def test_a_probability_below_float32s_least_has_a_finite_score(notes):
     model = NoteModel.new("small")
-    fields = model.codec.encode(notes.from_first())[:5]
+    fields = model.codec.encode(notes.without_leading_silence())[:5]
     bias = np.zeros(128, "float32")
     bias[fields[0, 1]] = -500
     model.heads[1].bias.assign(bias)

@@ -36,7 +36,7 @@ PITCHES = st.lists(st.integers(60, 62), max_size=60)
 def pieces(performances):
     """Eighteen pieces of 80 notes, six from each of three performances."""
     whole = [read_bytes(data, name) for name, data in performances]
-    return [notes[first : first + 80].from_first() for first in range(0, 480, 80) for notes in whole]
+    return [notes[first : first + 80].without_leading_silence() for first in range(0, 480, 80) for notes in whole]
 
 
 @given(HISTOGRAMS)
@@ -114,7 +114,7 @@ def test_polyphony_counts_what_sounds_as_a_note_is_struck(start, pitch, duration
 
 def test_the_polyphony_of_a_performance_is_what_counting_by_hand_gives(notes):
     notes = notes[:300]
-    struck = notes.restruck()
+    struck = notes.without_overlaps()
     start, end = np.rint(struck.start * 100), np.rint(struck.end * 100)
     counted = [
         sum(1 for i in range(len(notes)) if start[i] == now or start[i] < now < end[i]) for now in start.tolist()
@@ -257,10 +257,10 @@ def test_a_generated_piece_is_what_its_seed_names(exported, monkeypatch):
     monkeypatch.setattr(musicality, "NOTES", 50)
     generator = Generator(exported["tiny"][1], seed=3)
     played = generated_pieces(generator, 2)
-    assert played == [Generator(exported["tiny"][1], seed=seed).take(50).from_first() for seed in (3, 4)]
+    assert played == [Generator(exported["tiny"][1], seed=seed).take(50).without_leading_silence() for seed in (3, 4)]
     assert played[0] != played[1]
     assert generator.seed == 3
-    assert generator.take(50).from_first() == played[0]
+    assert generator.take(50).without_leading_silence() == played[0]
 
 
 def evaluate(capsys, *arguments):

@@ -54,17 +54,17 @@ def test_columns_do_not_change_with_the_array_they_came_from():
 
 def test_a_key_struck_again_ends_its_former_note():
     notes = Notes([0.0, 1.0, 2.0], [60, 60, 62], [5.0, 3.0, 1.0], [64] * 3)
-    assert notes.restruck().duration.tolist() == [1.0, 3.0, 1.0]
+    assert notes.without_overlaps().duration.tolist() == [1.0, 3.0, 1.0]
 
 
 def test_of_strikes_of_a_key_at_once_one_is_kept_with_the_louder_velocity_and_the_longer_duration():
     notes = Notes([0.0, 1.0, 1.0, 1.0], [60, 60, 60, 62], [5.0, 3.0, 0.5, 1.0], [64, 30, 90, 64])
-    assert list(notes.restruck()) == [(0.0, 60, 1.0, 64), (1.0, 60, 3.0, 90), (1.0, 62, 1.0, 64)]
+    assert list(notes.without_overlaps()) == [(0.0, 60, 1.0, 64), (1.0, 60, 3.0, 90), (1.0, 62, 1.0, 64)]
 
 
 def test_silence_before_the_first_note_can_be_left_out():
-    assert Notes([2.0, 3.0], [60, 62], [1, 1], [64, 64]).from_first().start.tolist() == [0.0, 1.0]
-    assert len(Notes.empty().from_first()) == 0
+    assert Notes([2.0, 3.0], [60, 62], [1, 1], [64, 64]).without_leading_silence().start.tolist() == [0.0, 1.0]
+    assert len(Notes.empty().without_leading_silence()) == 0
 
 
 def test_slices_and_masks_keep_onsets(notes):
@@ -104,16 +104,16 @@ def random_notes(draw):
 @settings(deadline=None, max_examples=100)
 @given(random_notes())
 def test_restruck_notes_end_where_they_did_or_at_the_next_strike_of_their_key(notes):
-    restruck = notes.restruck()
-    assert [note[:2] for note in restruck] == sorted({note[:2] for note in notes})
-    for note in restruck:
+    without_overlaps = notes.without_overlaps()
+    assert [note[:2] for note in without_overlaps] == sorted({note[:2] for note in notes})
+    for note in without_overlaps:
         at_once = [other for other in notes if other[:2] == note[:2]]
         strikes = [other.start for other in notes if other.pitch == note.pitch and other.start > note.start]
         # Eighths of a second are exact in binary.
         longest = max(other.duration for other in at_once)
         assert note.duration == min([longest, *(start - note.start for start in strikes)])
         assert note.velocity == max(other.velocity for other in at_once)
-    assert restruck.restruck() == restruck
+    assert without_overlaps.without_overlaps() == without_overlaps
 
 
 @settings(deadline=None, max_examples=100)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.data.overlap import FEWEST_GRAMS, TIMING_NOTES, find_overlaps, held_out, pitch_grams, timing_grams
+from kerasmusic.data.overlap import MIN_GRAMS, TIMING_NOTES, find_overlaps, held_out, pitch_grams, timing_grams
 from kerasmusic.notes import Notes
 
 
@@ -94,7 +94,7 @@ def test_fewer_notes_than_a_gram_takes_have_none(grams):
 
 
 def test_a_performance_too_short_to_tell_is_not_found_and_one_just_long_enough_is(corpus, held):
-    least = FEWEST_GRAMS + TIMING_NOTES - 1
+    least = MIN_GRAMS + TIMING_NOTES - 1
     assert list(find_overlaps(corpus_of(corpus, held[: least - 1]), corpus)) == []
     assert len(list(find_overlaps(corpus_of(corpus, held[:least]), corpus))) == 1
 

@@ -140,11 +140,11 @@ def test_what_files_are_decides_what_is_drawn(files):
     assert "duration [s]" in axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real.mid", "generated.mid"]
     assert "by field" not in labels("one")[0]
-    assert labels("one")[1].axes[0].get_ylabel().startswith("loss a note")
-    assert labels("one/history.csv")[1].axes[0].get_ylabel().startswith("loss a note")
+    assert labels("one")[1].axes[0].get_ylabel().startswith("loss per note")
+    assert labels("one/history.csv")[1].axes[0].get_ylabel().startswith("loss per note")
     axes = labels("one", "two")[1].axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
-    with pytest.raises(ArgumentError, match="drawn apart"):
+    with pytest.raises(ArgumentError, match="drawn separately"):
         labels("one", "real.mid")
 
 
@@ -213,7 +213,7 @@ def test_pictures_are_written_as_png_and_svg_by_the_command(files, capsys, monke
     for arguments, word in (
         ("real.mid -o x.bmp", "x.bmp"),
         ("real.mid --first 0 --force", "0"),
-        ("two absent.mid", "apart"),
+        ("two absent.mid", "separately"),
     ):
         capsys.readouterr()
         assert main(["plot", *arguments.split()]) == 2

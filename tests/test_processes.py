@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from kerasmusic.errors import KerasMusicError, MidiError, ProcessError
-from kerasmusic.processes import ask_in_processes, call_in_process
+from kerasmusic.processes import call_in_process, map_in_processes
 
 
 def script_on(source, cache):
@@ -76,11 +76,11 @@ def echo(requests):
 
 
 def test_what_is_printed_in_a_process_is_no_answer():
-    assert dict(ask_in_processes(echo, ["print", 1, 2])) == {"print": b"print", 1: b"1", 2: b"2"}
+    assert dict(map_in_processes(echo, ["print", 1, 2])) == {"print": b"print", 1: b"1", 2: b"2"}
 
 
 def test_an_error_in_a_process_is_the_answer_to_one_request():
-    answers = dict(ask_in_processes(echo, ["refuse", 1, "disk", 2, "bug", 3, "bug again"]))
+    answers = dict(map_in_processes(echo, ["refuse", 1, "disk", 2, "bug", 3, "bug again"]))
     assert [answers[number] for number in (1, 2, 3)] == [b"1", b"2", b"3"]
     assert (type(answers["refuse"]), str(answers["refuse"])) == (MidiError, "no music")
     assert (type(answers["disk"]), str(answers["disk"])) == (KerasMusicError, "music.mid: No space left on device")
@@ -102,11 +102,11 @@ class BrokenService:
 
 def test_processes_that_cannot_start_are_told_of_once():
     with pytest.raises(ProcessError, match=r"a process could not start .*no NumPy here; please report it, with /"):
-        list(ask_in_processes(BrokenService(), [1, 2, 3]))
+        list(map_in_processes(BrokenService(), [1, 2, 3]))
 
 
 def test_nothing_asked_is_nothing_answered():
-    assert list(ask_in_processes(echo, [])) == []
+    assert list(map_in_processes(echo, [])) == []
 
 
 def fail(how):

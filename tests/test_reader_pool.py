@@ -56,7 +56,7 @@ def test_a_process_that_dies_takes_one_file_with_it(tmp_path):
 def test_a_file_that_takes_too_long_is_given_up(tmp_path):
     (tmp_path / "a").write_text("hang")
     (tmp_path / "b").write_text("ab")
-    outcomes = outcomes_of(tmp_path, longest=1.0)
+    outcomes = outcomes_of(tmp_path, timeout=1.0)
     assert outcomes["a"] == "a: the process that read it took longer than 1 seconds"
     assert outcomes["b"].shape == (2, 4)
 

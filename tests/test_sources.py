@@ -12,19 +12,19 @@ import pytest
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, list_source, read_members
 from kerasmusic.errors import CorpusError
-from kerasmusic.midi import LARGEST_BYTES
+from kerasmusic.midi import MAX_BYTES
 
 
-def splits_of(root):
+def assign_splits(root):
     """The split of each file of a source, were all of them read."""
     listing = list_source(root)
-    return dict(zip(listing.names, listing.splits_of(listing.names), strict=True))
+    return dict(zip(listing.names, listing.assign_splits(listing.names), strict=True))
 
 
 def test_the_official_split_is_kept_and_absent_files_are_counted(midi_folder, midi_zip):
     for root in (midi_folder, midi_zip):
         listing = list_source(root)
-        assert sorted(splits_of(root).values()) == ["train", "train", "validation"]
+        assert sorted(assign_splits(root).values()) == ["train", "train", "validation"]
         assert [name.rsplit("/", 1)[-1] for name in listing.absent] == ["lost.midi"]
         assert listing.licence == MAESTRO_LICENCE
 
@@ -38,10 +38,10 @@ def test_files_that_the_csv_does_not_name_are_left_out(midi_folder, performances
 def test_without_a_csv_a_tenth_of_the_files_is_held_out(tmp_path, count, held_out):
     for index in range(count):
         (tmp_path / f"{index}.mid").write_bytes(b"")
-    splits = splits_of(tmp_path)
+    splits = assign_splits(tmp_path)
     assert len(splits) == count
     assert list(splits.values()).count("validation") == held_out
-    assert splits_of(tmp_path) == splits
+    assert assign_splits(tmp_path) == splits
 
 
 def test_sources_that_are_none_are_refused_by_name(tmp_path):
@@ -55,18 +55,18 @@ def test_sources_that_are_none_are_refused_by_name(tmp_path):
 
 def test_a_folder_and_a_zip_hold_the_same_files(midi_folder, midi_zip):
     folder, archive = list_source(midi_folder), list_source(midi_zip)
-    assert {f"{midi_folder.name}/{name}": split for name, split in splits_of(midi_folder).items()} == splits_of(
+    assert {f"{midi_folder.name}/{name}": split for name, split in assign_splits(midi_folder).items()} == assign_splits(
         midi_zip
     )
     contents = [[data for _, data in read_members(source.root, source.names)] for source in (folder, archive)]
     assert contents[0] == contents[1]
-    assert folder.marks.shape == (len(folder.names), 2)
+    assert folder.stamps.shape == (len(folder.names), 2)
 
 
 def test_the_files_held_out_are_always_the_same(tmp_path):
     for index in range(20):
         (tmp_path / f"song-{index:02d}.mid").write_bytes(b"")
-    splits = splits_of(tmp_path)
+    splits = assign_splits(tmp_path)
     held_out = [name for name, split in splits.items() if split == "validation"]
     # The two least of `printf song-NN.mid | sha256sum` for NN from 00 to 19.
     assert held_out == ["song-13.mid", "song-15.mid"]
@@ -84,7 +84,7 @@ def test_files_are_found_by_their_suffix_however_deep(tmp_path):
 def test_a_table_without_the_columns_decides_nothing(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "prices.csv").write_text("name,price\na.mid,3\n")
-    assert splits_of(tmp_path) == {"a.mid": "train"}
+    assert assign_splits(tmp_path) == {"a.mid": "train"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -92,7 +92,7 @@ def test_a_table_decides_with_and_without_a_byte_order_mark(tmp_path, encoding):
     for name in ("a.mid", "b.mid"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "table.csv").write_text("midi_filename,split\na.mid,test\nb.mid,train\n", encoding=encoding)
-    assert splits_of(tmp_path) == {"a.mid": "test", "b.mid": "train"}
+    assert assign_splits(tmp_path) == {"a.mid": "test", "b.mid": "train"}
 
 
 def test_a_table_none_of_whose_files_is_there_is_refused(tmp_path):
@@ -106,7 +106,7 @@ def test_a_files_mark_changes_with_the_file(midi_folder, performances):
     name, data = performances[0]
     before = list_source(midi_folder)
     (midi_folder / name).write_bytes(data + b"more")
-    changed = (before.marks != list_source(midi_folder).marks).any(axis=1)
+    changed = (before.stamps != list_source(midi_folder).stamps).any(axis=1)
     assert [before.names[index] for index in changed.nonzero()[0]] == [name]
 
 
@@ -157,7 +157,7 @@ from kerasmusic.data.corpus import _keys
 from kerasmusic.data.sources import list_source
 listing = list_source(sys.argv[1])
 _keys(listing)
-print(len(listing.splits_of(listing.names)))
+print(len(listing.assign_splits(listing.names)))
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
@@ -187,7 +187,7 @@ def test_the_order_of_a_zips_members_does_not_change_the_split(tmp_path):
         with zipfile.ZipFile(tmp_path / file, "w") as archive:
             for name in order:
                 archive.writestr(name, b"")
-        listings.append(splits_of(tmp_path / file))
+        listings.append(assign_splits(tmp_path / file))
     assert listings[0] == listings[1]
 
 
@@ -196,7 +196,7 @@ def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
     before = {}
     for index in range(60):
         (tmp_path / f"{index}.mid").write_bytes(b"")
-        after = splits_of(tmp_path)
+        after = assign_splits(tmp_path)
         moved.append(sum(split != after[name] for name, split in before.items()))
         before = after
     assert max(moved) == 1
@@ -205,7 +205,7 @@ def test_one_more_file_moves_at_most_one_other_to_another_split(tmp_path):
 def test_a_row_that_was_cut_off_does_not_hide_the_others(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "table.csv").write_text("split,midi_filename\ntest,a.mid\ntrain\n")
-    assert splits_of(tmp_path) == {"a.mid": "test"}
+    assert assign_splits(tmp_path) == {"a.mid": "test"}
 
 
 def test_a_table_that_cannot_be_parsed_is_refused_by_name(tmp_path):
@@ -312,7 +312,7 @@ def test_a_large_file_of_a_folder_is_not_read_to_its_end(tmp_path):
     with open(tmp_path / "large.mid", "wb") as file:
         file.truncate(1 << 34)
     ((_, reason),) = read_members(tmp_path, ["large.mid"])
-    assert reason == f"large.mid: cannot be read (it has more than {LARGEST_BYTES:,} bytes)"
+    assert reason == f"large.mid: cannot be read (it has more than {MAX_BYTES:,} bytes)"
 
 
 def test_a_zip_that_was_cut_or_changed_is_refused_in_one_line(midi_zip, tmp_path):

@@ -1,9 +1,9 @@
-/* A plugin of QEMU's user mode: counts the instructions that a program executes, and prints "instructions COUNT" on
-   the standard error whenever the program makes system call 7001, which Linux does not have.
+/* A plugin for QEMU's user mode: counts executed instructions, and prints "instructions COUNT" to standard error
+   whenever the program makes system call 7001, which Linux does not have.
 
-   The counter is one for all threads and is not locked: exact for a program of one thread.
+   All threads share one counter without a lock, so it is exact only for single-threaded programs.
 
-   Debian 12 has no package of qemu-plugin.h, so what is used of version 1 of that interface is declared here. */
+   Debian 12 does not package qemu-plugin.h, so the parts of its version 1 that are used are declared here. */
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>

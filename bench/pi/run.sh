@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # usage: run.sh FOLDER BOARD SITE ARGUMENT...        BOARD: pi2, pi3, pi4 or pi5
-# Runs Python with the arguments as on a core of a Raspberry Pi: in 32 bits on pi2, in 64 on the others.
-# FOLDER is what unpack.sh made; SITE holds the packages, several folders with colons between them. Where PLUGIN names a
-# plugin of QEMU's, such as one built from count.c, it is loaded. Where the BOARD is --version, QEMU's is printed.
+# Runs Python with the arguments on an emulated core of a Raspberry Pi: in 32 bits on pi2, in 64 on the others.
+# FOLDER was filled by unpack.sh; SITE is a colon-separated list of folders of packages. If PLUGIN is set, it names a QEMU
+# plugin to load, such as one built from count.c. With --version instead of BOARD, QEMU's version is printed.
 set -euo pipefail
 
 folder=$(cd "$1" && pwd)
 board=$2
 
-# The host's libraries may be older than QEMU's, so QEMU brings its own, with their loader; Debian 13's QEMU needs none.
+# The host's libraries may be too old for QEMU, so it uses those unpacked with it; Debian 13's QEMU is static.
 qemu() {
   local command=("$folder/qemu/usr/bin/$1")
   shift
@@ -35,12 +35,12 @@ case $board in
   pi4) core=cortex-a72 part=0xd08 features="fp asimd evtstrm crc32 cpuid" ;;
   pi5) core=cortex-a76 part=0xd0b variant=0x4 revision=1
     features="fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp" ;;
-  *) echo "$board: not a Raspberry Pi that is emulated; give pi2, pi3, pi4 or pi5" >&2; exit 2 ;;
+  *) echo "$board: not an emulated Raspberry Pi; give pi2, pi3, pi4 or pi5" >&2; exit 2 ;;
 esac
 root=$folder/$architecture
 
-# Interpreters choose their kernels by this file, and the host's has none of the features of ARM in it. QEMU looks
-# for a file in the root first. Written in one go, since several boards may run at once.
+# Interpreters choose their kernels by this file, and the host's lists no ARM features. QEMU looks for a file in the
+# root first. The file is written atomically, since several boards may run at once.
 mkdir -p "$root/proc"
 cpuinfo=$(mktemp "$root/proc/cpuinfo.XXXXXX")
 for processor in 0 1 2 3; do

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: unpack.sh FOLDER ARCHITECTURE        ARCHITECTURE: arm64 or armhf
 # Unpacks Debian's Python for ARM into FOLDER/ARCHITECTURE, and QEMU into FOLDER/qemu, for run.sh.
-# The packages come from the apt sources that this machine has, by a package database of its own that begins empty:
-# nothing is installed here, and neither root nor chroot nor binfmt is needed. README.md says more.
+# The packages come from this machine's apt sources, with a separate, empty package database, so nothing is installed, and
+# neither root nor chroot nor binfmt is needed. See README.md.
 set -euo pipefail
 
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -13,7 +13,7 @@ case $architecture in
   *) echo "$architecture: not an architecture of a Raspberry Pi; give arm64 or armhf" >&2; exit 2 ;;
 esac
 
-# unpack DIRECTORY ARCHITECTURE PACKAGE...: the packages and all that they depend on.
+# unpack DIRECTORY ARCHITECTURE PACKAGE...: unpacks packages and all their dependencies.
 unpack() {
   local directory=$1 of=$2 apt deb name
   shift 2
@@ -26,17 +26,17 @@ unpack() {
     -o Dir::State="$apt/state" -o Dir::State::status="$apt/state/status" -o Dir::Cache="$apt/cache"
     -o Acquire::Languages=none -o Acquire::Retries=3
   )
-  # A source without this architecture, or one that is just changing, does not matter if the others have the packages.
-  apt-get "${options[@]}" update || echo "$of: some sources were left out" >&2
+  # A source that fails, or lacks this architecture, does not matter if the others have the packages.
+  apt-get "${options[@]}" update || echo "$of: some sources were skipped" >&2
   apt-get "${options[@]}" install --yes --download-only --no-install-recommends "$@" >/dev/null
   for deb in "$apt"/cache/archives/*.deb; do
     dpkg-deb -x "$deb" "$directory.part/files"
   done
-  # From Debian 13 on all is below usr, and the rest are links of a package that this does not need.
+  # From Debian 13 on, all files are below usr; these links come from a package that is not needed otherwise.
   for name in lib lib64; do
     [ -e "$directory.part/files/$name" ] || [ ! -e "$directory.part/files/usr/$name" ] || ln -s "usr/$name" "$directory.part/files"
   done
-  # Only whole, so that a run that was broken off is not taken for done.
+  # Renamed last, so that an interrupted run is not mistaken for a complete one.
   mv "$directory.part/files" "$directory"
   rm -rf "$directory.part"
 }
@@ -46,7 +46,7 @@ if [ ! -e "$folder/qemu" ]; then
 fi
 if [ ! -e "$folder/$architecture" ]; then
   unpack "$folder/$architecture" "$architecture" python3 libstdc++6 libatomic1 "${numpy[@]}"
-  # These are chosen by the scripts of an installation, and nothing is installed.
+  # Installation scripts, which do not run here, would make these links.
   for library in "$folder/$architecture"/usr/lib/*/{blas,lapack}/*.so.3; do
     [ ! -e "$library" ] || ln -s "$(basename "$(dirname "$library")")/$(basename "$library")" "$(dirname "$library")/.."
   done

@@ -24,7 +24,7 @@ const SYSTEM_DATA_BYTES = { 0xf1: 1, 0xf2: 2, 0xf3: 1 };
 export function readMidi(bytes, name = "The file") {
   let notes;
   try {
-    notes = restruck(notesOf(unwrapped(bytes)));
+    notes = withoutOverlaps(notesOf(unwrapped(bytes)));
   } catch (error) {
     throw new Problem(`${name} is not a MIDI file that can be read (${error.message}).`);
   }
@@ -39,7 +39,7 @@ export function readMidi(bytes, name = "The file") {
  * Ends each note no later than the next strike of its key, and strikes a key once at a time, with the highest velocity
  * and the longest duration; sorts by onset and pitch.
  */
-export function restruck(notes) {
+export function withoutOverlaps(notes) {
   const sorted = [...notes].sort((one, other) => one.start - other.start || one.pitch - other.pitch);
   const strikes = [];
   for (const note of sorted) {
@@ -248,7 +248,7 @@ export function writeMidi(notes) {
     const on = Math.round(start * 1000);
     return { start: on, pitch, duration: Math.max(1, Math.round((start + duration) * 1000) - on), velocity };
   });
-  for (const note of restruck(inTicks)) {
+  for (const note of withoutOverlaps(inTicks)) {
     events.push({ tick: note.start, order: 1, bytes: [0x90, note.pitch, note.velocity] });
     events.push({ tick: note.start + note.duration, order: 0, bytes: [0x80, note.pitch, 0] });
   }

@@ -212,7 +212,7 @@ def instructions(
     former = read_record(against) if against else None
     record = instructions.measure(_models(models), folder, site, profile)
     _keep(record, output)
-    grown = instructions.growths(record, former) if former else []
+    grown = instructions.regressions(record, former) if former else []
     for sentence in grown:
         click.echo(f"grown: {sentence}")
     return 1 if grown else 0

@@ -12,7 +12,7 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
-from kerasmusic.errors import ArgumentError, KerasMusicError, closest
+from kerasmusic.errors import ArgumentError, KerasMusicError, suggest
 
 if TYPE_CHECKING:
     from kerasmusic.export import Excerpts, Exported
@@ -88,7 +88,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
     from kerasmusic.training.run_folder import is_run
 
     if precision not in (*PRECISIONS, "all"):
-        raise ArgumentError(f"{precision}: no such precision; {closest(precision, (*PRECISIONS, 'all'))}")
+        raise ArgumentError(f"{precision}: no such precision; {suggest(precision, (*PRECISIONS, 'all'))}")
     precisions = PRECISIONS if precision == "all" else (precision,)
     path = Path(output) if output else source.with_suffix(".tflite")
     if path.suffix != ".tflite":

@@ -71,7 +71,7 @@ def run(
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
     sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
     found = arguments.model_path(model)
-    beginning = midi.read(primer, instrument=instrument).from_first() if primer else Notes.empty()
+    beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
     generator = arguments.open_generator(found, backend, seed=seed, sampling=sampling)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
@@ -108,4 +108,4 @@ def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[i
         seconds = min(seconds, audio.LONGEST_WAV_SECONDS)
     # The last note may be the longest that there is.
     ringing = float(generator.codec.duration_ticks.max()) / TICKS_PER_SECOND
-    return midi.MOST_NOTES - len(beginning), max(0.0, seconds - ringing - generator.seconds)
+    return midi.MAX_NOTES - len(beginning), max(0.0, seconds - ringing - generator.seconds)

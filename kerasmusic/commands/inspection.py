@@ -18,7 +18,7 @@ from kerasmusic.general_midi import PROGRAMS
 from kerasmusic.midi_channels import Instrument
 from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.notes import Notes
-from kerasmusic.pitch_names import NAMES, name_of_pitch
+from kerasmusic.pitch_names import NAMES, pitch_name
 
 FIRST_NOTES = 10
 
@@ -64,9 +64,9 @@ def summary(path: Path, instrument: int | None = None) -> dict[str, Any]:
 
 
 def _summary_of_midi(path: Path, instrument: int | None) -> dict[str, Any]:
-    data = midi.bytes_of(path)
-    instruments = midi.instruments_of_bytes(data, str(path))
-    notes = midi.chosen_notes(instruments, str(path), instrument=instrument)
+    data = midi.file_bytes(path)
+    instruments = midi.parse_instruments(data, str(path))
+    notes = midi.select_notes(instruments, str(path), instrument=instrument)
     return {
         "file": str(path),
         "bytes": len(data),
@@ -128,7 +128,7 @@ def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:
 
 def _describe_midi(path: Path, instrument: int | None) -> Iterator[str]:
     instruments = midi.read_instruments(path)
-    notes = midi.chosen_notes(instruments, str(path), instrument=instrument)
+    notes = midi.select_notes(instruments, str(path), instrument=instrument)
     chosen = _melodic(instruments, instrument)
     applied = ", the sustain pedal applied" if any(each.has_pedal for each in chosen) else ""
     yield f"{path}: {_count(len(notes), 'note')} in {length(notes.seconds)}{applied}"
@@ -142,7 +142,7 @@ def _describe_midi(path: Path, instrument: int | None) -> Iterator[str]:
             f"{_count(len(each.start), 'note')}{pedal}{left_out}"
         )
     lowest, highest = int(notes.pitch.min()), int(notes.pitch.max())
-    yield f"pitch       {name_of_pitch(lowest)} to {name_of_pitch(highest)} ({lowest} to {highest})"
+    yield f"pitch       {pitch_name(lowest)} to {pitch_name(highest)} ({lowest} to {highest})"
     yield f"names       {_commonest_names(notes)}"
     yield f"velocity    {notes.velocity.min()} to {notes.velocity.max()}, half of them {_middle_half(notes.velocity)}"
     yield f"duration    {_middle_half(notes.duration, ' s')} for half of the notes"
@@ -150,7 +150,7 @@ def _describe_midi(path: Path, instrument: int | None) -> Iterator[str]:
     yield f"{'start [s]':>9} {'step [s]':>8} {'pitch':>9} {'duration [s]':>12} {'velocity':>8}"
     first = notes[:FIRST_NOTES]
     for note, step in zip(first, first.step.tolist(), strict=True):
-        pitch = f"{name_of_pitch(note.pitch)} ({note.pitch})"
+        pitch = f"{pitch_name(note.pitch)} ({note.pitch})"
         yield f"{note.start:>9.3f} {step:>8.3f} {pitch:>9} {note.duration:>12.3f} {note.velocity:>8}"
     if len(notes) > FIRST_NOTES:
         yield f"... and {_count(len(notes) - FIRST_NOTES, 'note')} more"

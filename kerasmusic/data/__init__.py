@@ -1,1 +1,1 @@
-"""Music to train and evaluate on: where it comes from, and the corpora that are made of it."""
+"""Sources of music, and the corpora made of them for training and evaluation."""

@@ -1,10 +1,10 @@
 """Corpus: the fields of many performances in one memory-mapped array, built once from folders or zips of MIDI files.
 
-A source's corpus is a folder of its own in the user's cache, named by a hash of everything it was made of: the files,
-the codec and the pedal rule. It is built in a folder beside and renamed, so it is whole or not there. Where a source
-has changed, the fields of unchanged files are copied from its former corpus, only the other files are read, and the
-former corpus is removed. The performances are in the order of their names, so that a grown corpus is the same as one
-built anew. The corpus of several sources is a folder too, with the fields of one source after those of another.
+The corpus of a source is a folder in the user's cache, named by a hash of all that it depends on: the files, the codec
+and the pedal rule. It is written atomically. When a source has changed, the fields of unchanged files are copied from
+the previous corpus, only the other files are read, and the previous corpus is deleted. Performances are sorted by name,
+so that an updated corpus equals one that is built from scratch. The corpus of several sources is a folder with the
+concatenated fields of theirs.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, NoteCodec
 from kerasmusic.data.reader_pool import encode_files
-from kerasmusic.data.sources import SPLITS, Listing, joined_licences, list_source
+from kerasmusic.data.sources import SPLITS, SourceListing, join_licences, list_source
 from kerasmusic.errors import CorpusError
-from kerasmusic.files import folder_written_beside
+from kerasmusic.files import atomic_folder
 from kerasmusic.midi import read_bytes
 
 FORMAT = 3
-# Another process that builds a corpus of the same source may put its own in the place just when this one looks.
+# Another process that builds the same corpus may be replacing the folder while this one reads it.
 TRIES = 3
-# What a killed builder left is as old; one that is at work has written to its own within that time.
+# Temporary folders older than this were left by killed builders; a running one writes to its own more often.
 LEFTOVER_SECONDS = 24 * 3600
 HEADER_BYTES = 128
 
@@ -45,19 +45,19 @@ class Corpus:
     """Performances as fields, with their splits.
 
     Args:
-        fields: int16 `[n, 4]`, all performances one after another, memory-mapped.
-        bounds: int64 `[pieces + 1]`, where each performance begins in `fields`, and where the last one ends.
+        fields: int16 `[n, 4]`, the concatenated performances, memory-mapped.
+        bounds: int64 `[pieces + 1]`, the index in `fields` at which each performance begins, and the end of the last.
         names: the file name of each performance.
         splits: "train", "validation" or "test" for each performance.
-        codec: what the fields mean.
-        skipped: for each file that could not be read, why.
-        absent: files that the source's table lists but that were not there.
-        roots: the folders or zips it was made of.
-        pedal: whether the sustain pedal was heard.
-        licence: what models trained on it are under, where that is known.
-        path: the folder it is kept in.
-        empty: for each split without performances, why it has none.
-        parts: where it is of several sources, the corpus of each.
+        codec: the codec that made the fields.
+        skipped: the reason for each file that could not be read.
+        absent: the files that the source's table lists but that do not exist.
+        roots: the folders or zips that it was built from.
+        pedal: whether the sustain pedal was applied.
+        licence: the licence of models trained on it, if known.
+        path: its folder in the cache.
+        empty: the reason for each split without performances.
+        parts: the corpora of its sources, if it has several.
     """
 
     fields: NDArray[np.int16]
@@ -75,7 +75,7 @@ class Corpus:
     parts: list[Corpus]
 
     def pieces(self, split: str) -> NDArray[np.int64]:
-        """int64 `[pieces, 2]`: for each performance of a split, its first note's index and the index past its last."""
+        """int64 `[pieces, 2]`: the range in `fields`, start and end, of each performance of a split."""
         if split not in SPLITS:
             raise CorpusError(f"{split}: no such split; there are {', '.join(SPLITS)}")
         chosen = np.array([piece_split == split for piece_split in self.splits], bool)
@@ -87,7 +87,7 @@ class Corpus:
             yield self.fields[start:end]
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """For each split: its performances, notes and hours."""
+        """The numbers of performances, notes and hours of each split."""
         ticks = self.codec.step_ticks
         return {
             split: {
@@ -109,20 +109,20 @@ def open_corpus(
     rebuild: bool = False,
     strict: bool = False,
 ) -> Corpus:
-    """Opens the corpus of a folder or a zip of MIDI files, or of several, building what is not in the cache yet.
+    """Opens the corpus of one or several folders or zips of MIDI files; builds it if it is not in the cache.
 
     Args:
-        source: the folder or zip; or several, each of which keeps its own splits. The names of what is in them then
-            begin with their own.
-        codec: how notes become fields; `NoteCodec()` by default.
+        source: a folder or zip, or several. Each of several keeps its own splits, and its name becomes a prefix of the
+            names of its files.
+        codec: the codec that encodes the notes; by default `NoteCodec()`.
         pedal: whether the sustain pedal lengthens notes; see `kerasmusic.midi`.
-        cache: the folder that holds built corpora; by default one in the user's cache folder.
-        rebuild: build it even if it is there, and read every file.
-        strict: take no corpus that lacks a file.
+        cache: the folder that holds corpora; by default one in the user's cache folder.
+        rebuild: whether to read all files again even if the corpus is in the cache.
+        strict: whether to fail if any file cannot be read.
 
     Raises:
-        CorpusError: there is no such source, it is named twice, or no file in it could be read; with `strict`, or any
-            could not.
+        CorpusError: a source does not exist or is named twice, or none of its files can be read; with `strict`, any
+            file cannot be read.
     """
     sources = [source] if isinstance(source, str | os.PathLike) else list(source)
     roots = [Path(each).resolve() for each in sources]
@@ -131,27 +131,27 @@ def open_corpus(
     for index, root in enumerate(roots):
         if root in roots[:index]:
             raise CorpusError(f"{sources[index]}: named twice; name each source once")
-    place = Path(cache or default_cache())
-    parts = [_open_one(Path(each), codec or NoteCodec(), pedal, place, rebuild, strict) for each in sources]
-    return parts[0] if len(parts) == 1 else _open_joined(parts, place, rebuild)
+    folder = Path(cache or default_cache())
+    parts = [_open_one(Path(each), codec or NoteCodec(), pedal, folder, rebuild, strict) for each in sources]
+    return parts[0] if len(parts) == 1 else _open_joined(parts, folder, rebuild)
 
 
 def _open_one(root: Path, codec: NoteCodec, pedal: bool, cache: Path, rebuild: bool, strict: bool) -> Corpus:
     listing = list_source(root)
     keys = _keys(listing)
     recipe = json.dumps({"format": FORMAT, "codec": codec.to_json(), "pedal": pedal}, sort_keys=True).encode()
-    kind = _digest(recipe, os.fsencode(root.resolve()))[:8]
-    place = cache / f"{kind}-{_digest(recipe, keys.tobytes())}"
-    corpus = None if rebuild else _load(place, listing, keys)
+    source_id = _digest(recipe, os.fsencode(root.resolve()))[:8]
+    folder = cache / f"{source_id}-{_digest(recipe, keys.tobytes())}"
+    corpus = None if rebuild else _load(folder, listing, keys)
     for _ in range(TRIES):
         if corpus is None:
-            former = None if rebuild else _former(cache, kind)
-            _build(listing, keys, codec, pedal, place, former)
-            del former
-            _remove_others(place, kind)
-            corpus = _load(place, listing, keys)
+            previous = None if rebuild else _read_previous(cache, source_id)
+            _build(listing, keys, codec, pedal, folder, previous)
+            del previous
+            _delete_others(folder, source_id)
+            corpus = _load(folder, listing, keys)
     if corpus is None:
-        raise _unsound(place)
+        raise _damaged(folder)
     if strict and corpus.skipped:
         raise CorpusError(
             f"{root}: {len(corpus.skipped)} of {len(corpus.skipped) + len(corpus.names)} files cannot be read; the "
@@ -161,19 +161,19 @@ def _open_one(root: Path, codec: NoteCodec, pedal: bool, cache: Path, rebuild: b
 
 
 def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
-    kind = _digest(*(part.path.name.split("-")[0].encode() for part in parts))[:8]
-    place = cache / f"{kind}-{_digest(*(part.path.name.encode() for part in parts))}"
+    source_id = _digest(*(part.path.name.split("-")[0].encode() for part in parts))[:8]
+    folder = cache / f"{source_id}-{_digest(*(part.path.name.encode() for part in parts))}"
     bounds = _bounds_of(np.concatenate([np.diff(part.bounds) for part in parts]))
-    fields = None if rebuild else _load_fields(place, int(bounds[-1]))
+    fields = None if rebuild else _load_fields(folder, int(bounds[-1]))
     for _ in range(TRIES):
         if fields is None:
-            with folder_written_beside(place) as beside, _FieldsFile(beside / "fields.npy") as file:
+            with atomic_folder(folder) as temporary, _FieldsFile(temporary / "fields.npy") as file:
                 for part in parts:
                     file.write(part.fields)
-            _remove_others(place, kind)
-            fields = _load_fields(place, int(bounds[-1]))
+            _delete_others(folder, source_id)
+            fields = _load_fields(folder, int(bounds[-1]))
     if fields is None:
-        raise _unsound(place)
+        raise _damaged(folder)
     labels = _labels([part.roots[0] for part in parts])
     labelled = list(zip(labels, parts, strict=True))
     return Corpus(
@@ -186,8 +186,8 @@ def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
         absent=[f"{label}/{name}" for label, part in labelled for name in part.absent],
         roots=[part.roots[0] for part in parts],
         pedal=parts[0].pedal,
-        licence=joined_licences(*(part.licence for part in parts)),
-        path=place,
+        licence=join_licences(*(part.licence for part in parts)),
+        path=folder,
         empty={
             split: "; ".join(part.empty[split] for part in parts)
             for split in SPLITS
@@ -198,7 +198,7 @@ def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
 
 
 def _labels(roots: list[Path]) -> list[str]:
-    """A name for each source, which no other has.
+    """A distinct name for each source.
 
     >>> _labels([Path("a/music.zip"), Path("b/music.zip"), Path("c")])
     ['music.zip', 'music.zip (2)', 'c']
@@ -214,7 +214,7 @@ def _labels(roots: list[Path]) -> list[str]:
 
 
 def default_cache() -> Path:
-    """The folder in the user's cache that holds corpora."""
+    """The folder that holds corpora by default, in the user's cache folder."""
     from platformdirs import user_cache_path
 
     return user_cache_path("kerasmusic") / "corpora"
@@ -224,15 +224,15 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _keys(listing: Listing) -> NDArray[np.uint64]:
-    """uint64 `[files]`: a hash of each file's name and mark, by which a former corpus knows it.
+def _keys(listing: SourceListing) -> NDArray[np.uint64]:
+    """uint64 `[files]`: a hash of each file's name and stamp, which identifies it in a previous corpus.
 
-    That two of a million files have the same is as likely as 3 in 100 million.
+    The probability of a collision among a million files is 3 in 100 million.
     """
-    marks = memoryview(listing.marks.tobytes())
-    width = listing.marks.itemsize * 2
+    stamps = memoryview(listing.stamps.tobytes())
+    width = listing.stamps.itemsize * 2
     hashes = (
-        hashlib.blake2b(os.fsencode(name) + marks[index * width : (index + 1) * width], digest_size=8).digest()
+        hashlib.blake2b(os.fsencode(name) + stamps[index * width : (index + 1) * width], digest_size=8).digest()
         for index, name in enumerate(listing.names)
     )
     return np.fromiter((int.from_bytes(each, "little") for each in hashes), np.uint64, len(listing.names))
@@ -242,19 +242,19 @@ def _bounds_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _unsound(place: Path) -> CorpusError:
-    return CorpusError(f"{place}: holds no whole corpus, though it was built just now; is the disk sound?")
+def _damaged(folder: Path) -> CorpusError:
+    return CorpusError(f"{folder}: holds no complete corpus, though it was just built; is the disk faulty?")
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _Stored:
     """The contents of a corpus's folder.
 
     Args:
         fields: int16 `[n, 4]`.
-        keys: uint64 `[files]`, of all files of the source.
-        ends: int64 `[files]`, the index past each file's last note; one that could not be read has none.
-        skipped: for each file that could not be read, why.
+        keys: uint64 `[files]`, the keys of all files of the source.
+        ends: int64 `[files]`, the end of each file's notes in `fields`; an unreadable file has no notes.
+        skipped: the reason for each file that could not be read.
     """
 
     fields: NDArray[np.int16]
@@ -263,87 +263,88 @@ class _Kept:
     skipped: dict[str, str]
 
 
-def _read_kept(place: Path) -> _Kept | None:
-    """Loads the contents of a folder; None where there is none, or not a whole one."""
+def _read_stored(folder: Path) -> _Stored | None:
+    """Loads the contents of a folder; None if it does not exist or is damaged."""
     try:
-        skipped = json.loads((place / "corpus.json").read_text())["skipped"]
-        index = np.load(place / "index.npy")
+        skipped = json.loads((folder / "corpus.json").read_text())["skipped"]
+        index = np.load(folder / "index.npy")
         keys, ends = index[:, 0].copy(), index[:, 1].astype(np.int64)
-        fields = _load_fields(place, int(ends[-1]))
+        fields = _load_fields(folder, int(ends[-1]))
         whole = int((np.diff(ends, prepend=0) == 0).sum()) == len(skipped)
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError):
         return None
-    return None if fields is None or not whole else _Kept(fields, keys, ends, skipped)
+    return None if fields is None or not whole else _Stored(fields, keys, ends, skipped)
 
 
-def _load_fields(place: Path, notes: int) -> NDArray[np.int16] | None:
+def _load_fields(folder: Path, notes: int) -> NDArray[np.int16] | None:
     try:
-        fields: NDArray[np.int16] = np.load(place / "fields.npy", mmap_mode="r")
+        fields: NDArray[np.int16] = np.load(folder / "fields.npy", mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return None
     return fields if fields.shape == (notes, len(FIELDS)) else None
 
 
-def _load(place: Path, listing: Listing, keys: NDArray[np.uint64]) -> Corpus | None:
-    """The corpus in a folder; None where there is none, or not a whole one."""
-    kept = _read_kept(place)
-    if kept is None or not np.array_equal(kept.keys, keys):
+def _load(folder: Path, listing: SourceListing, keys: NDArray[np.uint64]) -> Corpus | None:
+    """Loads the corpus in a folder; None if it does not exist, is damaged or is of other files."""
+    stored = _read_stored(folder)
+    if stored is None or not np.array_equal(stored.keys, keys):
         return None
-    record = json.loads((place / "corpus.json").read_text())
-    lengths = np.diff(kept.ends, prepend=0)
-    names = [name for name in listing.names if name not in kept.skipped]
-    splits = listing.splits_of(names)
+    metadata = json.loads((folder / "corpus.json").read_text())
+    lengths = np.diff(stored.ends, prepend=0)
+    names = [name for name in listing.names if name not in stored.skipped]
+    splits = listing.assign_splits(names)
     return Corpus(
-        fields=kept.fields,
+        fields=stored.fields,
         bounds=_bounds_of(lengths[lengths > 0]),
         names=names,
         splits=splits,
-        codec=NoteCodec.from_json(record["codec"]),
-        skipped={**listing.unreadable, **kept.skipped},
+        codec=NoteCodec.from_json(metadata["codec"]),
+        skipped={**listing.unreadable, **stored.skipped},
         absent=listing.absent,
         roots=[listing.root],
-        pedal=record["pedal"],
+        pedal=metadata["pedal"],
         licence=listing.licence,
-        path=place,
+        path=folder,
         empty=_why_empty(listing, splits),
         parts=[],
     )
 
 
-def _why_empty(listing: Listing, splits: list[str]) -> dict[str, str]:
-    """For each split that nothing is in, a reason."""
-    listed = Counter() if listing.official is None else Counter(listing.official[name] for name in listing.names)
+def _why_empty(listing: SourceListing, splits: list[str]) -> dict[str, str]:
+    """The reason for each empty split."""
+    table = listing.table_splits
+    listed = Counter() if table is None else Counter(table[name] for name in listing.names)
     found = set(splits)
     reasons = {}
     for split in SPLITS:
         if split in found:
             continue
         if listed[split]:
-            reason = f"none of the {listed[split]} files that its csv puts there can be read"
-        elif listing.official is not None:
-            reason = "its csv puts none of its files there"
+            reason = f"none of the {listed[split]} files that its csv assigns to it can be read"
+        elif table is not None:
+            reason = "its csv assigns no file to it"
         elif split == "validation":
-            reason = "a single performance can be read, and one alone is not split"
+            reason = "only one performance can be read, and it is for training"
         else:
-            reason = "files that no csv splits are for training and validation"
+            reason = "without a csv, files are for training and validation only"
         reasons[split] = f"{listing.root.resolve().name}: {reason}"
     return reasons
 
 
-def _former(cache: Path, kind: str) -> _Kept | None:
-    """Finds the corpus of the same source as it was before."""
-    return next((kept for place in sorted(cache.glob(f"{kind}-*")) if (kept := _read_kept(place))), None)
+def _read_previous(cache: Path, source_id: str) -> _Stored | None:
+    """Loads the previous corpus of the same source, if there is one."""
+    return next((stored for folder in sorted(cache.glob(f"{source_id}-*")) if (stored := _read_stored(folder))), None)
 
 
-def _remove_others(place: Path, kind: str) -> None:
-    """Removes corpora of the same source as it was before, and what killed builders left.
+def _delete_others(folder: Path, source_id: str) -> None:
+    """Deletes previous corpora of the same source, and temporary folders of killed builders.
 
-    They are as large as the corpus, and nobody looks for them again; who has one open reads it to the end.
+    Nothing uses them again, and they are as large as the corpus. A process that has one open can still read it.
     """
-    for other in place.parent.glob(f"{kind}-*"):
-        if other != place and other.is_dir():
+    for other in folder.parent.glob(f"{source_id}-*"):
+        if other != folder and other.is_dir():
             shutil.rmtree(other, ignore_errors=True)
-    for leftover in place.parent.glob(f".{kind}-*"):
+    for leftover in folder.parent.glob(f".{source_id}-*"):
         with suppress(OSError):
             latest = max(file.stat().st_mtime for file in (leftover, *leftover.iterdir()))
             if time.time() - latest > LEFTOVER_SECONDS:
@@ -351,7 +352,7 @@ def _remove_others(place: Path, kind: str) -> None:
 
 
 class _FieldsFile:
-    """Writes fields to an .npy file as they come; its header says at the end how many there are."""
+    """Writes fields to an .npy file one performance at a time; the header, with their number, is written last."""
 
     def __init__(self, path: Path) -> None:
         self.file = path.open("wb")
@@ -376,25 +377,30 @@ class _FieldsFile:
 
 
 def _build(
-    listing: Listing, keys: NDArray[np.uint64], codec: NoteCodec, pedal: bool, place: Path, former: _Kept | None
+    listing: SourceListing,
+    keys: NDArray[np.uint64],
+    codec: NoteCodec,
+    pedal: bool,
+    folder: Path,
+    previous: _Stored | None,
 ) -> None:
-    known = _known(keys, former)
+    known = _known(keys, previous)
     new = [name for name, index in zip(listing.names, known.tolist(), strict=True) if index < 0]
     outcomes = encode_files(listing.root, new, functools.partial(encode_performance, codec=codec, pedal=pedal))
-    # Files are read in the order of their names, but a short one is done before a long one that came before it.
+    # Files are handed out in order, but a short file may be done before a long one that precedes it.
     early: dict[str, NDArray[np.int16] | str] = {}
     ends = np.zeros(len(keys), np.uint64)
     skipped: dict[str, str] = {}
-    with folder_written_beside(place) as beside:
-        with _FieldsFile(beside / "fields.npy") as file, closing(outcomes):
+    with atomic_folder(folder) as temporary:
+        with _FieldsFile(temporary / "fields.npy") as file, closing(outcomes):
             for index, name in enumerate(listing.names):
                 outcome: NDArray[np.int16] | str
-                if former is not None and known[index] >= 0:
-                    outcome = former.skipped.get(name) or _slice(former, int(known[index]))
+                if previous is not None and known[index] >= 0:
+                    outcome = previous.skipped.get(name) or _slice(previous, int(known[index]))
                 else:
                     while name not in early:
-                        done, what = next(outcomes)
-                        early[done] = what
+                        finished, early_outcome = next(outcomes)
+                        early[finished] = early_outcome
                     outcome = early.pop(name)
                 if isinstance(outcome, str):
                     skipped[name] = outcome
@@ -404,24 +410,24 @@ def _build(
         if not file.notes:
             first = next(iter(skipped.values()))
             raise CorpusError(f"{listing.root}: none of its {len(keys)} MIDI files can be read; the first: {first}")
-        np.save(beside / "index.npy", np.stack([keys, ends], axis=1))
-        record: dict[str, Any] = {"codec": codec.to_json(), "pedal": pedal, "skipped": skipped}
-        (beside / "corpus.json").write_text(json.dumps(record))
+        np.save(temporary / "index.npy", np.stack([keys, ends], axis=1))
+        metadata: dict[str, Any] = {"codec": codec.to_json(), "pedal": pedal, "skipped": skipped}
+        (temporary / "corpus.json").write_text(json.dumps(metadata))
 
 
-def _known(keys: NDArray[np.uint64], former: _Kept | None) -> NDArray[np.int64]:
-    """int64 `[files]`: where each file is in a former corpus, -1 where it is not."""
-    if former is None:
+def _known(keys: NDArray[np.uint64], previous: _Stored | None) -> NDArray[np.int64]:
+    """int64 `[files]`: the index of each file in the previous corpus, or -1."""
+    if previous is None:
         return np.full(len(keys), -1, np.int64)
-    order = np.argsort(former.keys)
-    place = np.minimum(np.searchsorted(former.keys, keys, sorter=order), len(order) - 1)
-    return np.where(former.keys[order[place]] == keys, order[place], -1)
+    order = np.argsort(previous.keys)
+    index = np.minimum(np.searchsorted(previous.keys, keys, sorter=order), len(order) - 1)
+    return np.where(previous.keys[order[index]] == keys, order[index], -1)
 
 
-def _slice(kept: _Kept, index: int) -> NDArray[np.int16]:
-    return kept.fields[kept.ends[index - 1] if index else 0 : kept.ends[index]]
+def _slice(stored: _Stored, index: int) -> NDArray[np.int16]:
+    return stored.fields[stored.ends[index - 1] if index else 0 : stored.ends[index]]
 
 
 def encode_performance(data: bytes, name: str, *, codec: NoteCodec, pedal: bool) -> NDArray[np.int16]:
-    """The fields of a MIDI file's bytes, int16 `[n, 4]`, from its first note on."""
-    return codec.encode(read_bytes(data, name, pedal=pedal).from_first()).astype(np.int16)
+    """Encodes a MIDI file's bytes as fields, int16 `[n, 4]`, without the silence before the first note."""
+    return codec.encode(read_bytes(data, name, pedal=pedal).without_leading_silence()).astype(np.int16)

@@ -1,4 +1,4 @@
-"""MAESTRO v2.0.0, piano performances recorded as MIDI, fetched once into the user's cache folder.
+"""Downloads MAESTRO v2.0.0, a data set of piano performances as MIDI, into the user's cache folder.
 
 Hawthorne et al., "Enabling Factorized Piano Music Modeling and Generation with the MAESTRO Dataset", ICLR 2019;
 licence CC BY-NC-SA 4.0.
@@ -24,19 +24,19 @@ BLOCK = 1 << 18
 
 
 def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str = URL, sha256: str = SHA256) -> Path:
-    """The path of MAESTRO's zip of MIDI files, downloaded if it is not in the cache yet.
+    """The path of MAESTRO's zip of MIDI files; downloads it if it is not in the cache.
 
-    An interrupted download is carried on where the server allows it, by this call or a later one; the file gets its
-    name once its checksum is right.
+    An interrupted download is resumed, by this call or a later one, if the server allows it. The file gets its final
+    name only after its checksum has been verified.
 
     Args:
-        folder: where it is kept; by default `kerasmusic` in the user's cache folder.
-        url: the zip to fetch.
-        sha256: the checksum that it must have.
+        folder: the cache; by default `kerasmusic` in the user's cache folder.
+        url: the address of the zip.
+        sha256: the expected checksum.
 
     Raises:
-        NoNetworkError: no connection to the server can be made.
-        KerasMusicError: it cannot be fetched, or is not what it should be.
+        NoNetworkError: the server cannot be reached.
+        KerasMusicError: the download fails, or its checksum is wrong.
     """
     target = _target(folder, url)
     if target.exists():
@@ -69,7 +69,7 @@ def download_maestro(folder: str | os.PathLike[str] | None = None, *, url: str =
 
 
 def downloaded_maestro(folder: str | os.PathLike[str] | None = None) -> Path | None:
-    """The path of MAESTRO's zip where `download_maestro` has put it before; None where it has not."""
+    """The path of MAESTRO's zip if `download_maestro` has already downloaded it, else None."""
     target = _target(folder, URL)
     return target if target.exists() else None
 
@@ -83,16 +83,16 @@ def _target(folder: str | os.PathLike[str] | None, url: str) -> Path:
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Downloads what is missing of a file; raises EOFError where the server ends before the file does."""
+    """Downloads the missing part of a file; raises EOFError if the connection ends too early."""
     from kerasmusic.progress import progress
 
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - ours, or the caller's
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our URL, or the caller's
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - ours, or the caller's
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - our URL, or the caller's
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # there is nothing after what we have: the checksum will tell
+        if error.code == 416:  # the file is already complete; the checksum decides
             return
         raise
     with response:

@@ -1,25 +1,25 @@
-"""Overlap: performances of one corpus that are in the held-out splits of another, found by their notes, not by names.
+"""Finds performances of one corpus in the held-out splits of another, by their notes rather than their names.
 
-A performance is taken apart into grams, runs of neighbouring notes, of two kinds. Neither kind changes when a
-performance is transposed or all of its times are multiplied by the same number:
+Performances are compared by n-grams of consecutive notes, of two kinds. Both are invariant to transposition and to a
+constant change of tempo:
 
-- of timing: ten notes, with the intervals between their pitches, and each step between their onsets in quarters of
-  the time from the first onset to the last. Two performances with more than 40 % of these in common are one recording:
-  copies of MAESTRO's that were transposed and played at 0.8 to 1.5 times their length have 50 % at least, and different
-  recordings of its training split, though of one composition, 27 % at most;
-- of pitch: twelve notes, with the intervals between them. Notes within 30 ms of the one before are a chord and sorted
-  by pitch. Two performances with more than 2 % in common are one composition: of all pairs in MAESTRO's training split
-  hardly any has 1 % to 2 %, all above are the same composition, and below are others.
+- Timing grams: ten notes, with the intervals between their pitches and the steps between their onsets in quarters of
+  the time from the first onset to the last. Two performances that share more than 40 % of these are the same recording:
+  copies of MAESTRO's performances, transposed and stretched to 0.8 to 1.5 times their length, share at least 50 % with
+  the originals, and different recordings in its training split at most 27 %, even of one composition.
+- Pitch grams: twelve notes, with the intervals between them. Notes within 30 ms of the previous one form a chord and
+  are sorted by pitch. Two performances that share more than 2 % of these are the same composition: hardly any pair in
+  MAESTRO's training split shares 1 % to 2 %; pairs above are of the same composition, and pairs below are not.
 
-What is in common is counted in different grams, as a share of those of the performance that has fewer of them, so that
-an excerpt is found as well as the whole. Silence of more than a second is as coarse as the codec's steps.
+The share is of distinct grams, relative to the performance with fewer of them, so that excerpts are found too. Silences
+of more than a second are only as exact as the codec's steps.
 
-Edge cases: a performance of which fewer than 20 grams are in common with another is never found, since scales that
-anyone plays come to as many, and so none of fewer than 29 notes is; one that repeats a single note has a single gram. A
-corpus compared with itself does not find a performance in itself.
+Edge cases: performances that share fewer than 20 grams are never reported, since common scales share as many; so a
+performance of fewer than 29 notes is never found. A performance that repeats one note has a single gram. In a corpus
+that is compared with itself, a performance is not compared with itself.
 
-The kinds of grams are ours; to find music by grams of intervals is Downie's idea ("Evaluating a Simple Approach to
-Music Information Retrieval", 1999).
+These kinds of grams are our own; searching music by n-grams of intervals is due to Downie ("Evaluating a Simple
+Approach to Music Information Retrieval", 1999).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PITCH_NOTES = 12
 CHORD_TICKS = round(0.03 * TICKS_PER_SECOND)
 RECORDING_SHARE = 0.4
 COMPOSITION_SHARE = 0.02
-FEWEST_GRAMS = 20
+MIN_GRAMS = 20
 HELD_OUT = ("validation", "test")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -48,15 +48,15 @@ _SHIFT = np.uint64(29)
 
 @dataclass(frozen=True)
 class Overlap:
-    """A performance that is held out in another corpus.
+    """A performance that matches a held-out performance of another corpus.
 
     Args:
-        name: of the performance.
-        split: its own.
-        what: "recording" or "composition", what both are the same of.
-        other: the name of the held-out performance that it has the most in common with.
-        other_split: that one's, "validation" or "test".
-        share: of the grams of timing where it is a recording, of those of pitch where it is a composition; 0 to 1.
+        name: the performance.
+        split: its split.
+        what: what both performances share, "recording" or "composition".
+        other: the name of the held-out performance with the largest share.
+        other_split: its split, "validation" or "test".
+        share: the share of common timing grams for a recording, of pitch grams for a composition; 0 to 1.
     """
 
     name: str
@@ -68,20 +68,20 @@ class Overlap:
 
 
 def held_out(corpus: Corpus) -> list[int]:
-    """The indices of a corpus's performances for validation and for testing."""
+    """The indices of a corpus's performances in the validation and test splits."""
     return [index for index, split in enumerate(corpus.splits) if split in HELD_OUT]
 
 
 def find_overlaps(corpus: Corpus, against: Corpus, split: str | None = None) -> Iterator[Overlap]:
-    """Finds the performances of a corpus that are recordings or compositions of another's held-out splits.
+    """Finds performances of a corpus that match recordings or compositions in another's held-out splits.
 
     Args:
-        corpus: whose performances are looked at, those of `split` or all.
-        against: whose validation and test splits they are looked for in.
-        split: "train", "validation" or "test".
+        corpus: the corpus whose performances are checked.
+        against: the corpus whose validation and test splits are searched.
+        split: the split of `corpus` to check, "train", "validation" or "test"; by default all.
 
     Yields:
-        For each performance that is found, what it has most in common with; a recording before a composition.
+        The best match of each performance that has one; a common recording takes precedence over a common composition.
     """
     guarded = held_out(against)
     if not guarded:
@@ -106,11 +106,11 @@ def find_overlaps(corpus: Corpus, against: Corpus, split: str | None = None) -> 
 
 
 def timing_grams(ticks: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hashes of the different grams of timing, ascending, uint64 `[grams]`.
+    """Hashes of the distinct timing grams, sorted, uint64 `[grams]`.
 
     Args:
-        ticks: int64 `[n]`, the time from each onset to the one before, 10 ms each.
-        pitch: int64 `[n]`, in semitones.
+        ticks: int64 `[n]`, the time since the previous onset, in ticks of 10 ms.
+        pitch: int64 `[n]`, MIDI pitches.
     """
     count = len(pitch) - TIMING_NOTES + 1
     if count < 1:
@@ -125,7 +125,7 @@ def timing_grams(ticks: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[
 
 
 def pitch_grams(ticks: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hashes of the different grams of pitch, ascending, uint64 `[grams]`; the arguments as of `timing_grams`."""
+    """Hashes of the distinct pitch grams, sorted, uint64 `[grams]`; arguments as for `timing_grams`."""
     count = len(pitch) - PITCH_NOTES + 1
     if count < 1:
         return np.empty(0, np.uint64)
@@ -150,25 +150,25 @@ KINDS = (
 
 
 def _notes(corpus: Corpus, piece: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Steps in ticks and pitches of a performance, int64 `[n]` each."""
+    """The steps in ticks and the pitches of a performance, int64 `[n]` each."""
     fields = corpus.fields[corpus.bounds[piece] : corpus.bounds[piece + 1]]
     return corpus.codec.step_ticks[fields[:, STEP]].astype(np.int64), fields[:, PITCH].astype(np.int64)
 
 
 def _mixed(hashes: NDArray[np.uint64], values: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Hashes that depend on all that was mixed into them, and on its order."""
+    """Mixes values into hashes; the result depends on the order of mixing."""
     mixed = (hashes ^ values.astype(np.uint64)) * _ODD
     return mixed ^ (mixed >> _SHIFT)
 
 
 @dataclass(frozen=True)
 class _Index:
-    """The grams of several performances, to count those in common with another.
+    """An index of the grams of several performances, to count those in common with another.
 
     Args:
-        grams: uint64 `[all]`, ascending.
-        pieces: int64 `[all]`, which performance each is of.
-        sizes: int64 `[pieces]`, how many each performance has.
+        grams: uint64 `[all]`, sorted.
+        pieces: int64 `[all]`, the performance of each gram.
+        sizes: int64 `[pieces]`, the number of grams of each performance.
     """
 
     grams: NDArray[np.uint64]
@@ -176,13 +176,13 @@ class _Index:
     sizes: NDArray[np.int64]
 
     def shares(self, grams: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """The share of grams in common with each performance, float64 `[pieces]`; 0 where they are too few to tell."""
+        """The share of grams in common with each performance, float64 `[pieces]`; 0 if there are fewer than 20."""
         first = np.searchsorted(self.grams, grams, side="left")
         counts = np.searchsorted(self.grams, grams, side="right") - first
         before = np.cumsum(counts) - counts
-        places = np.repeat(first - before, counts) + np.arange(counts.sum())
-        common = np.bincount(self.pieces[places], minlength=len(self.sizes))
-        return np.where(common >= FEWEST_GRAMS, common / np.maximum(np.minimum(self.sizes, len(grams)), 1), 0.0)
+        indices = np.repeat(first - before, counts) + np.arange(counts.sum())
+        common = np.bincount(self.pieces[indices], minlength=len(self.sizes))
+        return np.where(common >= MIN_GRAMS, common / np.maximum(np.minimum(self.sizes, len(grams)), 1), 0.0)
 
 
 def _index(pieces: Sequence[NDArray[np.uint64]]) -> _Index:

@@ -1,7 +1,7 @@
-"""Reading many MIDI files in processes of their own, so that what a file does to its reader ends with that process.
+"""Reads many MIDI files in parallel, in worker processes that isolate the effects of a malicious or broken file.
 
-Files from the net are made by anyone, and one may take all memory or hold its reader up. A process that dies over a
-file or does not come back from one is replaced, and the file is refused with the reason.
+A file from the internet may exhaust its reader's memory or make it hang. A process that dies or exceeds the time limit
+is replaced, and the file is refused with the reason.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from numpy.typing import NDArray
 from kerasmusic.codec import FIELDS
 from kerasmusic.data.sources import read_members
 from kerasmusic.errors import MidiError, ProcessError, printable
-from kerasmusic.processes import ask_in_processes
+from kerasmusic.processes import map_in_processes
 
-#: Seconds that one file may take; the longest of MAESTRO takes a few thousandths of one.
-LONGEST_READING = 60.0
+#: Seconds allowed for one file; the timeout of MAESTRO takes a few milliseconds.
+TIMEOUT_SECONDS = 60.0
 # The first byte of an answer.
 ENCODED, REFUSED = b"+", b"-"
 
 
-#: Makes the fields, int16 `[n, 4]`, of a file's bytes and its name, or raises a MidiError.
+#: Returns the fields, int16 `[n, 4]`, of a file's bytes and name, or raises a MidiError.
 Encode = Callable[[bytes, str], NDArray[np.int16]]
 
 
 def encode_files(
-    root: Path, names: Sequence[str], encode: Encode, *, longest: float = LONGEST_READING
+    root: Path, names: Sequence[str], encode: Encode, *, timeout: float = TIMEOUT_SECONDS
 ) -> Generator[tuple[str, NDArray[np.int16] | str], None, None]:
-    """Reads files of a source in as many processes as there are processors; shows a bar on a terminal.
+    """Reads and encodes files of a source in parallel, with a progress bar.
 
     Args:
         root: the folder or zip.
-        names: the files in it.
-        encode: what is done with each; a function that can be pickled.
-        longest: seconds that one file may take.
+        names: the names of the files in it.
+        encode: a picklable function that encodes a file.
+        timeout: seconds allowed for one file.
 
     Yields:
-        Each name, in no order, with its fields, or with the reason why it has none.
+        Each name with its fields or with the reason why it has none, in order of completion.
 
     Raises:
-        ProcessError: no process can be started.
+        ProcessError: a process cannot be started.
     """
     from kerasmusic.progress import progress
 
-    outcomes = ask_in_processes(functools.partial(_read_each, root, encode), names, longest=longest)
+    outcomes = map_in_processes(functools.partial(_read_each, root, encode), names, timeout=timeout)
     with progress("reading MIDI", "file", len(names)) as bar, closing(outcomes):
         for name, answer in outcomes:
             if isinstance(answer, bytes):
@@ -61,7 +61,7 @@ def encode_files(
 
 
 def _read_each(root: Path, encode: Encode, names: Iterator[str]) -> Iterator[bytes]:
-    """In a reading process: the outcome of each file."""
+    """The service of a worker process: yields the outcome of each file."""
     for name, data in read_members(root, names):
         try:
             if isinstance(data, str):
@@ -72,7 +72,7 @@ def _read_each(root: Path, encode: Encode, names: Iterator[str]) -> Iterator[byt
 
 
 def _outcome(answer: bytes) -> NDArray[np.int16] | str:
-    """What an answer says. It is no pickle: what a file made of that process shall not reach this one."""
+    """Decodes an answer; not by pickle, since a malicious file may have taken over the process that sent it."""
     if answer[:1] == REFUSED:
         return answer[1:].decode(errors="replace")
     return np.frombuffer(answer, np.int16, offset=1).reshape(-1, len(FIELDS))

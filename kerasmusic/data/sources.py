@@ -1,4 +1,4 @@
-"""Where performances come from: the MIDI files of a folder or a zip, and the split each belongs to."""
+"""Sources of music: lists and reads the MIDI files of a folder or a zip, and assigns each to a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.archives import read_member
 from kerasmusic.errors import CorpusError, printable
-from kerasmusic.midi import LARGEST_BYTES, SUFFIXES
+from kerasmusic.midi import MAX_BYTES, SUFFIXES
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
@@ -29,35 +29,35 @@ MAESTRO_LICENCE = "CC BY-NC-SA 4.0 (trained on MAESTRO, by Google LLC and the In
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The MIDI files of a source, before any of them is read.
+class SourceListing:
+    """The MIDI files of a source, listed but not yet read.
 
     Args:
         root: the folder or the zip file.
-        names: of the files within the root, sorted.
-        marks: int64 `[names, 2]`, what changes when the file does: size and time, or size and CRC in a zip.
-        official: the split of each name where the source's own table decides, else None.
-        absent: names that the source's own table lists but that are not there.
-        unreadable: for each folder that cannot be listed and each link that leads nowhere, why.
-        licence: what models trained on it are under.
+        names: the sorted names of the files within the root.
+        stamps: int64 `[names, 2]`, values that change with the file: size and time, or size and CRC in a zip.
+        table_splits: the split of each name if the source has a table of splits, else None.
+        absent: the names in that table of files that do not exist.
+        unreadable: the reason for each folder that cannot be listed and each broken link.
+        licence: the licence of models trained on the source.
     """
 
     root: Path
     names: list[str]
-    marks: NDArray[np.int64]
-    official: dict[str, str] | None = None
+    stamps: NDArray[np.int64]
+    table_splits: dict[str, str] | None = None
     absent: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE
 
-    def splits_of(self, names: Sequence[str]) -> list[str]:
-        """The split of each of these files, those of the source that can be read.
+    def assign_splits(self, names: Sequence[str]) -> list[str]:
+        """The split of each of the given files, which should be all readable files of the source.
 
-        The source's own table decides where it has one. Elsewhere a tenth of them, those whose names' hashes are the
-        least, is for validation.
+        The source's table decides if it has one. Otherwise the tenth of the files with the least hashes of their names
+        is for validation, and the rest is for training.
         """
-        if self.official is not None:
-            return [self.official[name] for name in names]
+        if self.table_splits is not None:
+            return [self.table_splits[name] for name in names]
         hashes = (hashlib.sha256(os.fsencode(name)).digest()[:8] for name in names)
         order = np.argsort(
             np.fromiter((int.from_bytes(each, "big") for each in hashes), np.uint64, len(names)), kind="stable"
@@ -70,30 +70,30 @@ class Listing:
 
 @dataclass
 class _Found:
-    """Files as they are found. A million names take 200 MB so; as a mapping to tuples they would take twice that."""
+    """The files found so far. A million names take 200 MB in this form, and twice that as a mapping to tuples."""
 
     names: list[str] = field(default_factory=list)
-    marks: array[int] = field(default_factory=lambda: array("q"))
+    stamps: array[int] = field(default_factory=lambda: array("q"))
     tables: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, mark: tuple[int, int]) -> None:
+    def add(self, name: str, stamp: tuple[int, int]) -> None:
         if name.lower().endswith(".csv"):
             self.tables.append(name)
         else:
             self.names.append(name)
-            self.marks.extend(mark)
+            self.stamps.extend(stamp)
 
 
-def list_source(root: str | os.PathLike[str]) -> Listing:
-    """Finds the MIDI files below a folder or in a zip.
+def list_source(root: str | os.PathLike[str]) -> SourceListing:
+    """Lists the MIDI files below a folder or in a zip.
 
-    Where a csv file in it has the columns `midi_filename` and `split`, as MAESTRO's has, files that it does not name
-    are left out. Links to folders are followed; a folder that several paths lead to is found once, under its own name
-    where it has one.
+    If a csv file in the source has the columns `midi_filename` and `split`, as MAESTRO's has, it decides the splits,
+    and files that it does not name are left out. Links to folders are followed. A folder that can be reached by several
+    paths is listed once, by a path without links if there is one.
 
     Raises:
-        CorpusError: the path is not there, is no folder and no zip, cannot be read, or holds no MIDI file.
+        CorpusError: the path does not exist, is neither a folder nor a zip, cannot be read or holds no MIDI file.
     """
     root = Path(root)
     if root.is_dir():
@@ -108,23 +108,23 @@ def list_source(root: str | os.PathLike[str]) -> Listing:
     if not names:
         reasons = "".join(f"; {reason}" for reason in list(found.unreadable.values())[:1])
         raise CorpusError(f"{root}: holds no MIDI file ({' or '.join(SUFFIXES)}){reasons}")
-    official = _official_splits(root, sorted(found.tables)) or None
+    splits = _read_tables(root, sorted(found.tables)) or None
     order = sorted(range(len(names)), key=names.__getitem__)
     absent: list[str] = []
-    if official is not None:
-        absent = sorted(official.keys() - set(names))
-        order = [index for index in order if names[index] in official]
+    if splits is not None:
+        absent = sorted(splits.keys() - set(names))
+        order = [index for index in order if names[index] in splits]
         if not order:
-            raise CorpusError(f"{root}: none of the {len(official)} files that its csv lists is there")
-    marks = np.frombuffer(found.marks, np.int64).reshape(-1, 2)[order]
+            raise CorpusError(f"{root}: none of the {len(splits)} files that its csv lists exists")
+    stamps = np.frombuffer(found.stamps, np.int64).reshape(-1, 2)[order]
     licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
-    return Listing(root, [names[index] for index in order], marks, official, absent, found.unreadable, licence)
+    return SourceListing(root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence)
 
 
-def joined_licences(*licences: str) -> str:
-    """The licence of what is made of several, each named once.
+def join_licences(*licences: str) -> str:
+    """The licence of a combination, which names each distinct part once.
 
-    >>> joined_licences("CC BY 4.0", "CC0", "CC BY 4.0; and GPL-3")
+    >>> join_licences("CC BY 4.0", "CC0", "CC BY 4.0; and GPL-3")
     'CC BY 4.0; and CC0; and GPL-3'
     """
     return "; and ".join(dict.fromkeys(part for licence in licences for part in licence.split("; and ")))
@@ -133,8 +133,8 @@ def joined_licences(*licences: str) -> str:
 def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes | str]]:
     """Yields each named file of a source with its bytes, or with the reason why it cannot be read.
 
-    A zip is never unpacked: a member is read into memory, and none of more than `LARGEST_BYTES`. Members that a careful
-    unpacker would not write, links and names that lead outside, are refused here too.
+    A zip is never extracted to disk: members of at most `MAX_BYTES` are read into memory. Members that would be unsafe
+    to extract, which are links and names that lead outside, are refused as well.
     """
     archive = None if root.is_dir() else zipfile.ZipFile(root)
     with archive or nullcontext():
@@ -143,35 +143,35 @@ def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes 
                 yield name, _member(archive, name) if archive else _file(root / name)
             except OSError as error:
                 yield name, _unreadable(name, error)
-            except Exception as error:  # zipfile and what it unpacks with raise many types
+            except Exception as error:  # zipfile and its decompressors raise many types
                 reason = printable(" ".join(str(error).split())) or type(error).__name__
                 yield name, f"{printable(name)}: cannot be read ({reason})"
 
 
 def _file(path: Path) -> bytes:
-    # Not by its size, which is 0 for what a device gives.
+    # The size of a device is 0, so the limit is on what is read.
     with path.open("rb") as file:
-        data = file.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise ValueError(f"it has more than {LARGEST_BYTES:,} bytes")
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     return data
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     member = archive.getinfo(name)
-    # A path of Windows knows both kinds of slash, and drives.
+    # A Windows path covers both kinds of slash, and drives.
     path = PureWindowsPath(name)
     if path.anchor or ".." in path.parts:
         raise ValueError("its name leads outside the zip")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise ValueError("it is a link")
-    return read_member(archive, name, LARGEST_BYTES)
+    return read_member(archive, name, MAX_BYTES)
 
 
 def _files_of_folder(root: Path) -> _Found:
     found = _Found()
     seen: set[tuple[int, int]] = set()
-    # Linked folders come last: what is in the root itself is found under its own name, and a link to it adds nothing.
+    # Linked folders come last, so that a folder within the root is found under its own name rather than a link's.
     folders, linked = [""], list[str]()
     while folders or linked:
         folder = folders.pop() if folders else linked.pop(0)
@@ -200,7 +200,7 @@ def _add_entry(entry: os.DirEntry[str], folder: str, found: _Found, folders: lis
             status = entry.stat()
             if stat.S_ISREG(status.st_mode):
                 found.add(name, (status.st_size, status.st_mtime_ns))
-    except OSError as error:  # a link may lead nowhere, or to itself
+    except OSError as error:  # a link may be broken or lead to itself
         found.unreadable[name] = _unreadable(name, error)
 
 
@@ -211,21 +211,21 @@ def _unreadable(name: str, error: OSError) -> str:
 def _files_of_zip(root: Path) -> _Found:
     try:
         with zipfile.ZipFile(root) as archive:
-            # A name that is there twice means the later member.
+            # If a name occurs twice, the later member counts.
             members = {member.filename: (member.file_size, member.CRC) for member in archive.infolist()}
     except OSError:
         raise
     except Exception as error:  # zipfile raises several types
         raise CorpusError(f"{root}: a zip file that cannot be read ({error})") from None
     found = _Found()
-    for name, mark in members.items():
+    for name, stamp in members.items():
         if name.lower().endswith((*SUFFIXES, ".csv")) and not _is_hidden(name):
-            found.add(name, mark)
+            found.add(name, stamp)
     return found
 
 
 def _is_hidden(name: str) -> bool:
-    """Whether a file is hidden, or of the kind that macOS packs beside every file of a zip."""
+    """Whether a file is hidden, or is the metadata that macOS adds to a zip for each file."""
     parts = name.split("/")
     return parts[-1].startswith(".") or "__MACOSX" in parts
 
@@ -237,8 +237,8 @@ def _rows(root: Path, table: str, data: bytes) -> list[dict[str, str]]:
         raise CorpusError(f"{root}: its table {table} cannot be read ({error})") from None
 
 
-def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
-    official: dict[str, str] = {}
+def _read_tables(root: Path, tables: list[str]) -> dict[str, str]:
+    splits: dict[str, str] = {}
     for table, data in read_members(root, tables):
         if isinstance(data, str):
             raise CorpusError(f"{root}: its table {data}")
@@ -247,5 +247,5 @@ def _official_splits(root: Path, tables: list[str]) -> dict[str, str]:
             folder = PurePosixPath(table).parent
             for row in rows:
                 if row["split"] in SPLITS and row["midi_filename"]:
-                    official[str(folder / row["midi_filename"])] = row["split"]
-    return official
+                    splits[str(folder / row["midi_filename"])] = row["split"]
+    return splits

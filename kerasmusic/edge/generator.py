@@ -144,7 +144,7 @@ class Generator:
         inputs = self._step
         inputs.given[:] = DRAWN
         if step is not None:
-            inputs.given[0, STEP] = self.codec.step_of(np.rint(step * TICKS_PER_SECOND))
+            inputs.given[0, STEP] = self.codec.step_from_ticks(np.rint(step * TICKS_PER_SECOND))
         if pitch is not None:
             inputs.given[0, PITCH] = pitch
         inputs.uniform[:] = self._uniform(self._drawn)

@@ -179,7 +179,7 @@ def polyphony(notes: Notes) -> NDArray[np.int64]:
     >>> polyphony(Notes(start=[0, 0, 1, 2], pitch=[60, 64, 67, 67], duration=[1, 9, 9, 9], velocity=[64] * 4)).tolist()
     [2, 2, 2, 2]
     """
-    struck = notes.restruck()
+    struck = notes.without_overlaps()
     start, onset = _ticks(struck.start), _ticks(notes.start)
     end = np.maximum(_ticks(struck.end), start + 1)
     return np.searchsorted(start, onset, side="right") - np.searchsorted(np.sort(end), onset, side="right")
@@ -327,7 +327,7 @@ def generated_pieces(generator: Generator, pieces: int = PIECES) -> list[Notes]:
         for seed in range(first, first + pieces):
             generator.seed = seed
             generator.reset()
-            played.append(generator.take(NOTES).from_first())
+            played.append(generator.take(NOTES).without_leading_silence())
             bar.update()
     generator.seed = first
     generator.reset()

@@ -101,10 +101,10 @@ class FluidSynthOutput:
     def __init__(
         self, soundfont: str | os.PathLike[str] | None = None, *, driver: str | None = None, **settings: Any
     ) -> None:
-        from kerasmusic.audio import soundfont_path, synthesizer_module
+        from kerasmusic.audio import import_fluidsynth, soundfont_path
         from kerasmusic.quiet import quiet_stderr
 
-        fluidsynth = synthesizer_module()
+        fluidsynth = import_fluidsynth()
         path = soundfont_path(soundfont)
         with quiet_stderr():
             self._synth: Any = fluidsynth.Synth(gain=GAIN, channels=16, **settings)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from kerasmusic.errors import ArgumentError, closest
+from kerasmusic.errors import ArgumentError, suggest
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
 EPSILON = 1e-6
@@ -70,7 +70,7 @@ def find_block(name: str) -> type[Block]:
         ArgumentError: no block of that name is registered.
     """
     if name not in BLOCKS:
-        raise ArgumentError(f"{name}: no such block; {closest(name, BLOCKS)}")
+        raise ArgumentError(f"{name}: no such block; {suggest(name, BLOCKS)}")
     return BLOCKS[name]
 
 

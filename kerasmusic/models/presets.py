@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerasmusic.errors import ArgumentError, closest
+from kerasmusic.errors import ArgumentError, suggest
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_preset(name: str) -> Preset:
     256
     """
     if name not in PRESETS:
-        raise ArgumentError(f"{name}: no such preset; {closest(name, PRESETS)}")
+        raise ArgumentError(f"{name}: no such preset; {suggest(name, PRESETS)}")
     return PRESETS[name]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.errors import TrainingError
-from kerasmusic.files import naming, written_beside
+from kerasmusic.files import atomic_write, errors_naming
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.progress import progress, report
 from kerasmusic.training.devices import Devices, undistributed
@@ -271,7 +271,7 @@ class History(keras.callbacks.Callback):
         if not rows:
             self.path.unlink(missing_ok=True)
             return
-        with written_beside(self.path) as temporary, temporary.open("w", newline="") as file:
+        with atomic_write(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
@@ -279,7 +279,7 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
         is_new = not self.path.exists()
-        with naming(self.path), self.path.open("a", newline="") as file:
+        with errors_naming(self.path), self.path.open("a", newline="") as file:
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
@@ -412,5 +412,5 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
             weights = model.get_weights()
             model = type(model).from_config(model.get_config())
             model.set_weights(weights)
-        with written_beside(path) as temporary:
+        with atomic_write(path) as temporary:
             model.save(temporary)

@@ -12,9 +12,9 @@ from typing import Any
 import keras
 
 from kerasmusic.data.corpus import Corpus
-from kerasmusic.data.sources import joined_licences
-from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, closest
-from kerasmusic.files import remove_leftovers, written_beside
+from kerasmusic.data.sources import join_licences
+from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError, suggest
+from kerasmusic.files import atomic_write, remove_leftovers
 from kerasmusic.models.backend import PRECISIONS, products_in
 from kerasmusic.models.growing import grown
 from kerasmusic.models.note_model import NoteModel, load_model
@@ -91,7 +91,7 @@ class Settings:
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
         if self.precision not in PRECISIONS:
-            raise ArgumentError(f"{self.precision}: no such precision; {closest(self.precision, PRECISIONS)}")
+            raise ArgumentError(f"{self.precision}: no such precision; {suggest(self.precision, PRECISIONS)}")
         if self.precision != "float32" and keras.backend.backend() != "torch":
             raise ArgumentError(
                 f"{self.precision}: not on {keras.backend.backend()}; add --backend torch, or train in float32"
@@ -175,7 +175,7 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
         minutes=settings.minutes, steps=total_steps, steps_done=progress["steps"], seconds_done=progress["seconds"]
     )
     if devices.writes:
-        with written_beside(run / "run.json") as temporary:
+        with atomic_write(run / "run.json") as temporary:
             started = {
                 "settings": asdict(settings),
                 "data": [str(root.resolve()) for root in corpus.roots],
@@ -263,7 +263,7 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
     return {
         "backend": keras.backend.backend(),
         "data": corpus.summary(),
-        "licence": joined_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
+        "licence": join_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
         "source": ", ".join(root.resolve().name for root in corpus.roots),
         "pedal": corpus.pedal,
         # The file's name alone: where it stood is nobody else's business.

@@ -129,8 +129,8 @@ def _stretched(codec: NoteCodec, window: NDArray[np.int32], factor: NDArray[np.f
     order[:, 1:] = 1 + np.lexsort((window[:, 1:, PITCH], onset[:, 1:]), axis=-1)
     onset, end = np.take_along_axis(onset, order, axis=1), np.take_along_axis(end, order, axis=1)
     stretched = np.take_along_axis(window, order[..., None], axis=1)
-    stretched[..., STEP] = codec.step_of(np.diff(onset, axis=1, prepend=0))
-    stretched[..., DURATION] = codec.duration_of(end - onset)
+    stretched[..., STEP] = codec.step_from_ticks(np.diff(onset, axis=1, prepend=0))
+    stretched[..., DURATION] = codec.duration_from_ticks(end - onset)
     return stretched
 
 
