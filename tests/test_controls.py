@@ -6,6 +6,8 @@ from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import name_of_pitch, parse_pitch
 
+pytestmark = pytest.mark.device
+
 
 def test_every_pitch_has_a_name_that_means_it():
     assert [parse_pitch(name_of_pitch(pitch)) for pitch in range(128)] == list(range(128))

@@ -14,6 +14,8 @@ from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
+pytestmark = pytest.mark.device
+
 
 @pytest.fixture(params=["small", "tutorial"])
 def model(request, exported):

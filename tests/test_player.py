@@ -21,6 +21,8 @@ from kerasmusic.live.outputs import MidiOutput, Voices
 from kerasmusic.live.player import AHEAD_SECONDS, MOST_AHEAD, TOO_LATE_SECONDS
 from kerasmusic.notes import Note
 
+pytestmark = pytest.mark.device
+
 HOUR = 3600
 
 

@@ -19,6 +19,8 @@ from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
 from kerasmusic.notes import Note
 
+pytestmark = pytest.mark.device
+
 WORDS = ["what is", "what to do"]
 
 
