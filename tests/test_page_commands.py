@@ -188,6 +188,7 @@ def desk(tmp_path_factory):
         shutil.copytree(ROOT / "bench" / "records", "bench/records")
         shutil.copy(ROOT / "README.md", "README.md")
         (desk / "docs").mkdir()
+        shutil.copy(ROOT / "docs" / "benchmarks.md", "docs/benchmarks.md")
         for name in ("here", "workstation", "pi"):
             shutil.copy("bench/records/latency.json", f"{name}.json")
     return desk
@@ -212,7 +213,7 @@ def test_a_short_command_does_what_it_says(line, capsys):
     arguments = shlex.split(line)[1:]
     if ("render" in arguments or "--wav" in arguments) and not has_fluidsynth():
         pytest.skip("needs FluidSynth's library")
-    written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--readme", "--picture")]
+    written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--page", "--picture")]
     before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
     # The shell's work.
     arguments = [found for word in arguments for found in (sorted(glob.glob(word)) if "*" in word else [word])]

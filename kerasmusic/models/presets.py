@@ -1,4 +1,4 @@
-"""Named architectures. What each weighs, costs and is worth is measured in the README's table."""
+"""Named architectures. What each weighs, costs and is worth is measured in docs/benchmarks.md."""
 
 from collections.abc import Callable
 
