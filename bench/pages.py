@@ -154,7 +154,7 @@ def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
         emulator = record["emulator"]
         parts += [
             f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke`, and "
-            "in brackets of the whole note with its Python. Runs differ by less than a ten-thousandth. It is not a time.",
+            "in brackets of the whole note with its Python. Runs differ by under a ten-thousandth. They are not times.",
             markdown(["model", *cores], rows),
         ]
     return parts
