@@ -1,6 +1,5 @@
 """The commands that the pages and the help show: each is one that the command line takes, and short ones are run."""
 
-import glob
 import importlib.util
 import re
 import shlex
@@ -216,7 +215,9 @@ def test_a_short_command_does_what_it_says(line, capsys):
     written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--page", "--picture")]
     before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
     # The shell's work.
-    arguments = [found for word in arguments for found in (sorted(glob.glob(word)) if "*" in word else [word])]
+    arguments = [
+        found for word in arguments for found in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
     code = main(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err
