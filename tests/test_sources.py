@@ -293,6 +293,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
         ("table.csv", None, r"its table table\.csv: cannot be read \(it would unpack to 1,073,741,824 bytes"),
     ],
 )
+@pytest.mark.slow
 def test_a_bomb_of_a_gigabyte_in_a_megabyte_is_not_unpacked(tmp_path, name, declared, reason):
     write_bomb(tmp_path / "bomb.zip", name, 1 << 30, declared)
     assert (tmp_path / "bomb.zip").stat().st_size < 1.2e6
