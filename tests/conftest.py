@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -44,6 +45,13 @@ def find_maestro():
 
 # Before any test sets another cache folder.
 MAESTRO = find_maestro()
+
+
+def pytest_ignore_collect(collection_path):
+    """Where Keras is absent only files of tests for a device can be imported."""
+    if collection_path.suffix == ".py" and not find_spec("keras"):
+        return "pytest.mark.device" not in collection_path.read_text() or None
+    return None
 
 
 def pytest_report_header():

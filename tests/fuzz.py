@@ -135,7 +135,7 @@ def model_seed() -> tuple[bytes, int, dict[str, Any]]:
 
 def play_file(data: bytes) -> None:
     """All that a device does with a file."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
         problems = []

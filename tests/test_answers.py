@@ -21,6 +21,8 @@ from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
 from kerasmusic.live.phrase import LONGEST_NOTES, Phrase
 from kerasmusic.notes import Notes
 
+pytestmark = pytest.mark.device
+
 SHARED_STEP = TFLiteStep(bundled_model())
 MELODY = (60, 62, 64, 67, 69, 67, 64, 62)
 

@@ -11,6 +11,8 @@ from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models.keras_file import read_keras_config
 
+pytestmark = pytest.mark.device
+
 
 def test_it_proves_itself_on_this_runtime():
     assert verify(TFLiteStep(bundled_model())).holds

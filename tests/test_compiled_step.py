@@ -9,6 +9,8 @@ from kerasmusic.edge.golden import NOTES, play, verify
 from kerasmusic.edge.model_file import read_record, with_record
 from kerasmusic.errors import ModelFileError
 
+pytestmark = pytest.mark.device
+
 
 @pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing"])
 def test_a_file_proves_itself_on_compiled_model(exported, preset):

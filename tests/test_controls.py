@@ -7,6 +7,8 @@ from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import parse_pitch, pitch_name
 
+pytestmark = pytest.mark.device
+
 
 def test_every_pitch_has_a_name_that_means_it():
     assert [parse_pitch(pitch_name(pitch)) for pitch in range(128)] == list(range(128))

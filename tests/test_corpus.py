@@ -180,8 +180,8 @@ def test_a_corpus_that_was_damaged_is_built_anew(midi_zip, tmp_path, name, damag
 def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
     (tmp_path / "music").mkdir()
     for name, (_, data) in zip((b"caf\xe9.mid", b"\x1b[2J.mid", b"plain.mid"), performances, strict=True):
-        with open(os.fsencode(tmp_path / "music") + b"/" + name, "wb") as file:
-            file.write(data if name != b"\x1b[2J.mid" else b"not music")
+        path = tmp_path / "music" / os.fsdecode(name)
+        path.write_bytes(data if name != b"\x1b[2J.mid" else b"not music")
     corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
     assert corpus.names == [os.fsdecode(b"caf\xe9.mid"), "plain.mid"]
     (reason,) = corpus.skipped.values()

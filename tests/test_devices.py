@@ -101,6 +101,7 @@ def alone(midi_zip, cache, tmp_path_factory):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_four_devices_reach_the_loss_of_one(alone, midi_zip, cache, tmp_path):
     finish(
         start(
@@ -111,6 +112,7 @@ def test_four_devices_reach_the_loss_of_one(alone, midi_zip, cache, tmp_path):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_two_processes_reach_the_loss_of_one_and_the_first_alone_writes(alone, midi_zip, cache, tmp_path):
     both = start_two(cache, "--data", midi_zip, *SETTINGS, runs=[tmp_path / "first", tmp_path / "second"])
     outputs = finish(*both)
@@ -121,6 +123,7 @@ def test_two_processes_reach_the_loss_of_one_and_the_first_alone_writes(alone, m
 
 
 @needs_jax
+@pytest.mark.slow
 def test_processes_stop_together_when_one_is_told_to_and_carry_on_together(midi_zip, cache, tmp_path):
     run = tmp_path / "run"
     both = start_two(cache, "--data", midi_zip, "--preset", "tiny", "--minutes", "60", runs=[run, run])
@@ -173,6 +176,7 @@ def test_on_another_backend_than_jax_one_line_says_so(monkeypatch):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_one_device_is_not_all_of_several(midi_zip, cache, tmp_path):
     refused = start(environment(cache), "--data", midi_zip, "--devices", "all", "--run", tmp_path / "run")
     output, _ = refused.communicate(timeout=240)

@@ -11,6 +11,8 @@ from kerasmusic.live import Duet, Player
 from kerasmusic.live.duet import LONGEST_WAIT_SECONDS, MOST_WAITING
 from kerasmusic.live.inputs import Release, Strike
 
+pytestmark = pytest.mark.device
+
 
 @pytest.fixture
 def clock():

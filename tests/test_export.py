@@ -138,6 +138,7 @@ def every_precision(exported, corpus, tmp_path_factory):
     return export_precisions(exported["small"][0], outputs, excerpts=excerpts), excerpts
 
 
+@pytest.mark.slow
 def test_every_precision_proves_itself_and_is_smaller(every_precision):
     files, _ = every_precision
     assert [each.precision for each in files] == list(PRECISIONS)
@@ -151,6 +152,7 @@ def test_every_precision_proves_itself_and_is_smaller(every_precision):
         assert each.microseconds > 0
 
 
+@pytest.mark.slow
 def test_what_a_precision_loses_is_what_evaluation_finds(every_precision, exported):
     files, excerpts = every_precision
     (expected,) = KerasScorer(load_model(exported["small"][0])).score_fields(excerpts.validation)
@@ -174,6 +176,7 @@ def test_calibration_without_music_is_refused(exported, tmp_path):
         export_tflite(exported["small"][0], tmp_path / "x.tflite", precision="int8-full")
 
 
+@pytest.mark.slow
 def test_the_small_step_has_fewer_than_120_operators(every_precision):
     files, _ = every_precision
     by_precision = {each.precision: sum(count for _, _, count in each.operators) for each in files}
@@ -181,6 +184,7 @@ def test_the_small_step_has_fewer_than_120_operators(every_precision):
     assert by_precision["int8"] < 120
 
 
+@pytest.mark.slow
 def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     old = exported["tutorial"][1].read_bytes()
     output = tmp_path / "model.tflite"
@@ -214,6 +218,7 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
         ),
     ],
 )
+@pytest.mark.slow
 def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
     start, line, exported, tmp_path, monkeypatch, capfd
 ):
@@ -240,6 +245,7 @@ train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.slow
 def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path, precision):
     (tmp_path / "train.py").write_text(TRAIN_ON_TORCH)
     keras_file, tflite_file = tmp_path / "run" / "model.keras", tmp_path / "model.tflite"

@@ -5,6 +5,8 @@ import signal
 import fuzz
 import pytest
 
+pytestmark = pytest.mark.device
+
 
 @pytest.mark.parametrize(("kind", "cases"), [("midi", 400), ("codec", 400), ("file", 60), ("record", 60)])
 def test_hostile_input_is_read_or_refused(kind, cases, exported, monkeypatch):

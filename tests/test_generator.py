@@ -16,6 +16,8 @@ from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
+pytestmark = pytest.mark.device
+
 
 @pytest.fixture(params=["small", "tutorial"])
 def model(request, exported):

@@ -8,6 +8,8 @@ from kerasmusic.edge import TFLiteStep
 from kerasmusic.edge.golden import NOTES, play, score, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 
+pytestmark = pytest.mark.device
+
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow, which a device has not"
 )

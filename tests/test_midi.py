@@ -21,6 +21,8 @@ from kerasmusic.data.sources import list_source, read_members
 from kerasmusic.errors import ArgumentError, MidiError
 from kerasmusic.notes import Notes
 
+pytestmark = pytest.mark.device
+
 
 def write_file(path, *instruments, tempo=120.0):
     file = pretty_midi.PrettyMIDI(resolution=500, initial_tempo=tempo)

@@ -26,6 +26,8 @@ from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.midi_channels import instruments_from_song
 from kerasmusic.midi_parser import parse
 
+pytestmark = pytest.mark.device
+
 
 def read(*tracks, sustained=True, **options):
     """The notes of tracks as (start [s], pitch, duration [s], velocity); a quarter note lasts half a second."""

@@ -15,6 +15,8 @@ from kerasmusic import midi, midi_parser
 from kerasmusic.errors import MidiError
 from kerasmusic.midi_parser import parse
 
+pytestmark = pytest.mark.device
+
 NOTE = [on(0, 60), off(480, 60)]
 
 

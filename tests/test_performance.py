@@ -15,6 +15,8 @@ from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, denser, next_key, warmer
 from kerasmusic.live.performance import Wishes, noting_signals
 
+pytestmark = pytest.mark.device
+
 HERE = Path(__file__).parent
 
 

@@ -20,6 +20,8 @@ from kerasmusic.live.outputs import MidiOutput, Voices
 from kerasmusic.live.player import AHEAD_SECONDS, MOST_AHEAD, TOO_LATE_SECONDS
 from kerasmusic.notes import Note
 
+pytestmark = pytest.mark.device
+
 HOUR = 3600
 
 
@@ -54,6 +56,7 @@ def output(clock):
     return MemoryOutput(clock)
 
 
+@pytest.mark.slow
 def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(clock, output):
     player = Player(Endless(Generator(bundled_model(), seed=7)), output, clock)
     longest = max_ahead = 0.0

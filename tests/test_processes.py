@@ -39,6 +39,7 @@ def test_a_notebook_opens_a_corpus(midi_zip, tmp_path):
     assert "".join(output.text for output in cell.outputs) == "the script runs\n3 performances\n"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_trains_and_evaluates(midi_zip, tmp_path):
     script = (
         "print('the script runs')\n"

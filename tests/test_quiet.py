@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def run(folder, *arguments, backend="jax"):
     """What a process printed, and what it said on the standard error."""

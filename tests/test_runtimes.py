@@ -11,6 +11,8 @@ from kerasmusic.export.operators import Operator
 from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
 from kerasmusic.quiet import quiet_stderr
 
+pytestmark = pytest.mark.device
+
 
 def number(version):
     return tuple(int(part) for part in version.split("."))

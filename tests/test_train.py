@@ -59,6 +59,7 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
     assert {"pitch", "step", "duration", "velocity", "val_pitch", "minutes", "learning_rate"} <= set(history)
 
 
+@pytest.mark.slow
 def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
     trained = train(corpus, tmp_path, Settings(preset="tutorial", minutes=0.05, batch_size=4))
     assert trained.ended == "budget spent"
@@ -97,6 +98,7 @@ def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corp
     assert {str(path) for path in tmp_path.iterdir()} - {str(tmp_path / "history.csv")} <= set(renamed)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
     data, cache = tmp_path / "music", tmp_path / "cache"
     make_music(data)
@@ -143,6 +145,7 @@ def forbid_large_files(run, process):
         (forbid_large_files, lambda run: None, "File too large"),
     ],
 )
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_whole(begun, spoil, restore, reason):
     run, mounted = begun
     if not mounted and spoil is not forbid_large_files:
@@ -280,6 +283,7 @@ def test_minutes_count_from_the_end_of_the_first_step():
     assert budget.compiling_seconds == compiled
 
 
+@pytest.mark.slow
 def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
     trained = train(corpus, tmp_path / "run", Settings(preset="tutorial", minutes=0.1 / 60))
     assert trained.compiling_seconds > 0.1
@@ -364,6 +368,7 @@ def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run, corpus, tmp_path):
     settings = Settings(preset="small", start=str(run / "model.keras"), epochs=0.02)
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):

@@ -41,6 +41,7 @@ def plant(folder, before, after):
     return path.relative_to(folder).as_posix(), code[: code.index(before)].count("\n") + 1
 
 
+@pytest.mark.slow
 def test_the_type_check_finds_what_is_planted_and_nothing_else(tmp_path):
     lay_out(tmp_path)
     places = {plant(tmp_path, before, after) for before, after in PLANTED.items()}

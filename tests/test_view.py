@@ -3,6 +3,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from kerasmusic.live.keypresses import keys_of
 from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
 from kerasmusic.notes import Note
+
+pytestmark = pytest.mark.device
 
 WORDS = ["what is", "what to do"]
 
@@ -102,14 +105,19 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     import fcntl
     import termios
 
-    child, terminal = pty.fork()
-    if not child:
-        os.environ.update(
-            MIDO_BACKEND="scripted_midi", PYTHONPATH=str(Path(__file__).parent), PORTS="Piano", TERM="xterm-256color"
-        )
-        os.chdir(tmp_path)
-        command = [sys.executable, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"]
-        os.execv(sys.executable, command)
+    terminal, side_of_the_command = pty.openpty()
+    # The first terminal that a session opens becomes its own, so that Ctrl-Z reaches it.
+    begin = (
+        "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    added = {"MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(Path(__file__).parent), "PORTS": "Piano"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", begin, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"],
+        stdin=side_of_the_command, stdout=side_of_the_command, stderr=side_of_the_command, start_new_session=True,
+        cwd=tmp_path, env={**os.environ, **added, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(side_of_the_command)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     seen = ""
 
@@ -131,16 +139,15 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     os.write(terminal, b"k")
     wait_for("C major")
     os.write(terminal, b"\x1a")
-    _, status = os.waitpid(child, os.WUNTRACED)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
     # What was on the screen before is there again.
     wait_for("\x1b[?1049l")
     seen = ""
-    os.kill(child, signal.SIGCONT)
+    process.send_signal(signal.SIGCONT)
     wait_for("\x1b[?1049h")
     wait_for("C major")
     os.write(terminal, b"q")
     wait_for("; seed ")
-    _, status = os.waitpid(child, 0)
+    assert process.wait(60) == 0
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0

@@ -100,14 +100,14 @@ def latency(
     "report",
     """
     kerasmusic bench report here.json pi.json --picture latency.png
-    kerasmusic bench report bench/records/*.json --readme README.md
+    kerasmusic bench report bench/records/*.json --page docs/benchmarks.md --page README.md
     """,
 )
 @click.argument("records", metavar="RECORD.json...", nargs=-1, required=True)
 @click.option("--picture", metavar="FILE", help="Draw latency into a .png or .svg file.")
-@click.option("--readme", metavar="FILE", help="Write the section on performance of a README anew.")
-def report(records: tuple[str, ...], picture: str | None, readme: str | None) -> None:
-    """Print records as tables, draw them, or put them into a README."""
+@click.option("--page", metavar="FILE", multiple=True, help="Write the tables of a page anew; may be repeated.")
+def report(records: tuple[str, ...], picture: str | None, page: tuple[str, ...]) -> None:
+    """Print records as tables, draw them, or put them into pages."""
     from kerasmusic.bench import report
     from kerasmusic.bench.records import read_records
 
@@ -118,10 +118,11 @@ def report(records: tuple[str, ...], picture: str | None, readme: str | None) ->
 
         plots.check_suffix(Path(picture))
         plots.save(pictures.latency(read), picture)
-    if readme:
-        from kerasmusic.bench.readme import write_section
+    if page:
+        from kerasmusic.bench.pages import write_tables
 
-        write_section(readme, read)
+        for each in page:
+            write_tables(each, read)
         return
     click.echo("\n\n\n".join(report.text(record) for record in read))
 
