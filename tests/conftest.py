@@ -20,7 +20,7 @@ from build_models import build_models, model_paths
 
 from kerasmusic.bench.music import real_music
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.data.sources import list_source, read_members
+from kerasmusic.data.sources import open_source
 from kerasmusic.midi import read_bytes
 
 FOLDER = "maestro-v2.0.0"
@@ -38,7 +38,7 @@ PERFORMANCES = {"train": 967, "validation": 137}
 def find_maestro():
     """The listing of MAESTRO, None where there is none, or music of another kind."""
     found = real_music()
-    listing = found and list_source(found)
+    listing = found and open_source(found).list_files()
     counts = Counter(listing.assign_splits(listing.names) if listing else ())
     return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
 
@@ -105,7 +105,7 @@ def performances():
     if MAESTRO is None:
         return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
     chosen = [name for member in MEMBERS for name in MAESTRO.names if name.endswith(member)]
-    return list(zip(MEMBERS, (data for _, data in read_members(MAESTRO.root, chosen)), strict=True))
+    return list(zip(MEMBERS, (data for _, data in open_source(MAESTRO.root).read(chosen)), strict=True))
 
 
 def maestros_layout(performances):

@@ -38,7 +38,7 @@ from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands.inspection import describe
-from kerasmusic.data.sources import list_source, read_members
+from kerasmusic.data.sources import open_source
 from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
@@ -88,8 +88,8 @@ def midi_seeds() -> list[bytes]:
     seeds = [file.data for file in FILES.values()]
     found = real_music()
     if found:
-        listing = list_source(found)
-        contents = (data for _, data in read_members(listing.root, listing.names) if isinstance(data, bytes))
+        source = open_source(found)
+        contents = (data for _, data in source.read(source.list_files().names) if isinstance(data, bytes))
         seeds += itertools.islice((data for data in contents if len(data) <= LARGEST_SEED), 20)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(5):

@@ -200,9 +200,9 @@ def test_a_folder_that_changed_reads_only_what_is_new_and_holds_what_a_new_corpu
     datas = [data for _, data in performances]
     read = []
 
-    def encode_and_note(root, names, encode):
+    def encode_and_note(source, names, encode):
         read.append(list(names))
-        return encode_files(root, names, encode)
+        return encode_files(source, names, encode)
 
     monkeypatch.setattr("kerasmusic.data.corpus.encode_files", encode_and_note)
     music = tmp_path / "music"
