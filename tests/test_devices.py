@@ -14,9 +14,10 @@ import pytest
 
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.loading import load_model
-from kerasmusic.training.callbacks import Budget, StopTogether
+from kerasmusic.training.budget import Budget
 from kerasmusic.training.devices import Devices, check_devices
 from kerasmusic.training.run_folder import read_history
+from kerasmusic.training.stopping import StopTogether
 from kerasmusic.training.windows import Windows
 
 # `kerasmusic` with a preset that compiles quickly, and without exporting what it trained.

@@ -231,7 +231,8 @@ def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
 TRAIN_ON_TORCH = """
 import sys
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.training.train import Settings, train
+from kerasmusic.training.settings import Settings
+from kerasmusic.training.train import train
 
 corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
 train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))

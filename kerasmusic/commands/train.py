@@ -12,19 +12,16 @@ import click
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import command, say, warn
 from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError, printable
+from kerasmusic.training.settings import MINUTES, Settings
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
-    from kerasmusic.training.train import Settings
 
 SAMPLE_SECONDS = 60.0
-MINUTES = 10.0
 # After fewer passes over the data a model has hardly learned anything.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
-# As `kerasmusic.training.windows` has it, which would load Keras.
-TRANSPOSITION = 5
 
 
 @command(
@@ -46,7 +43,7 @@ TRANSPOSITION = 5
     help="A folder or a zip of MIDI files; may be given again for more of them, each with its own split (default: "
     "download MAESTRO; without a network, a demonstration that the bundled model plays).",
 )
-@click.option("--preset", help="The architecture: tutorial, tiny, small or base (default: small).")
+@click.option("--preset", help=f"The architecture: tutorial, tiny, small or base (default: {Settings.preset}).")
 @click.option(
     "--from",
     "start",
@@ -63,7 +60,7 @@ TRANSPOSITION = 5
 @click.option(
     "--transposition",
     type=int,
-    default=TRANSPOSITION,
+    default=Settings.transposition,
     show_default=True,
     metavar="SEMITONES",
     help="Play the music up to so many semitones higher or lower; 0 keeps its keys.",
@@ -71,18 +68,20 @@ TRANSPOSITION = 5
 @click.option(
     "--stretch",
     type=float,
-    default=0.0,
+    default=Settings.stretch,
     show_default=True,
     metavar="SHARE",
     help="Play it up to this much slower or faster, such as 0.05; for performances, not for music on a grid.",
 )
 @click.option(
     "--precision",
-    default="float32",
+    default=Settings.precision,
     show_default=True,
     help="Of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster at it.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and the windows.")
+@click.option(
+    "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
+)
 @click.option(
     "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
 )
@@ -105,11 +104,12 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         settings = _new_settings(options)
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
         check_new_run(place)
+    settings.check_backend(chosen)
     codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
     _warn_of_splits(corpus)
 
-    from kerasmusic.training.train import train
+    from kerasmusic.training.train import Ending, train
 
     trained = train(corpus, place, settings, resume=bool(resume), devices=options["devices"])
     if not trained.wrote:
@@ -119,7 +119,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, after {trained.compiling_seconds / 60:.1f} of "
         f"compiling, {trained.ended}; saved in {place}"
     )
-    if trained.ended.startswith("stopped"):
+    if trained.ending is Ending.STOPPED:
         say(f"carry on with: kerasmusic train --resume {place}")
         return
     if trained.passes < FEWEST_PASSES:
@@ -132,7 +132,6 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
 def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
     """A run's own settings, longer where that was asked for; its data takes the place of the options'."""
     from kerasmusic.training.run_folder import read_start
-    from kerasmusic.training.train import Settings
 
     began = read_start(resume)
     longer = {name: options[name] for name in ("minutes", "epochs") if options[name] is not None}
@@ -142,8 +141,6 @@ def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
 
 
 def _new_settings(options: dict[str, Any]) -> Settings:
-    from kerasmusic.training.train import Settings
-
     start, preset = _start_and_preset(options["start"], options["preset"])
     unbounded = options["minutes"] is None and options["epochs"] is None
     return Settings(
@@ -169,7 +166,7 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
     if preset:
         check_preset(preset)
     if not start:
-        return None, preset or "small"
+        return None, preset or Settings.preset
     path = bundled_model(".keras") if start == "pretrained" else arguments.model_path(start)
     if path.suffix != ".keras":
         raise ArgumentError(f"{path}: is for playing; training starts from a .keras file")
