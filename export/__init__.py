@@ -4,6 +4,6 @@ This package alone imports TensorFlow, and only in the process that `export_tfli
 backend when it is imported and the caller may be training on another.
 """
 
-from kerasmusic.export.process import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export.process import PRECISIONS, Excerpts, ExportResult, export_precisions, export_tflite
 
-__all__ = ["PRECISIONS", "Excerpts", "Exported", "export_precisions", "export_tflite"]
+__all__ = ["PRECISIONS", "Excerpts", "ExportResult", "export_precisions", "export_tflite"]

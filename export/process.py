@@ -49,7 +49,7 @@ class Excerpts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was exported, and what it is worth.
 
     Args:
@@ -91,7 +91,7 @@ def export_tflite(
     *,
     precision: str = "float32",
     excerpts: Excerpts | None = None,
-) -> Exported:
+) -> ExportResult:
     """Exports a `.keras` file made by kerasmusic to a `.tflite` file.
 
     Args:
@@ -113,7 +113,7 @@ def export_precisions(
     outputs: Mapping[str, str | os.PathLike[str]],
     *,
     excerpts: Excerpts | None = None,
-) -> list[Exported]:
+) -> list[ExportResult]:
     """Exports one model in several precisions, `outputs` by precision; see `export_tflite`."""
     for precision in outputs:
         if precision not in PRECISIONS:
@@ -131,4 +131,4 @@ def export_precisions(
             outputs={precision: str(path) for precision, path in outputs.items()},
             excerpts=folder if excerpts else None,
         )  # fmt: skip
-    return [Exported(**{**report, "path": Path(report["path"])}) for report in reports]
+    return [ExportResult(**{**report, "path": Path(report["path"])}) for report in reports]

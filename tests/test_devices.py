@@ -24,13 +24,13 @@ from kerasmusic.training.windows import Windows
 KERASMUSIC = """
 import sys
 sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
-from kerasmusic import command_line
-from kerasmusic.commands import train
+from kerasmusic import command_line, runs
 from kerasmusic.models import presets
 from kerasmusic.models.gated_model import GatedNoteModel
+from kerasmusic.training.run_folder import RunFiles
 
 presets.PRESETS["tiny"] = lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, codec=codec, preset="tiny")
-train.finish_run = lambda run: None
+runs.finish = lambda run: RunFiles((), {})
 sys.exit(command_line.main(sys.argv[1:]))
 """
 # Two rounds, the second cut short, and some validations.

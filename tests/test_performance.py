@@ -12,7 +12,7 @@ import pytest
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, Controls
-from kerasmusic.live.performance import Wishes, noting_signals
+from kerasmusic.live.performance import PlayOptions, noting_signals
 
 HERE = Path(__file__).parent
 
@@ -184,6 +184,6 @@ def test_controls_go_up_and_down_within_their_limits():
 
 
 def test_what_cannot_be_meant_is_refused():
-    assert Wishes().seconds == math.inf
+    assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
-        Wishes(duet="pitch")
+        PlayOptions(duet="pitch")

@@ -23,7 +23,7 @@ from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation.likelihood import evaluate
 from kerasmusic.models.loading import load_model
-from kerasmusic.models.scoring import open_scorer
+from kerasmusic.opening import open_scorer
 from kerasmusic.training import train as training
 from kerasmusic.training.budget import Budget, Schedule, rate_at
 from kerasmusic.training.run_folder import read_history, read_start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +11,13 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import command, say, warn
-from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError, printable
+from kerasmusic.errors import ModelFileError, NoNetworkError, printable
 from kerasmusic.training.settings import MINUTES, Settings
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
 
-SAMPLE_SECONDS = 60.0
 # After fewer passes over the data a model has hardly learned anything.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
@@ -94,8 +93,10 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
 
     chosen = choose_backend(backend)
 
+    from kerasmusic import runs
+    from kerasmusic.opening import codec_of
     from kerasmusic.training.devices import check_devices
-    from kerasmusic.training.run_folder import check_new_run
+    from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
 
     check_devices(options["devices"])
     if resume:
@@ -105,7 +106,8 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
         check_new_run(place)
     settings.check_backend(chosen)
-    codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
+    learnt = place / CHECKPOINT if resume else settings.start
+    codec = codec_of(learnt) if learnt and Path(learnt).exists() else None
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
     _warn_of_splits(corpus)
 
@@ -126,7 +128,10 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         longer = "--minutes" if settings.epochs is None else "--epochs"
         smaller = "" if settings.preset in SMALLEST else ", or train a smaller --preset such as tiny"
         warn(f"too short to learn from: {trained.passes:.2g} of a pass over the data; give it more {longer}{smaller}")
-    finish_run(place)
+    files = runs.finish(place)
+    for path, reason in files.missing.items():
+        warn(f"{path.name} not written: {reason}")
+    say("left " + ", ".join(sorted(path.name for path in place.iterdir() if not path.name.startswith("."))))
 
 
 def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
@@ -159,17 +164,15 @@ def _new_settings(options: dict[str, Any]) -> Settings:
 
 def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None, str]:
     """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
-    from kerasmusic.bundled import bundled_model
     from kerasmusic.models.keras_file import read_keras_config
     from kerasmusic.models.presets import check_preset
+    from kerasmusic.opening import find_keras_file
 
     if preset:
         check_preset(preset)
     if not start:
         return None, preset or Settings.preset
-    path = bundled_model(".keras") if start == "pretrained" else arguments.model_path(start)
-    if path.suffix != ".keras":
-        raise ArgumentError(f"{path}: is for playing; training starts from a .keras file")
+    path = find_keras_file(None if start == "pretrained" else start)
     return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
 
 
@@ -180,7 +183,18 @@ def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec
     try:
         return arguments.open_data(data or [str(download_maestro())], no_pedal, codec=codec, strict=strict)
     except NoNetworkError as error:
-        return _open_demonstration(error, no_pedal, codec)
+        from kerasmusic import bundled
+        from kerasmusic.data import demonstration
+
+        try:
+            bundled.bundled_model()
+        except ModelFileError:
+            raise error from None
+        warn(
+            f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
+            "notes that the bundled model plays"
+        )
+        return demonstration.open_demonstration(pedal=not no_pedal, codec=codec)
 
 
 def _warn_of_splits(corpus: Corpus) -> None:
@@ -200,70 +214,3 @@ def _warn_of_splits(corpus: Corpus) -> None:
                     f"{len(leaks)} performances of {place} to train on are held out in {other}, such as "
                     f"{printable(leaks[0].name)}; 'kerasmusic data check {place} --against {other}' lists them"
                 )
-
-
-def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec | None) -> Corpus:
-    import dataclasses
-
-    from kerasmusic.bundled import bundled_model
-    from kerasmusic.data import demonstration
-    from kerasmusic.edge.model_file import read_model_bytes, read_record
-
-    try:
-        model = bundled_model()
-    except ModelFileError:
-        raise error from None
-    warn(
-        f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
-        "notes that the bundled model plays"
-    )
-    corpus = arguments.open_data([str(demonstration.play_demonstration(model))], no_pedal, codec=codec)
-    return dataclasses.replace(corpus, licence=read_record(read_model_bytes(model), str(model))["licence"])
-
-
-def finish_run(run: Path) -> None:
-    """What a finished run leaves beside its model: the exported file, a sample of its music, pictures and sound."""
-    from kerasmusic import midi
-    from kerasmusic.training.run_folder import read_history
-
-    def draw_loss() -> None:
-        from kerasmusic import plots
-
-        plots.save(plots.loss_curves(read_history(run)), run / "loss.png")
-
-    def export() -> None:
-        from kerasmusic.export import export_tflite
-
-        export_tflite(run / "model.keras", run / "model.tflite")
-
-    _attempt(draw_loss, run / "loss.png")
-    _attempt(export, run / "model.tflite")
-    model = run / "model.tflite" if (run / "model.tflite").exists() else run / "model.keras"
-    try:
-        generator = arguments.open_generator(model, seed=0)
-    except MissingPackageError:
-        generator = arguments.open_generator(run / "model.keras", seed=0)
-    notes = generator.take(seconds=SAMPLE_SECONDS)
-    midi.write(notes, run / "sample.mid")
-
-    def draw() -> None:
-        from kerasmusic import plots
-
-        plots.save(plots.piano_roll(notes), run / "sample.png")
-
-    def sound() -> None:
-        from kerasmusic.audio import write_wav
-
-        write_wav(notes, run / "sample.wav")
-
-    _attempt(draw, run / "sample.png")
-    _attempt(sound, run / "sample.wav")
-    say("left " + ", ".join(sorted(path.name for path in run.iterdir() if not path.name.startswith("."))))
-
-
-def _attempt(action: Callable[[], None], path: Path) -> None:
-    """Does what an optional package is needed for, or says in a line what is missing."""
-    try:
-        action()
-    except MissingPackageError as error:
-        warn(f"{path.name} not written: {error}")

@@ -23,7 +23,7 @@ from kerasmusic.models.note_model import NoteModel
 from kerasmusic.training.budget import Budget, Schedule
 from kerasmusic.training.callbacks import Bar
 from kerasmusic.training.devices import Devices, open_devices, undistributed
-from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
+from kerasmusic.training.run_folder import CHECKPOINT, RunFiles, check_new_run
 from kerasmusic.training.saving import PROGRESS, Checkpoint, History, save_model
 from kerasmusic.training.settings import Settings
 from kerasmusic.training.stopping import StopOnSignal, StopTogether, StopWhereLost, Validation
@@ -57,6 +57,7 @@ class TrainingResult:
         compiling_seconds: seconds that compiling the step took before them, in this session.
         passes: notes trained on in all, divided by the notes of the training split.
         wrote: whether this process wrote the files.
+        files: the files that finishing the run added, where `kerasmusic.train` finished it.
     """
 
     run: Path
@@ -67,6 +68,7 @@ class TrainingResult:
     compiling_seconds: float
     passes: float
     wrote: bool = True
+    files: RunFiles | None = None
 
 
 def train(
