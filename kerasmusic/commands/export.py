@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
+from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, say, warn
 from kerasmusic.errors import ArgumentError, closest
 
 if TYPE_CHECKING:
     from kerasmusic.export import Excerpts, ExportResult
+
+
+def _precision_help() -> str:
+    from kerasmusic.export import PRECISIONS
+
+    return f"The precision of the weights: {', '.join(PRECISIONS)}, or all of them with a table of what each costs."
 
 
 @command(
@@ -29,12 +35,7 @@ if TYPE_CHECKING:
 @click.option("--tflite", metavar="RUN", help="The run's folder or .keras file to export.")
 @click.option("--web", metavar="DIR", help="The folder to write, of a page that any static host serves.")
 @click.option("--serve", is_flag=True, help="Serve the page of --web on this machine.")
-@click.option(
-    "--precision",
-    default="float32",
-    show_default=True,
-    help="Of the weights: float32, float16, int8, int8-full, or all of them with a table of what each costs.",
-)
+@click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
 @click.option("-o", "--output", metavar="FILE", help="The file to write (default: beside the model).")
 @click.option(
     "--data",

@@ -76,7 +76,8 @@ SMALLEST = ("tutorial", "tiny")
     "--precision",
     default=Settings.precision,
     show_default=True,
-    help="Of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster at it.",
+    help="The precision of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster "
+    "at it.",
 )
 @click.option(
     "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
