@@ -25,7 +25,7 @@ def measure(path: Path, pieces: Sequence[NDArray[np.int32]], expected: Sequence[
         expected: the log probabilities that Keras gives them, float32 `[n, 4]` each.
 
     Returns:
-        `interpreter`, `microseconds`, `difference` and `nats_lost`, as in `kerasmusic.export.Exported`.
+        `interpreter`, `microseconds`, `difference` and `nats_lost`, as in `kerasmusic.export.ExportResult`.
     """
     step = TFLiteStep(path)
     found: dict[str, Any] = {"interpreter": step.runtime, "difference": None, "nats_lost": None}

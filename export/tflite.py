@@ -23,7 +23,7 @@ from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.step import INPUTS, TFLiteStep
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
-from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
+from kerasmusic.export.process import CALIBRATED, Excerpts, ExportResult
 from kerasmusic.export.rewriting import fuse_lookups, keep_matrix_ranges
 from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
@@ -40,7 +40,9 @@ CALIBRATE_EVERY = 10
 BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
 
-def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None) -> list[Exported]:
+def export(
+    model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None
+) -> list[ExportResult]:
     """Writes the `.tflite` files of a `.keras` file; see `process.export_precisions`.
 
     All files are made and checked before the first gets its final name.
@@ -59,7 +61,7 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
             temporary.write_bytes(with_record(flatbuffer, {**metadata, "golden": golden}))
             measured = measure(temporary, excerpts.validation if excerpts else [], expected)
             reports.append(
-                Exported(
+                ExportResult(
                     precision=precision,
                     path=Path(output),
                     bytes=temporary.stat().st_size,

@@ -43,7 +43,8 @@ def make_music(folder: Path) -> None:
 def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     """What the killed process does: begins the run, or carries it on where there is a checkpoint."""
     from kerasmusic.data.corpus import open_corpus
-    from kerasmusic.training.train import CHECKPOINT, Settings
+    from kerasmusic.training.run_folder import CHECKPOINT
+    from kerasmusic.training.settings import Settings
     from kerasmusic.training.train import train as train_run
 
     corpus = open_corpus(data, cache=cache)
@@ -116,8 +117,7 @@ def differences(alone: Path, killed: Path) -> list[str]:
     import keras
 
     from kerasmusic.models.note_model import load_model
-    from kerasmusic.training.run_folder import read_history
-    from kerasmusic.training.train import CHECKPOINT
+    from kerasmusic.training.run_folder import CHECKPOINT, read_history
 
     found = []
     expected, history = read_history(alone), read_history(killed)

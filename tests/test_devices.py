@@ -14,21 +14,22 @@ import pytest
 
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.note_model import load_model
-from kerasmusic.training.callbacks import Budget, StopTogether
+from kerasmusic.training.budget import Budget
 from kerasmusic.training.devices import Devices, check_devices
 from kerasmusic.training.run_folder import read_history
+from kerasmusic.training.stopping import StopTogether
 from kerasmusic.training.windows import Windows
 
 # `kerasmusic` with a preset that compiles quickly, and without exporting what it trained.
 KERASMUSIC = """
 import sys
 sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
-from kerasmusic import command_line
-from kerasmusic.commands import train
+from kerasmusic import command_line, runs
 from kerasmusic.models import presets
+from kerasmusic.training.run_folder import RunFiles
 
 presets.PRESETS["tiny"] = presets.Preset(presets.GATED, {"width": 32, "hidden": 32, "depth": 2})
-train.finish_run = lambda run: None
+runs.finish = lambda run: RunFiles((), {})
 sys.exit(command_line.main(sys.argv[1:]))
 """
 # Two rounds, the second cut short, and some validations.

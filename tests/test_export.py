@@ -19,7 +19,7 @@ from kerasmusic.edge import Generator, TFLiteStep
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
-from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export import PRECISIONS, Excerpts, ExportResult, export_precisions, export_tflite
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
 from kerasmusic.models.keras_step import KerasStep
 from kerasmusic.models.note_model import load_model
@@ -165,8 +165,8 @@ def test_what_a_precision_loses_is_what_evaluation_finds(every_precision, export
 
 def test_a_costly_precision_is_warned_of():
     known = {"path": "x.tflite", "bytes": 1, "operators": [], "runtime": "2.9", "interpreter": "", "microseconds": 1.0}
-    cheap = Exported(precision="int8", difference=0.1, nats_lost=0.05, **known)
-    costly = Exported(precision="int8", difference=0.1, nats_lost=0.06, **known)
+    cheap = ExportResult(precision="int8", difference=0.1, nats_lost=0.05, **known)
+    costly = ExportResult(precision="int8", difference=0.1, nats_lost=0.06, **known)
     assert cheap.warning is None
     assert "int8 loses 0.060 nats per note" in costly.warning
 
@@ -236,7 +236,8 @@ def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
 TRAIN_ON_TORCH = """
 import sys
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.training.train import Settings, train
+from kerasmusic.training.settings import Settings
+from kerasmusic.training.train import train
 
 corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
 train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))

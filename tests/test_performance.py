@@ -13,7 +13,7 @@ from kerasmusic.command_line import main
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, denser, next_key, warmer
-from kerasmusic.live.performance import Wishes, noting_signals
+from kerasmusic.live.performance import PlayOptions, noting_signals
 
 pytestmark = pytest.mark.device
 
@@ -184,6 +184,6 @@ def test_controls_go_up_and_down_within_their_limits():
 
 
 def test_what_cannot_be_meant_is_refused():
-    assert Wishes().seconds == math.inf
+    assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
-        Wishes(duet="pitch")
+        PlayOptions(duet="pitch")

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -22,12 +23,13 @@ from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation.likelihood import evaluate
 from kerasmusic.models.note_model import load_model
-from kerasmusic.models.scoring import open_scorer
+from kerasmusic.opening import open_scorer
 from kerasmusic.training import train as training
-from kerasmusic.training.callbacks import Budget, Schedule, rate_at
+from kerasmusic.training.budget import Budget, Schedule, rate_at
 from kerasmusic.training.run_folder import read_history, read_start
-from kerasmusic.training.train import Settings, train
-from kerasmusic.training.windows import TRANSPOSITION, Windows
+from kerasmusic.training.settings import Settings
+from kerasmusic.training.train import Ending, train
+from kerasmusic.training.windows import Windows
 
 pytestmark = pytest.mark.every_backend
 
@@ -62,7 +64,7 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
 @pytest.mark.slow
 def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
     trained = train(corpus, tmp_path, Settings(preset="tutorial", minutes=0.05, batch_size=4))
-    assert trained.ended == "budget spent"
+    assert (trained.ending, trained.ended) == (Ending.BUDGET_SPENT, "budget spent")
     assert read_history(tmp_path)["minutes"][-1] >= 0.05
 
 
@@ -77,7 +79,7 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     stopper.start()
     stopped = train(corpus, tmp_path, settings)
     stopper.join()
-    assert stopped.ended == "stopped by SIGINT"
+    assert (stopped.ending, stopped.ended) == (Ending.STOPPED, "stopped by SIGINT")
     before = read_history(tmp_path)["training_steps"]
     assert before[-1] == stopped.steps > 0
     assert load_model(tmp_path).record["steps"] == stopped.steps
@@ -376,5 +378,8 @@ def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_lines_transposition_is_that_of_the_windows():
-    assert train_command.TRANSPOSITION == TRANSPOSITION == Settings(minutes=1).transposition
+def test_the_defaults_of_the_command_line_and_the_windows_are_those_of_the_settings():
+    options = {option.name: option.default for option in train_command.run.params}
+    for name in ("transposition", "stretch", "precision", "seed"):
+        assert options[name] == getattr(Settings(minutes=1), name)
+    assert inspect.signature(Windows).parameters["transposition"].default == Settings.transposition

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from kerasmusic.bench.music import VARIABLE, music, named_music
-from kerasmusic.commands.command import command, default_output, force, say
+from kerasmusic.commands.command import LateHelp, command, default_output, force, say
 from kerasmusic.errors import ArgumentError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
@@ -45,6 +45,28 @@ def _output(context: click.Context, parameter: click.Parameter, path: str) -> st
     return path
 
 
+def _latency_help(setting: str, text: str) -> dict[str, Any]:
+    """The arguments of an option whose help ends with the default of a setting of the latency benchmark."""
+
+    def late_help() -> str:
+        from kerasmusic.bench.latency import Settings
+
+        return f"{text} (default: {_written(getattr(Settings(), setting))})."
+
+    return {"cls": LateHelp, "late_help": late_help}
+
+
+def _files_help() -> str:
+    from kerasmusic.bench.ingest import FILES
+
+    return f"How many files, 0 for all (default: {_written(FILES)})."
+
+
+def _written(value: int | tuple[int, ...]) -> str:
+    """A number, or a list of them as `numbers` reads it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:,}"
+
+
 @click.group("bench")
 def run() -> None:
     """Measure what kerasmusic costs, here or on a Raspberry Pi."""
@@ -58,12 +80,12 @@ def run() -> None:
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--threads", help="Numbers of threads to measure (default: 1,2,4).")
-@click.option("--rounds", type=click.IntRange(1), help="Starts of each file (default: 5).")
-@click.option("--steps", type=click.IntRange(1), help="Steps timed in each start (default: 1,000).")
+@click.option("--threads", **_latency_help("threads", "Numbers of threads to measure"))
+@click.option("--rounds", type=click.IntRange(1), **_latency_help("rounds", "Starts of each file"))
+@click.option("--steps", type=click.IntRange(1), **_latency_help("steps", "Steps timed in each start"))
 @click.option("--sustained", metavar="TIME", help="Also play on for so long, such as 10m, to see it throttle.")
 @click.option("--core", type=click.IntRange(0), help="The core to be bound to (default: the last).")
-@click.option("--seed", type=click.IntRange(0), help="Of the order of files, and of the notes (default: 0).")
+@click.option("--seed", type=click.IntRange(0), **_latency_help("seed", "The seed of the order of files, and of notes"))
 @click.option(
     "--data",
     metavar="PATH",
@@ -175,7 +197,7 @@ def train(presets: str | None, data: str | None, short: bool, output: str) -> No
     kerasmusic bench ingest --data maestro-v2.0.0-midi.zip
     """,
 )
-@click.option("--files", help="How many files, 0 for all (default: 100,300,0).")
+@click.option("--files", cls=LateHelp, late_help=_files_help)
 @data
 @short
 @output("ingest")

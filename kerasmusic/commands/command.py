@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,32 @@ class ExampleCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = "\n".join(f"  {line}".rstrip() for line in self.example.splitlines())
         formatter.write(f"\nexample:\n{lines}\n")
+
+
+class LateHelp(click.Option):
+    """An option whose help is written when it is shown, since its default stands in a module that needs NumPy.
+
+    Args:
+        late_help: writes the help.
+    """
+
+    def __init__(self, *arguments: Any, late_help: Callable[[], str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.late_help = late_help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = self.late_help()
+        return super().get_help_record(ctx)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["jax", "tensorflow", "torch"])
+    'jax, tensorflow or torch'
+    """
+    *before, last = names
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:

@@ -8,8 +8,17 @@ from dataclasses import asdict
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command
+from kerasmusic.commands.command import LateHelp, answer, as_json, command
 from kerasmusic.errors import ArgumentError
+
+
+def _music_help() -> str:
+    from kerasmusic.evaluation.musicality import NOTES, PIECES
+
+    return (
+        f"Also let the model play a piece of {NOTES:,} notes for every two performances, up to {PIECES} pieces, and "
+        "show how far its music is from theirs; quickest by a .tflite file, or with fewer --pieces."
+    )
 
 
 @command(
@@ -26,12 +35,7 @@ from kerasmusic.errors import ArgumentError
 )  # fmt: skip
 @click.option("--split", default="validation", show_default=True, help="train, validation or test.")
 @click.option("--pieces", type=int, help="Only the first so many performances.")
-@click.option(
-    "--music",
-    is_flag=True,
-    help="Also let the model play a piece of 5,000 notes for every two performances, up to 64 pieces, and show how far "
-    "its music is from theirs; quickest by a .tflite file, or with fewer --pieces.",
-)
+@click.option("--music", is_flag=True, cls=LateHelp, late_help=_music_help)
 @click.option("--seed", type=int, help="Of the first piece that --music plays; the next follow (default: 0).")
 @arguments.sampling
 @arguments.pedal
@@ -53,15 +57,13 @@ def run(
         raise ArgumentError(
             "--seed, --temperature, --min-p and --density are for the music that --music plays; add --music"
         )
-    path = arguments.model_path(model)
-    arguments.choose_backend_for(path, backend)
     from kerasmusic.evaluation import musicality
     from kerasmusic.evaluation.likelihood import evaluate
-    from kerasmusic.models.scoring import open_scorer
+    from kerasmusic.opening import open_generator, open_scorer
 
     # What can be wrong is found before the long work begins.
-    scorer = open_scorer(path)
-    generator = arguments.open_generator(path, backend, seed=seed or 0, sampling=sampling) if music else None
+    scorer = open_scorer(model, backend=backend)
+    generator = open_generator(model, backend=backend, seed=seed or 0, sampling=sampling) if music else None
     corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)
     real = musicality.real_pieces(corpus, split, pieces) if music else []
     result = evaluate(scorer, corpus, split, pieces)

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
-from kerasmusic.errors import ArgumentError, KerasMusicError, suggest
+from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, say, warn
+from kerasmusic.errors import ArgumentError, suggest
 
 if TYPE_CHECKING:
-    from kerasmusic.export import Excerpts, Exported
+    from kerasmusic.export import Excerpts, ExportResult
+
+
+def _precision_help() -> str:
+    from kerasmusic.export import PRECISIONS
+
+    return f"The precision of the weights: {', '.join(PRECISIONS)}, or all of them with a table of what each costs."
 
 
 @command(
@@ -29,12 +35,7 @@ if TYPE_CHECKING:
 @click.option("--tflite", metavar="RUN", help="The run's folder or .keras file to export.")
 @click.option("--web", metavar="DIR", help="The folder to write, of a page that any static host serves.")
 @click.option("--serve", is_flag=True, help="Serve the page of --web on this machine.")
-@click.option(
-    "--precision",
-    default="float32",
-    show_default=True,
-    help="Of the weights: float32, float16, int8, int8-full, or all of them with a table of what each costs.",
-)
+@click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
 @click.option("-o", "--output", metavar="FILE", help="The file to write (default: beside the model).")
 @click.option(
     "--data",
@@ -60,10 +61,9 @@ def run(
     if model or serve:
         raise ArgumentError(f"{model or '--serve'}: goes with --web")
     assert tflite is not None
-    source = Path(tflite)
-    source = source / "model.keras" if source.is_dir() else source
-    if not source.exists():
-        raise KerasMusicError(f"{source}: no such file")
+    from kerasmusic.opening import find_keras_file
+
+    source = find_keras_file(tflite)
     outputs = _outputs(source, precision, output)
     excerpts = _excerpts(source, precision, data, no_pedal)
     if excerpts is None and precision != "float32":
@@ -85,20 +85,21 @@ def run(
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
     """The file of each precision that was asked for."""
     from kerasmusic.export import PRECISIONS
+    from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
 
     if precision not in (*PRECISIONS, "all"):
         raise ArgumentError(f"{precision}: no such precision; {suggest(precision, (*PRECISIONS, 'all'))}")
     precisions = PRECISIONS if precision == "all" else (precision,)
-    path = Path(output) if output else source.with_suffix(".tflite")
-    if path.suffix != ".tflite":
+    path = Path(output) if output else source.with_suffix(TFLITE.suffix)
+    if path.suffix != TFLITE.suffix:
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
     # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
     named = output and len(precisions) == 1
     outputs = {
         each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions
     }
-    is_runs_own = not output and source.name == "model.keras" and is_run(source.parent)
+    is_runs_own = not output and source.name == RUN_MODEL + KERAS.suffix and is_run(source.parent)
     for each in outputs.values():
         if not output or each != path:
             default_output(each, own=is_runs_own)
@@ -109,6 +110,7 @@ def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) ->
     """Of the music that is named, or else of what the run was trained on, where that is still there."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.export import Excerpts
+    from kerasmusic.opening import codec_of
     from kerasmusic.training.run_folder import read_start
 
     pedal = not no_pedal
@@ -119,10 +121,10 @@ def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) ->
         data, pedal = start["data"], start["pedal"]
         if not all(Path(source).exists() for source in data):
             return None
-    return Excerpts.of(open_corpus(data, codec=arguments.codec_of(source), pedal=pedal))
+    return Excerpts.of(open_corpus(data, codec=codec_of(source), pedal=pedal))
 
 
-def _show(exported: Sequence[Exported]) -> None:
+def _show(exported: Sequence[ExportResult]) -> None:
     click.echo(
         f"{'precision':<10} {'bytes':>11} {'difference':>10} {'nats lost':>9} {'operators':>9} {'TFLite':>6} "
         f"{'us per step':>9}  file"
@@ -148,19 +150,20 @@ def _show(exported: Sequence[Exported]) -> None:
 
 def _web_model(model: str | None, precision: str) -> Path:
     """The model file that a page is to play: the one named, or the bundled one."""
-    if model and precision == "float32" and (Path(model) / "model.tflite").exists():
-        return Path(model) / "model.tflite"
-    path = arguments.model_path(model)
-    if path.suffix == ".tflite" and precision != "float32":
+    from kerasmusic.opening import KERAS, TFLITE, find_model, kind_of
+
+    path = find_model(model, prefer=TFLITE if precision == "float32" else KERAS)
+    if kind_of(path) is TFLITE and precision != "float32":
         raise ArgumentError(f"{path}: is exported already; --precision {precision} is for a .keras file")
     return path
 
 
 def _export_web(model: Path, precision: str, folder: str, serve: bool) -> None:
     from kerasmusic.export.web_page import page_server, write_page
+    from kerasmusic.opening import KERAS, kind_of
 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
-        if model.suffix == ".keras":
+        if kind_of(model) is KERAS:
             from kerasmusic.export import export_tflite
 
             model = export_tflite(model, Path(place) / "model.tflite", precision=precision).path

@@ -49,6 +49,7 @@ def run(
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the model that came with the package."""
     from kerasmusic import midi
     from kerasmusic.notes import Notes
+    from kerasmusic.opening import find_model, open_generator
 
     path = Path(output) if output else default_output(Path(OUTPUT))
     if path.suffix.lower() not in midi.WRITTEN_SUFFIXES:
@@ -70,9 +71,9 @@ def run(
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
     sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
-    found = arguments.model_path(model)
+    found = find_model(model)
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
-    generator = arguments.open_generator(found, backend, seed=seed, sampling=sampling)
+    generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
     if notes is not None and notes > most:

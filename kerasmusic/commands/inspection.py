@@ -18,6 +18,7 @@ from kerasmusic.general_midi import PROGRAMS
 from kerasmusic.midi_channels import Instrument
 from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.notes import Notes
+from kerasmusic.opening import KERAS, KINDS, TFLITE
 from kerasmusic.pitch_names import NAMES, pitch_name
 
 FIRST_NOTES = 10
@@ -31,11 +32,12 @@ def describe(path: Path, instrument: int | None = None) -> list[str]:
     """
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
-    if instrument is not None and path.suffix in (".tflite", ".keras"):
+    kind = KINDS.get(path.suffix)
+    if instrument is not None and kind:
         raise ArgumentError(f"{instrument}: --instrument is for MIDI files, and {path} is a model")
-    if path.suffix == ".tflite":
+    if kind is TFLITE:
         lines = _describe_tflite(path)
-    elif path.suffix == ".keras":
+    elif kind is KERAS:
         lines = _describe_keras(path)
     else:
         # Whatever its name: where it is no MIDI file either, the reader says what it is.
@@ -52,11 +54,12 @@ def summary(path: Path, instrument: int | None = None) -> dict[str, Any]:
     Raises:
         KerasMusicError: as `describe`.
     """
-    if path.suffix not in (".tflite", ".keras"):
+    kind = KINDS.get(path.suffix)
+    if kind is None:
         return _summary_of_midi(path, instrument)
     describe(path, instrument)
     found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
-    if path.suffix == ".tflite":
+    if kind is TFLITE:
         record = read_record(read_model_bytes(path), str(path))
         return {**found, **{name: value for name, value in record.items() if name != "golden"}}
     name, config = read_keras_config(path)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import command, say
+from kerasmusic.commands.command import LateHelp, command, say
+
+
+def _pause_help() -> str:
+    from kerasmusic.live.performance import PlayOptions
+
+    return f"With --midi-in: seconds of silence that end a phrase (default: {PlayOptions.pause:g})."
 
 
 @command(
@@ -28,14 +32,7 @@ from kerasmusic.commands.command import command, say
     metavar="pitch|time",
     help="With --midi-in: your keys give each note's pitch, or its time, and the model the rest of it.",
 )
-@click.option(
-    "--pause",
-    type=float,
-    default=0.8,
-    show_default=True,
-    metavar="SECONDS",
-    help="With --midi-in: how long a silence ends a phrase.",
-)
+@click.option("--pause", type=float, metavar="SECONDS", cls=LateHelp, late_help=_pause_help)
 @click.option("--seconds", type=float, help="End after so long (default: play until Ctrl-C).")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
@@ -47,7 +44,7 @@ from kerasmusic.commands.command import command, say
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
-    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float,
+    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float | None,
     seconds: float | None, seed: int | None, temperature: str | None, min_p: str | None, density: float | None,
     key: str | None, pitch_range: str | None, soundfont: str | None, driver: str | None, plain: bool, ports: bool,
     backend: str | None,
@@ -56,7 +53,8 @@ def run(
 
     MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
     """
-    from kerasmusic.live.performance import Wishes, play
+    from kerasmusic.live.performance import PlayOptions, play
+    from kerasmusic.opening import TFLITE, find_model, open_generator
 
     if ports:
         from kerasmusic.live.ports import load_backend, port_names
@@ -64,20 +62,17 @@ def run(
         for kind in ("output", "input"):
             click.echo(f"{kind}s: {', '.join(port_names(kind, load_backend())) or 'none'}")
         return
-    wishes = Wishes(
+    options = PlayOptions(
         midi_out=midi_out,
         midi_in=midi_in,
         duet=duet,
-        pause=pause,
+        pause=PlayOptions.pause if pause is None else pause,
         soundfont=soundfont,
         driver=driver,
-        seconds=float("inf") if seconds is None else seconds,
+        seconds=PlayOptions.seconds if seconds is None else seconds,
     )
     sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
-    path = arguments.model_path(model)
-    # Of a run, what was made for playing.
-    if model and Path(model).is_dir() and path.with_suffix(".tflite").exists():
-        path = path.with_suffix(".tflite")
-    generator = arguments.open_generator(path, backend, seed=seed, sampling=sampling)
+    path = find_model(model, prefer=TFLITE)
+    generator = open_generator(path, backend=backend, seed=seed, sampling=sampling)
     title = path.parent.name if path.stem == "model" else path.stem
-    say(f"{play(generator, wishes, title=title, plain=plain)}; seed {generator.seed}")
+    say(f"{play(generator, options, title=title, plain=plain)}; seed {generator.seed}")

@@ -112,8 +112,8 @@ def perform(
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What and on what to play.
+class PlayOptions:
+    """The source, the ports and the length of a performance.
 
     Args:
         midi_out: the name of a MIDI output, or a part of it; None for FluidSynth on the machine's own sound.
@@ -154,12 +154,12 @@ class Wishes:
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
-def play(generator: Generator, wishes: Wishes, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
+def play(generator: Generator, options: PlayOptions, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
     """Plays until Ctrl-C, SIGTERM, a key that says so or the end of the time, and lets no note hang.
 
     Args:
         generator: makes the notes.
-        wishes: what and on what.
+        options: the source, the ports and the length.
         title: what the terminal's view calls the music.
         plain: whether to show one line instead of the view, as where there is no terminal.
 
@@ -171,18 +171,18 @@ def play(generator: Generator, wishes: Wishes, *, title: str = "kerasmusic", pla
         MissingPackageError: what it needs is not installed.
     """
     with noting_signals() as signals, ExitStack() as stack:
-        source = wishes.source(generator)
-        output = wishes.open_output()
+        source = options.source(generator)
+        output = options.open_output()
         stack.enter_context(closing(output))
         # A keyboard that plays on a MIDI port has a sound of its own; FluidSynth is the only one there is.
-        sounds_keys = wishes.midi_out is None and wishes.midi_in is not None and not wishes.duet
+        sounds_keys = options.midi_out is None and options.midi_in is not None and not options.duet
         player = Player(source, output, sounds_keys=sounds_keys)
         ports: list[Checked] = [output]
-        if wishes.midi_in is not None:
-            keyboard = MidiInput(wishes.midi_in, player.hear, player.clock)
+        if options.midi_in is not None:
+            keyboard = MidiInput(options.midi_in, player.hear, player.clock)
             stack.enter_context(closing(keyboard))
             ports.append(keyboard)
-        until = time.monotonic() + wishes.seconds
+        until = time.monotonic() + options.seconds
         begun = False
         while True:
             # A process that stops gives the terminal back, and takes it again when it goes on.
@@ -192,7 +192,7 @@ def play(generator: Generator, wishes: Wishes, *, title: str = "kerasmusic", pla
                     stack.enter_context(player)
                     begun = True
                 if view is None:
-                    place = f" on {wishes.midi_out}" if wishes.midi_out else ""
+                    place = f" on {options.midi_out}" if options.midi_out else ""
                     print(f"{title} plays{place}; Ctrl-C ends it", flush=True)
                 perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
             if signals.end or not signals.stop:

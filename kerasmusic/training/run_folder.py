@@ -5,17 +5,31 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerasmusic.errors import ArgumentError, KerasMusicError
 
 CHECKPOINT = "checkpoint.keras"
-#: What a finished run leaves in its folder.
+#: The files of a finished run.
 RUN_FILES = (
     CHECKPOINT, "run.json", "history.csv", "model.keras", "model.tflite", "loss.png", "sample.mid", "sample.png",
     "sample.wav",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files that finishing a run adds to its folder.
+
+    Args:
+        written: the files that are there now.
+        missing: the files that could not be written, each with the reason.
+    """
+
+    written: tuple[Path, ...]
+    missing: dict[Path, str]
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:

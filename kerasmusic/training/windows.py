@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from kerasmusic.codec import DURATION, PITCH, STEP, NoteCodec
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
-from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
+from kerasmusic.training.settings import Settings
 
-TRANSPOSITION = 5
+LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 
 class Windows(keras.utils.PyDataset):
@@ -46,7 +46,7 @@ class Windows(keras.utils.PyDataset):
         batches: int,
         seed: int = 0,
         first_batch: int = 0,
-        transposition: int = TRANSPOSITION,
+        transposition: int = Settings.transposition,
         stretch: float = 0.0,
         advance: bool = True,
         rows: slice | None = None,
