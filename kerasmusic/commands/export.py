@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,11 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, say, warn
+from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, listed, say, warn
 from kerasmusic.errors import ArgumentError, suggest
 
 if TYPE_CHECKING:
     from kerasmusic.export import Excerpts, ExportResult
+
+
+def _target_help() -> str:
+    from kerasmusic.export.targets import TARGETS
+
+    return f"What to export to: {listed(list(TARGETS))}."
 
 
 def _precision_help() -> str:
@@ -27,16 +32,19 @@ def _precision_help() -> str:
 @command(
     "export",
     """
-    kerasmusic export --tflite runs/mine --precision int8 -o model.tflite
-    kerasmusic export --web page/ runs/mine/model.tflite --serve
+    kerasmusic export runs/mine --to tflite --precision int8 -o model.tflite
+    kerasmusic export runs/mine --to web -o page/ --serve
     """,
 )
 @click.argument("model", required=False)
-@click.option("--tflite", metavar="RUN", help="The run's folder or .keras file to export.")
-@click.option("--web", metavar="DIR", help="The folder to write, of a page that any static host serves.")
-@click.option("--serve", is_flag=True, help="Serve the page of --web on this machine.")
+@click.option("--to", "target", metavar="TARGET", cls=LateHelp, late_help=_target_help)
+@click.option("--tflite", metavar="RUN", help="The same as RUN --to tflite.")
+@click.option("--web", metavar="DIR", help="The same as --to web -o DIR.")
+@click.option("--serve", is_flag=True, help="Serve the web page on this machine.")
 @click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
-@click.option("-o", "--output", metavar="FILE", help="The file to write (default: beside the model).")
+@click.option(
+    "-o", "--output", metavar="FILE", help="The file or folder to write (default for tflite: beside the model)."
+)
 @click.option(
     "--data",
     metavar="PATH",
@@ -46,24 +54,47 @@ def _precision_help() -> str:
 @arguments.pedal
 @as_json
 def run(
-    model: str | None, tflite: str | None, web: str | None, serve: bool, precision: str, output: str | None,
-    data: str | None, no_pedal: bool, as_json: bool,
+    model: str | None, target: str | None, tflite: str | None, web: str | None, serve: bool, precision: str,
+    output: str | None, data: str | None, no_pedal: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Export a trained model for other devices, or as a web page that plays it.
+    """Export MODEL for other devices: a .keras or .tflite file or a run's folder.
 
-    MODEL is what --web plays, a .tflite file or a run's folder; by default the model that came with the package.
+    The target tflite takes what was trained; web takes an exported file too, or the model that came with the package.
     """
-    if bool(tflite) == bool(web):
-        raise click.UsageError("say what to export: --tflite RUN, or --web DIR")
-    if web:
-        _export_web(_web_model(model, precision), precision, web, serve)
+    if [target, tflite, web].count(None) != 2:
+        raise click.UsageError("say what to export to: --to tflite or --to web, or --tflite RUN, or --web DIR")
+    if web and output:
+        raise ArgumentError(f"{output}: --web {web} names the folder already")
+    if tflite and model:
+        raise ArgumentError(f"{model}: --tflite {tflite} names the model already")
+    target = target or ("web" if web else "tflite")
+    if serve and target != "web":
+        raise ArgumentError("--serve: is for --to web")
+    if target == "tflite":
+        if not (model or tflite):
+            raise ArgumentError("name the run's folder or the .keras file to export")
+        _export_tflite(str(model or tflite), precision, output, data, no_pedal, as_json)
         return
-    if model or serve:
-        raise ArgumentError(f"{model or '--serve'}: goes with --web")
-    assert tflite is not None
+    from kerasmusic.export.targets import export_model, find_target
+
+    folder = web or output or str(default_output(Path(find_target(target).output)))
+    size = export_model(model, target, folder, precision=precision)
+    if as_json:
+        answer({"target": target, "path": folder, "bytes": size})
+    elif target == "web":
+        say(f"{folder}: {size:,} bytes; any static host serves it")
+    else:
+        say(f"{folder}: {size:,} bytes")
+    if serve:
+        _serve(folder)
+
+
+def _export_tflite(
+    model: str, precision: str, output: str | None, data: str | None, no_pedal: bool, as_json: bool
+) -> None:
     from kerasmusic.opening import find_keras_file
 
-    source = find_keras_file(tflite)
+    source = find_keras_file(model)
     outputs = _outputs(source, precision, output)
     excerpts = _excerpts(source, precision, data, no_pedal)
     if excerpts is None and precision != "float32":
@@ -148,29 +179,10 @@ def _show(exported: Sequence[ExportResult]) -> None:
     )
 
 
-def _web_model(model: str | None, precision: str) -> Path:
-    """The model file that a page is to play: the one named, or the bundled one."""
-    from kerasmusic.opening import KERAS, TFLITE, find_model, kind_of
+def _serve(folder: str) -> None:
+    from kerasmusic.export.web_page import page_server
 
-    path = find_model(model, prefer=TFLITE if precision == "float32" else KERAS)
-    if kind_of(path) is TFLITE and precision != "float32":
-        raise ArgumentError(f"{path}: is exported already; --precision {precision} is for a .keras file")
-    return path
-
-
-def _export_web(model: Path, precision: str, folder: str, serve: bool) -> None:
-    from kerasmusic.export.web_page import page_server, write_page
-    from kerasmusic.opening import KERAS, kind_of
-
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
-        if kind_of(model) is KERAS:
-            from kerasmusic.export import export_tflite
-
-            model = export_tflite(model, Path(place) / "model.tflite", precision=precision).path
-        size = write_page(model, folder)
-    say(f"{folder}: {size:,} bytes; any static host serves it")
-    if serve:
-        with page_server(folder) as server:
-            host, port = map(str, server.server_address[:2])
-            click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
-            server.serve_forever()
+    with page_server(folder) as server:
+        host, port = map(str, server.server_address[:2])
+        click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
+        server.serve_forever()
