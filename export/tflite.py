@@ -20,7 +20,7 @@ import kerasmusic
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
-from kerasmusic.edge.step import INPUTS, TFLiteStep
+from kerasmusic.edge.runtime import INPUTS, TFLiteRuntime
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
 from kerasmusic.export.process import CALIBRATED, Excerpts, ExportResult
@@ -29,7 +29,7 @@ from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
-from kerasmusic.models.keras_step import StepModel
+from kerasmusic.models.keras_runtime import StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
@@ -57,7 +57,7 @@ def export(
             metadata = make_metadata(model, found, precision)
             temporary = files.enter_context(atomic_write(output))
             temporary.write_bytes(with_record(flatbuffer, metadata))
-            golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
+            golden = golden_passage(TFLiteRuntime(temporary, interpreter=INTERPRETER))
             temporary.write_bytes(with_record(flatbuffer, {**metadata, "golden": golden}))
             measured = measure(temporary, excerpts.validation if excerpts else [], expected)
             reports.append(
@@ -156,16 +156,16 @@ def calibration_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder_name:
         path = Path(folder_name) / "float32.tflite"
         path.write_bytes(with_record(float32, make_metadata(model, [], "float32")))
-        step = TFLiteStep(path, interpreter=INTERPRETER)
-        generator = Generator(step, seed=0)
+        runtime = TFLiteRuntime(path, interpreter=INTERPRETER)
+        generator = Generator(runtime, seed=0)
         for fields in excerpts.calibration:
             generator.reset()
             for index, note in enumerate(fields):
-                step.given[:] = note
+                runtime.given[:] = note
                 if index % CALIBRATE_EVERY == 0:
-                    yield SIGNATURE, {name: np.array(getattr(step, name)) for name in INPUTS}
-                step.run()
-                step.previous[:] = note
+                    yield SIGNATURE, {name: np.array(getattr(runtime, name)) for name in INPUTS}
+                runtime.run()
+                runtime.previous[:] = note
 
 
 def make_metadata(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kerasmusic.models.backend import choose_backend
 from kerasmusic.models.keras_file import read_keras_config
 
 if TYPE_CHECKING:
-    from kerasmusic.edge.step import Step
+    from kerasmusic.edge.runtime import Runtime
     from kerasmusic.models import NoteModel
     from kerasmusic.models.scoring import Scorer
 
@@ -43,16 +43,16 @@ class ModelKind:
 
     suffix: str
     needs_keras: bool
-    playable: Callable[[Path], Path | Step]
+    playable: Callable[[Path], Path | Runtime]
     scorer: Callable[[Path], Scorer]
     codec: Callable[[Path], NoteCodec]
 
 
-def _keras_step(path: Path) -> Step:
-    from kerasmusic.models.keras_step import KerasStep
+def _keras_runtime(path: Path) -> Runtime:
+    from kerasmusic.models.keras_runtime import KerasRuntime
     from kerasmusic.models.note_model import load_model
 
-    return KerasStep(load_model(path))
+    return KerasRuntime(load_model(path))
 
 
 def _keras_scorer(path: Path) -> Scorer:
@@ -65,7 +65,7 @@ def _keras_scorer(path: Path) -> Scorer:
 KERAS = ModelKind(
     suffix=".keras",
     needs_keras=True,
-    playable=_keras_step,
+    playable=_keras_runtime,
     scorer=_keras_scorer,
     codec=lambda path: NoteCodec.from_json(read_keras_config(path)[1]["codec"]),
 )

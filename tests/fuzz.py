@@ -39,7 +39,7 @@ from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands.inspection import describe
 from kerasmusic.data.sources import open_source
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 from kerasmusic.errors import KerasMusicError
@@ -139,7 +139,11 @@ def play_file(data: bytes) -> None:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
         problems = []
-        for use in (lambda: describe(path), lambda: verify(TFLiteStep(path)), lambda: Generator(path, seed=1).take(5)):
+        for use in (
+            lambda: describe(path),
+            lambda: verify(TFLiteRuntime(path)),
+            lambda: Generator(path, seed=1).take(5),
+        ):
             try:
                 use()
             except KerasMusicError as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
@@ -23,7 +23,7 @@ from kerasmusic.notes import Notes
 
 pytestmark = pytest.mark.device
 
-SHARED_STEP = TFLiteStep(bundled_model())
+SHARED_STEP = TFLiteRuntime(bundled_model())
 MELODY = (60, 62, 64, 67, 69, 67, 64, 62)
 
 

@@ -15,22 +15,22 @@ import pytest
 import tensorflow as tf
 
 from kerasmusic.command_line import main
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.export import PRECISIONS, Excerpts, ExportResult, export_precisions, export_tflite
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
-from kerasmusic.models.keras_step import KerasStep
+from kerasmusic.models.keras_runtime import KerasRuntime
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
 PLAY = """
 import json, sys
 from kerasmusic.edge.golden import play
-from kerasmusic.models.keras_step import KerasStep
+from kerasmusic.models.keras_runtime import KerasRuntime
 from kerasmusic.models.note_model import load_model
-print(json.dumps(play(KerasStep(load_model(sys.argv[1]))).tolist()))
+print(json.dumps(play(KerasRuntime(load_model(sys.argv[1]))).tolist()))
 """
 
 
@@ -143,9 +143,9 @@ def test_every_precision_proves_itself_and_is_smaller(every_precision):
     files, _ = every_precision
     assert [each.precision for each in files] == list(PRECISIONS)
     for each, share in zip(files, (1.0, 0.55, 0.35, 0.5), strict=True):
-        step = TFLiteStep(each.path)
-        assert step.record["precision"] == each.precision
-        assert verify(step).holds
+        runtime = TFLiteRuntime(each.path)
+        assert runtime.record["precision"] == each.precision
+        assert verify(runtime).holds
         assert each.bytes == each.path.stat().st_size <= share * files[0].bytes
         assert {name: version for name, version, _ in each.operators}["FULLY_CONNECTED"] <= 9
         assert tuple(int(part) for part in each.runtime.split(".")) <= (2, 14)
@@ -263,7 +263,7 @@ def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path, preci
         check=True,
     )
     export_tflite(keras_file, tflite_file)
-    assert verify(TFLiteStep(tflite_file)).parted is None
+    assert verify(TFLiteRuntime(tflite_file)).parted is None
     generator = Generator(tflite_file, seed=0)
     fields = generator.codec.encode(notes.without_leading_silence())[:100]
     (by_file,), (by_keras,) = (
@@ -281,5 +281,5 @@ def test_a_file_that_is_no_model_of_notes_is_not_exported(tmp_path):
 
 def test_keras_steps_can_be_played_like_files(exported):
     keras_file, tflite_file = exported["tutorial"]
-    played = Generator(KerasStep(load_model(keras_file)), seed=2).take(20)
+    played = Generator(KerasRuntime(load_model(keras_file)), seed=2).take(20)
     assert played == Generator(tflite_file, seed=2).take(20)

@@ -11,7 +11,7 @@ from kerasmusic.edge.generator import LEAST_LOG_PROB
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.gated_model import GatedNoteModel
-from kerasmusic.models.keras_step import KerasStep, StepModel
+from kerasmusic.models.keras_runtime import KerasRuntime, StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.presets import GATED, PRESETS, Preset
 from kerasmusic.models.scoring import KerasScorer
@@ -182,7 +182,7 @@ def test_a_probability_below_float32s_least_has_a_finite_score(notes):
     bias = np.zeros(128, "float32")
     bias[fields[0, 1]] = -500
     model.heads[1].bias.assign(bias)
-    (scores,) = Generator(KerasStep(model), seed=0).score_fields([fields])
+    (scores,) = Generator(KerasRuntime(model), seed=0).score_fields([fields])
     assert scores[0, 1] == LEAST_LOG_PROB
     assert np.isfinite(scores).all()
 

@@ -9,7 +9,7 @@ import scripted_midi
 from simulated import FastClock, MemoryOutput, SteppedClock, simulate
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
 from kerasmusic.errors import PortError
@@ -155,15 +155,15 @@ def test_after_a_sleep_what_was_due_long_ago_is_left_out(clock, output):
 
 
 def test_a_model_whose_time_stands_still_is_held_back(clock, output):
-    step = TFLiteStep(bundled_model())
-    run = step.run
+    runtime = TFLiteRuntime(bundled_model())
+    run = runtime.run
 
     def stand_still():
         run()
-        step.note[0, 0] = 0
+        runtime.note[0, 0] = 0
 
-    step.run = stand_still
-    simulate(Player(Endless(Generator(step, seed=0)), output, clock), 10.2, making=0.0001)
+    runtime.run = stand_still
+    simulate(Player(Endless(Generator(runtime, seed=0)), output, clock), 10.2, making=0.0001)
     assert len(output.strikes) <= 11 * DENSEST
 
 

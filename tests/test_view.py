@@ -84,7 +84,7 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
     assert "temperature 1.10  density -0.3  C minor" in frames[-1].lines()[-2]
     view.turn(0.05)
     simulate(player, 40)
-    assert generator._step.temperature[0].tolist() == pytest.approx([1.1] * 4)
+    assert generator._runtime.temperature[0].tolist() == pytest.approx([1.1] * 4)
     assert {pitch % 12 for when, pitch, *_ in player.output.strikes if when > 20.2} <= {0, 2, 3, 5, 7, 8, 10, 11}
     view.turn(0.05)
     tempo = float(re.search(r"([\d.]+) notes/s", frames[-1].lines()[-2])[1])

@@ -18,7 +18,7 @@ from kerasmusic.codec import NoteCodec
 from kerasmusic.data.corpus import Corpus, open_corpus
 from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.edge.step import TFLiteStep
+from kerasmusic.edge.runtime import TFLiteRuntime
 from kerasmusic.errors import ArgumentError, KerasMusicError, ProcessError
 from kerasmusic.files import atomic_folder
 from kerasmusic.processes import map_in_processes
@@ -105,7 +105,7 @@ def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
 
 def _play_each(model: Path, notes: int, folder: Path, seeds: Iterator[int]) -> Iterator[bytes]:
     """The service of a worker process: writes the piece of each seed."""
-    step = TFLiteStep(model)
+    runtime = TFLiteRuntime(model)
     for seed in seeds:
-        midi.write(Generator(step, seed=seed).take(notes), folder / f"seed-{seed}.mid")
+        midi.write(Generator(runtime, seed=seed).take(notes), folder / f"seed-{seed}.mid")
         yield b""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_PER_SECOND
 from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
 from kerasmusic.edge.sampling import Sampling, SamplingChanges
-from kerasmusic.edge.step import Step, TFLiteStep
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
@@ -47,7 +47,7 @@ class Generator:
     generator (NumPy's Philox), four for each drawn note, and everything else is in the model's step.
 
     Args:
-        model: a `.tflite` file made by `kerasmusic export`, or a `Step`.
+        model: a `.tflite` file made by `kerasmusic export`, or a `Runtime`.
         seed: names the piece, from 0 to 2**64 - 1; by default one is chosen, to be found in `seed`.
         sampling: how notes are drawn; `Sampling()` by default.
         threads: threads the interpreter may use.
@@ -65,7 +65,7 @@ class Generator:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Step,
+        model: str | os.PathLike[str] | Runtime,
         *,
         seed: int | None = None,
         sampling: Sampling | None = None,
@@ -77,8 +77,8 @@ class Generator:
             raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
         # Wrong settings are found before the model is read.
         sampling = replace(sampling or Sampling(), **changes)
-        self._step = TFLiteStep(model, threads=threads) if isinstance(model, str | os.PathLike) else model
-        self.codec = self._step.codec
+        self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
+        self.codec = self._runtime.codec
         self.sampling = sampling
         self._step_ticks = self.codec.step_ticks.tolist()
         self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
@@ -94,8 +94,8 @@ class Generator:
 
     def forget(self) -> None:
         """Goes to before a first note, with the random numbers going on: other notes will come than those before."""
-        self._step.state[:] = 0
-        self._step.previous[:] = self.codec.start_note
+        self._runtime.state[:] = 0
+        self._runtime.previous[:] = self.codec.start_note
         self._tick = 0
 
     @property
@@ -106,7 +106,7 @@ class Generator:
     @sampling.setter
     def sampling(self, sampling: Sampling) -> None:
         bias = bias_of(self.codec, key=sampling.key, pitch_range=sampling.pitch_range, density=sampling.density)
-        self._step.bias[:], self._step.temperature[:], self._step.min_p[:] = (
+        self._runtime.bias[:], self._runtime.temperature[:], self._runtime.min_p[:] = (
             bias,
             sampling.temperatures(),
             sampling.min_ps(),
@@ -124,11 +124,11 @@ class Generator:
 
     def snapshot(self) -> Snapshot:
         """Where it is, for `restore`."""
-        return Snapshot(self._step.state.copy(), self._step.previous.copy(), self._tick, self._drawn)
+        return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes back to where it was: with the same sampling, the same notes come again."""
-        self._step.state[:], self._step.previous[:], self._tick, self._drawn = snapshot
+        self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn = snapshot
 
     def __iter__(self) -> Generator:
         return self
@@ -141,7 +141,7 @@ class Generator:
 
         A given step is rounded to the codec's grid, 10 ms or more.
         """
-        inputs = self._step
+        inputs = self._runtime
         inputs.given[:] = DRAWN
         if step is not None:
             inputs.given[0, STEP] = self.codec.step_from_ticks(np.rint(step * TICKS_PER_SECOND))
@@ -221,19 +221,19 @@ class Generator:
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
         """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
-        step = self._step
+        runtime = self._runtime
         for fields in map(self.codec.checked, pieces):
-            kept = step.state.copy(), step.previous.copy()
-            step.state[:] = 0
-            step.previous[:] = self.codec.start_note
+            kept = runtime.state.copy(), runtime.previous.copy()
+            runtime.state[:] = 0
+            runtime.previous[:] = self.codec.start_note
             log_probs = np.empty((len(fields), len(FIELDS)), np.float32)
             for row, note in zip(log_probs, fields, strict=True):
                 self._feed(note)
-                np.maximum(step.log_prob[0], LEAST_LOG_PROB, out=row)
-            step.state[:], step.previous[:] = kept
+                np.maximum(runtime.log_prob[0], LEAST_LOG_PROB, out=row)
+            runtime.state[:], runtime.previous[:] = kept
             yield log_probs
 
     def _feed(self, fields: NDArray[np.integer]) -> None:
-        self._step.given[:] = fields
-        self._step.run()
-        self._step.previous[:] = fields
+        self._runtime.given[:] = fields
+        self._runtime.run()
+        self._runtime.previous[:] = fields

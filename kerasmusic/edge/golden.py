@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.edge.compiled_step import CompiledModelStep
+from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.installing import this_python
-from kerasmusic.edge.step import Step, TFLiteStep
+from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
@@ -72,10 +72,10 @@ class Verdict:
         )
 
 
-def golden_passage(step: Step) -> dict[str, Any]:
+def golden_passage(runtime: Runtime) -> dict[str, Any]:
     """Plays and scores the passage: JSON values for a file's record."""
-    fields = play(step)
-    scores = score(step, fields)
+    fields = play(runtime)
+    scores = score(runtime, fields)
     return {
         "settings": SETTINGS,
         "notes": fields.tolist(),
@@ -84,17 +84,17 @@ def golden_passage(step: Step) -> dict[str, Any]:
     }
 
 
-def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
+def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
     """Plays and scores the golden passage inside a file again.
 
     Raises:
         ModelFileError: the file holds none.
     """
     try:
-        golden = step.record["golden"]
+        golden = runtime.record["golden"]
         fields = np.array(golden["notes"], np.int32).reshape(-1, len(FIELDS))
         expected = np.array(golden["log_prob"], np.float64).reshape(-1, len(FIELDS))
-        precision = step.record["precision"]
+        precision = runtime.record["precision"]
         tolerance = TOLERANCES[precision]
         settings = dict(golden.get("settings", SETTINGS))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
@@ -103,17 +103,17 @@ def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
         not len(fields)
         or len(fields) != len(expected)
         or fields.min() < 0
-        or np.any(fields >= np.array(step.codec.sizes))
+        or np.any(fields >= np.array(runtime.codec.sizes))
     ):
         raise ModelFileError("the file's golden passage is damaged; export it again")
-    scores = score(step, fields)
+    scores = score(runtime, fields)
     unknown = np.isnan(expected)
     # Where only one of the two is NaN, that is as far apart as can be.
     difference = np.where(unknown & np.isnan(scores), 0.0, np.abs(scores - expected))
     # Not by nan_to_num, which warns where tflite-runtime has told an ARMv7 to take the smallest numbers for zero.
     difference[np.isnan(difference)] = np.inf
     try:
-        played = play(step, len(fields), settings)
+        played = play(runtime, len(fields), settings)
     except (ArgumentError, TypeError) as error:
         raise ModelFileError(
             f"the settings of the file's golden passage are damaged ({error}); export it again"
@@ -127,33 +127,33 @@ def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
         # The kernels for 32-bit ARM are 2.5e-4 of a log probability apart from all others, which flips a draw in a
         # passage of this length; in 64 bits 4e-6.
         must_match=precision == "float32" and this_python().bits == 64,
-        runtime=step.runtime,
+        runtime=runtime.name,
     )
 
 
-def play(step: Step, notes: int = NOTES, settings: Mapping[str, Any] = SETTINGS) -> NDArray[np.int32]:
+def play(runtime: Runtime, notes: int = NOTES, settings: Mapping[str, Any] = SETTINGS) -> NDArray[np.int32]:
     """The passage's notes played from its seed, int32 `[notes, 4]`.
 
     Args:
-        step: the model's.
+        runtime: runs the model's step.
         notes: how many.
         settings: the seed, and fields of `Sampling`.
 
     Raises:
         ArgumentError, TypeError: the settings are not those of a generator.
     """
-    generator = Generator(step, **settings)
+    generator = Generator(runtime, **settings)
     generator.prime(_primer())
     fields = np.empty((notes, len(FIELDS)), np.int32)
     for row in fields:
         next(generator)
-        row[:] = step.note[0]
+        row[:] = runtime.note[0]
     return fields
 
 
-def score(step: Step, fields: NDArray[np.int32]) -> NDArray[np.float32]:
+def score(runtime: Runtime, fields: NDArray[np.int32]) -> NDArray[np.float32]:
     """The log probabilities of the notes, as a piece of their own, float32 `[notes, 4]`."""
-    return next(Generator(step, seed=0).score_fields([fields]))
+    return next(Generator(runtime, seed=0).score_fields([fields]))
 
 
 def _primer() -> Notes:
