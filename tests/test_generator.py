@@ -4,7 +4,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from long_run import play
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteStep
@@ -13,6 +12,7 @@ from kerasmusic.edge.generator import DENSEST
 from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
+from long_run import play
 
 pytestmark = pytest.mark.device
 

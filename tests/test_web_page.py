@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from midi_model import file_bytes, random_tracks
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
@@ -25,6 +24,7 @@ from kerasmusic.errors import KerasMusicError, MidiError
 from kerasmusic.export import web_page
 from kerasmusic.live.controls import KEYS
 from kerasmusic.notes import Notes
+from midi_model import file_bytes, random_tracks
 
 needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
 SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
