@@ -15,9 +15,9 @@ os.environ["PYTHONSAFEPATH"] = "1"
 import numpy as np
 import pretty_midi
 import pytest
+
 from broken_midi import FILES
 from build_models import build_models, model_paths
-
 from kerasmusic.bench.music import real_music
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import open_source

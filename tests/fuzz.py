@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken_midi import FILES
 
+from broken_midi import FILES
 from kerasmusic import midi
 from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model

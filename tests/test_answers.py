@@ -6,11 +6,10 @@ import time
 import mido
 import numpy as np
 import pytest
-import scripted_midi
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
+import scripted_midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.errors import ArgumentError
@@ -20,6 +19,7 @@ from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
 from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
 from kerasmusic.live.phrase import LONGEST_NOTES, Phrase
 from kerasmusic.notes import Notes
+from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
 pytestmark = pytest.mark.device
 

@@ -7,8 +7,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import PERFORMANCES
 
+from conftest import PERFORMANCES
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.data.corpus import open_corpus

@@ -2,8 +2,9 @@ import os
 import random
 import signal
 
-import fuzz
 import pytest
+
+import fuzz
 
 pytestmark = pytest.mark.device
 

@@ -5,7 +5,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from long_run import play
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
@@ -15,6 +14,7 @@ from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_
 from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
+from long_run import play
 
 pytestmark = pytest.mark.device
 

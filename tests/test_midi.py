@@ -10,10 +10,10 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
-from broken_midi import FILES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broken_midi import FILES
 from kerasmusic import midi
 from kerasmusic.bench.music import real_music
 from kerasmusic.codec import NoteCodec

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from build_models import TINY
 
+from build_models import TINY
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge import Generator
 from kerasmusic.edge.generator import LEAST_LOG_PROB

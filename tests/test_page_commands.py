@@ -13,14 +13,14 @@ from pathlib import Path
 import click
 import pretty_midi
 import pytest
-from conftest import stand_in
-from nox_sessions import sessions
-from test_audio import has_fluidsynth
 
+from conftest import stand_in
 from kerasmusic.bench.music import VARIABLE
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import kerasmusic as command_line
 from kerasmusic.command_line import main
+from nox_sessions import sessions
+from test_audio import has_fluidsynth
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKDOWN = [

@@ -5,9 +5,8 @@ import threading
 import time
 
 import pytest
-import scripted_midi
-from simulated import FastClock, MemoryOutput, SteppedClock, simulate
 
+import scripted_midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.controls import parse_key
@@ -19,6 +18,7 @@ from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import MidiOutput, Voices
 from kerasmusic.live.player import AHEAD_SECONDS, MOST_AHEAD, TOO_LATE_SECONDS
 from kerasmusic.notes import Note
+from simulated import FastClock, MemoryOutput, SteppedClock, simulate
 
 pytestmark = pytest.mark.device
 

@@ -13,8 +13,6 @@ import time
 
 import numpy as np
 import pytest
-from killed_training import differences, finish, kill_and_resume, make_music, start
-from small_disk import fill, small_disk
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands import train as train_command
@@ -30,6 +28,8 @@ from kerasmusic.training.run_folder import read_history, read_start
 from kerasmusic.training.settings import Settings
 from kerasmusic.training.train import Ending, train
 from kerasmusic.training.windows import Windows
+from killed_training import differences, finish, kill_and_resume, make_music, start
+from small_disk import fill, small_disk
 
 pytestmark = pytest.mark.every_backend
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from simulated import MemoryOutput, SteppedClock, simulate
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
@@ -18,6 +17,7 @@ from kerasmusic.live.keypresses import keys_of
 from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
 from kerasmusic.notes import Note
+from simulated import MemoryOutput, SteppedClock, simulate
 
 pytestmark = pytest.mark.device
 

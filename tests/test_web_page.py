@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from midi_model import file_bytes, random_tracks
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
@@ -29,6 +28,7 @@ from kerasmusic.midi_channels import PEDAL_DOWN
 from kerasmusic.midi_parser import SUSTAIN
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
+from midi_model import file_bytes, random_tracks
 
 needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
 SCRIPT = Path(__file__).parent / "web" / "answer.mjs"

@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import yaml
+
 from nox_sessions import ROOT, pythons, sessions
 
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
