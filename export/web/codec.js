@@ -1,6 +1,6 @@
 /**
- * The codec of a model: fields, which are numbered bins, to seconds and velocities and back, as `kerasmusic.codec`
- * does.
+ * The codec of a model: converts fields, which are bin indices, to seconds and velocities and back, as
+ * `kerasmusic.codec` does.
  */
 
 import { Problem } from "./problem.js";
@@ -25,7 +25,7 @@ function roundToEven(value) {
 }
 
 export class Codec {
-  /** @param tables the `codec` of a model's record */
+  /** @param tables the `codec` of a model's metadata */
   constructor(tables) {
     const ascends = (edges) =>
       Array.isArray(edges) && edges.length > 1 && edges.every((edge, index) => !index || edge > edges[index - 1]);
@@ -43,10 +43,10 @@ export class Codec {
   }
 
   /**
-   * The fields of notes `{start, pitch, duration, velocity}`, an array of four numbers for each, by onset and pitch.
-   * The first step is counted from the tick `before`.
+   * The fields of notes `{start, pitch, duration, velocity}`: an array of four numbers per note, sorted by onset and
+   * pitch. The first step counts from the tick `previous`.
    */
-  encode(notes, before = 0) {
+  encode(notes, previous = 0) {
     const rows = notes
       .map((note) => ({
         tick: roundToEven(note.start * TICKS_PER_SECOND),
@@ -56,8 +56,8 @@ export class Codec {
       }))
       .sort((one, other) => one.tick - other.tick || one.pitch - other.pitch);
     return rows.map((row) => {
-      const step = row.tick - before;
-      before = row.tick;
+      const step = row.tick - previous;
+      previous = row.tick;
       return [
         bin(this.edges.steps, step),
         row.pitch,
@@ -67,7 +67,7 @@ export class Codec {
     });
   }
 
-  /** The note that fields stand for, struck at a tick. */
+  /** The note with the given fields and its onset at a tick. */
   noteAt(tick, fields) {
     return {
       start: tick / TICKS_PER_SECOND,

@@ -1,17 +1,17 @@
-/** What a player can ask of a model, as additions to its logits: a key to stay in, and how many notes per second. */
+/** Controls of the music, as biases on the model's logits: a key, and the density of notes. */
 
 const RULED_OUT = -1e4;
 const TONICS = { C: 0, "C#": 1, D: 2, Eb: 3, E: 4, F: 5, "F#": 6, G: 7, Ab: 8, A: 9, Bb: 10, B: 11 };
 const SCALES = {
   major: [0, 2, 4, 5, 7, 9, 11],
-  // The natural minor with the raised seventh beside the natural one.
+  // Natural minor, with the raised seventh added.
   minor: [0, 2, 3, 5, 7, 8, 10, 11],
 };
-// Steps up to here are chords and ornaments: density changes how often they come, not what they are.
+// Shorter steps are chords and ornaments: density changes how often they occur, but not their relative frequency.
 const SHORTEST_TICKS = 6;
 const MIDDLE_TICKS = 20;
 
-/** The keys to choose from, such as "C minor". */
+/** All keys, such as "C minor". */
 export const KEYS = Object.keys(TONICS).flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
 
 /** The pitch classes of a key. */
@@ -21,12 +21,12 @@ export function pitchClasses(key) {
 }
 
 /**
- * The step's `bias`.
+ * The step's input `bias`.
  *
- * @param codec the model's
+ * @param codec the model's codec
  * @param key one of `KEYS`, or "" for any
- * @param density 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely
- * @returns {Float32Array} of all fields' values, laid end to end
+ * @param density 0 for no change; at 1, a step twice as long becomes half as likely, at -1 twice as likely
+ * @returns {Float32Array} the concatenated biases of all four fields
  */
 export function biasOf(codec, { key = "", density = 0 } = {}) {
   const bias = new Float32Array(codec.size);

@@ -1,17 +1,17 @@
-/** Generator: notes without end, one model step each, as `kerasmusic.edge.Generator` makes them. */
+/** Generator: makes an endless sequence of notes, one model step each, as `kerasmusic.edge.Generator` does. */
 
 import { FIELDS } from "./codec.js";
 import { biasOf } from "./controls.js";
 import { Uniforms } from "./philox.js";
 
-const DRAWN = [-1, -1, -1, -1];
+const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
 // The defaults of Python's `Sampling`; a test compares them.
 const MIN_P = { pitch: 0.02 };
 export const DENSITY = -0.2;
 
-const byField = (value, otherwise) =>
-  FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? otherwise)));
+const byField = (value, fallback) =>
+  FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));
 
 export class Generator {
   #uniforms;
@@ -19,15 +19,15 @@ export class Generator {
   #tick = 0;
 
   /**
-   * @param step a model's step: its inputs are arrays to write into, `run()` resolves when its outputs are there
-   * @param codec the model's
+   * @param step a model's step: its inputs and outputs are arrays, and `run()` resolves when the outputs are written
+   * @param codec the model's codec
    */
   constructor(step, codec) {
     this.step = step;
     this.codec = codec;
   }
 
-  /** Goes to before the first note of the piece that a seed, a BigInt, names. */
+  /** Begins the piece of a seed, a BigInt. */
   begin(seed, settings = {}) {
     this.#uniforms = new Uniforms(seed);
     this.#drawn = 0;
@@ -47,7 +47,7 @@ export class Generator {
   /** Makes the next note. */
   async next() {
     const { step } = this;
-    step.given.set(DRAWN);
+    step.given.set(SAMPLED);
     for (let field = 0; field < FIELDS.length; field += 1) {
       step.uniform[field] = this.#uniforms.at(FIELDS.length * this.#drawn + field);
     }
@@ -56,20 +56,20 @@ export class Generator {
     return this.#played(step.note);
   }
 
-  /** Lets the model hear a note's fields, as if it had played them; resolves to the note. */
-  async hear(fields) {
+  /** Feeds a note's fields to the model, as if it had played them; resolves to the note. */
+  async feed(fields) {
     this.step.given.set(fields);
     await this.step.run();
     return this.#played(fields);
   }
 
-  /** Everything that decides what comes next, settings aside. */
+  /** The complete state of the generator except its settings. */
   snapshot() {
     const { state, previous } = this.step;
     return { state: state.slice(), previous: previous.slice(), tick: this.#tick, drawn: this.#drawn };
   }
 
-  /** Goes back to a snapshot. */
+  /** Restores a snapshot. */
   restore({ state, previous, tick, drawn }) {
     this.step.state.set(state);
     this.step.previous.set(previous);

@@ -1,5 +1,5 @@
 /**
- * The golden passage: notes inside a file, by which it is proved again wherever it lands. See `kerasmusic.edge.golden`.
+ * The golden passage: notes inside a file that verify it on any device. See `kerasmusic.edge.golden`.
  */
 
 import { Problem } from "./problem.js";
@@ -19,37 +19,37 @@ const CHORDS = [
   [55, 62, 67, 71],
   [48, 64, 67, 72],
 ];
-// The largest difference of a log probability that rounding explains, by precision.
+// The largest deviation of a log probability that rounding can explain, by precision.
 const TOLERANCES = { float32: 1e-3, float16: 2e-3, int8: 1.0, "int8-full": 5.0 };
 
 /**
  * Plays and scores a file's golden passage.
  *
- * @returns `{holds, notes, parted, difference, tolerance}`: `parted` is the first note, counted from 1, that was played
- *   differently, or null; `difference` the largest of a log probability from the file's own
+ * @returns `{holds, notes, differsFrom, difference, tolerance}`: `differsFrom` is the first note, counted from 1, that
+ *   was played differently, or null; `difference` is the largest deviation of a log probability
  */
 export async function verify(generator, record) {
   const { notes, log_prob: expected, settings = SETTINGS } = record.golden ?? {};
   const tolerance = TOLERANCES[record.precision];
   if (!notes?.length || notes.length !== expected?.length || !tolerance) {
-    throw new Problem("The model holds no golden passage to verify it by; export it again.");
+    throw new Problem("The model has no golden passage to verify it with; export it again.");
   }
   const difference = await scoreDifference(generator, notes, expected);
-  const parted = await firstDifference(generator, notes, settings);
-  const holds = difference <= tolerance && !(record.precision === "float32" && parted);
-  return { holds, notes: notes.length, parted, difference, tolerance };
+  const differsFrom = await firstDifference(generator, notes, settings);
+  const holds = difference <= tolerance && !(record.precision === "float32" && differsFrom);
+  return { holds, notes: notes.length, differsFrom, difference, tolerance };
 }
 
 async function scoreDifference(generator, notes, expected) {
   generator.begin(0n);
   let largest = 0;
   for (const [index, fields] of notes.entries()) {
-    await generator.hear(fields);
+    await generator.feed(fields);
     for (const [field, value] of expected[index].entries()) {
       const scored = generator.step.logProb[field];
-      // A field without a distribution has null in the file and NaN here; only one of the two is as far as can be.
-      const apart = value === null || Number.isNaN(scored) ? Infinity : Math.abs(scored - value);
-      if (!(value === null && Number.isNaN(scored))) largest = Math.max(largest, apart);
+      // A field without a distribution has null in the file and NaN here; a mismatch of the two fails.
+      const deviation = value === null || Number.isNaN(scored) ? Infinity : Math.abs(scored - value);
+      if (!(value === null && Number.isNaN(scored))) largest = Math.max(largest, deviation);
     }
   }
   return largest;
@@ -57,7 +57,7 @@ async function scoreDifference(generator, notes, expected) {
 
 async function firstDifference(generator, notes, { seed, temperature, min_p: minP, density, key }) {
   generator.begin(BigInt(seed), { temperature, minP, density, key: key ?? "" });
-  for (const fields of generator.codec.encode(primer())) await generator.hear(fields);
+  for (const fields of generator.codec.encode(primer())) await generator.feed(fields);
   for (const [index, fields] of notes.entries()) {
     await generator.next();
     if (fields.some((value, field) => value !== generator.step.note[field])) return index + 1;

@@ -1,19 +1,20 @@
-/** What a person plays with: the page's keys, the computer's, a MIDI keyboard. All press and release pitches. */
+/** The user's keyboards: the page's keys, the computer keyboard and MIDI keyboards. All press and release pitches. */
 
 const NAMES = ["C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
 const OCTAVES = 2;
 const VELOCITY = 80;
-// By place, not by letter: the same on every layout.
+// Codes of physical positions, so that they are the same in every layout.
 const COMPUTER_KEYS =
   "KeyA KeyW KeyS KeyE KeyD KeyF KeyT KeyG KeyY KeyH KeyU KeyJ KeyK KeyO KeyL KeyP Semicolon Quote".split(" ");
 const NOTE_OFF = 8;
 const NOTE_ON = 9;
 
-/** The name of a pitch as it is spoken, such as "C4" or "E flat 4". */
-export const nameOf = (pitch) => `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
+/** The spoken name of a pitch, such as "C4" or "E flat 4". */
+export const pitchName = (pitch) =>
+  `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
 
-/** Keeps which pitches are down, whoever holds them, and tells of presses and releases. */
+/** Keeps track of the pitches held by any keyboard, and reports presses and releases. */
 export class Keys {
   pressed = new Set();
   #lowest = 60;
@@ -53,24 +54,24 @@ export class Keys {
       const button = document.createElement("button");
       button.type = "button";
       button.className = BLACK.has(pitch % 12) ? "key black" : "key";
-      button.setAttribute("aria-label", nameOf(pitch));
+      button.setAttribute("aria-label", pitchName(pitch));
       button.dataset.pitch = pitch;
-      button.textContent = pitch % 12 ? "" : nameOf(pitch);
+      button.textContent = pitch % 12 ? "" : pitchName(pitch);
       this.#buttons.set(pitch, button);
       return button;
     });
     element.replaceChildren(...buttons);
   }
 
-  /** Moves the page's and the computer's keys by octaves. */
+  /** Moves the page's keys and the computer keyboard by octaves; returns the name of the lowest key. */
   shift(octaves, element) {
     this.releaseAll();
     this.#lowest = Math.min(84, Math.max(24, this.#lowest + 12 * octaves));
     this.show(element);
-    return nameOf(this.#lowest);
+    return pitchName(this.#lowest);
   }
 
-  /** Listens to pointers and to Enter and Space on the page's keys. */
+  /** Listens to pointers, Enter and Space on the page's keys. */
   listenToButtons(element) {
     const pitchOf = (target) => Number(target.closest?.(".key")?.dataset.pitch ?? NaN);
     this.#listenToPointer(element, ({ clientX, clientY, target }) =>
@@ -87,7 +88,7 @@ export class Keys {
       this.release(pitchOf(event.target));
     });
     element.addEventListener("focusout", (event) => this.release(pitchOf(event.target)));
-    // Screen readers click where others press.
+    // Screen readers send clicks without pointer events.
     element.addEventListener("click", (event) => {
       if (event.detail) return;
       const pitch = pitchOf(event.target);
@@ -104,7 +105,7 @@ export class Keys {
     });
   }
 
-  /** Listens to the computer's keys, while `isOn` and nobody is typing. */
+  /** Listens to the computer keyboard while `isOn()` is true and no text field has the focus. */
   listenToComputer(isOn) {
     addEventListener("keydown", (event) => {
       const index = COMPUTER_KEYS.indexOf(event.code);
@@ -120,31 +121,31 @@ export class Keys {
     addEventListener("blur", () => this.releaseAll());
   }
 
-  /** Listens to all MIDI inputs; calls `onChange` with their names, now and when one comes or goes. */
+  /** Listens to all MIDI inputs; calls `onChange` with their names, now and whenever they change. */
   async listenToMidi(onChange) {
     const access = await navigator.requestMIDIAccess();
     const connect = () => {
       const inputs = [...access.inputs.values()].filter((input) => input.state === "connected");
-      for (const input of inputs) input.onmidimessage = ({ data }) => this.#hearMidi(data);
+      for (const input of inputs) input.onmidimessage = ({ data }) => this.#handleMidi(data);
       onChange(inputs.map((input) => input.name));
     };
     access.onstatechange = connect;
     connect();
   }
 
-  #hearMidi([status, pitch, velocity]) {
+  #handleMidi([status, pitch, velocity]) {
     const kind = status >> 4;
     if (kind === NOTE_ON && velocity) this.press(pitch, velocity);
     else if (kind === NOTE_ON || kind === NOTE_OFF) this.release(pitch);
   }
 
-  /** A pointer that slides presses the keys it comes by. */
+  /** Presses keys under pointers, including those that a pointer slides over. */
   #listenToPointer(element, pitchAt) {
     const under = new Map();
     const moveTo = (pointer, pitch) => {
-      const before = under.get(pointer);
-      if (before === pitch) return;
-      if (before !== undefined) this.release(before);
+      const previous = under.get(pointer);
+      if (previous === pitch) return;
+      if (previous !== undefined) this.release(previous);
       under.delete(pointer);
       if (Number.isNaN(pitch)) return;
       under.set(pointer, pitch);

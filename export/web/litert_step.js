@@ -1,4 +1,4 @@
-/** One step of a model on LiteRT.js, as a set of arrays: fill the inputs, run, read the outputs. */
+/** A model's step on LiteRT.js: write its input arrays, run it, and read its output arrays. */
 
 import { Problem } from "./problem.js";
 import { loadAndCompile, loadLiteRt, Tensor } from "./runtime/litert.js";
@@ -18,22 +18,22 @@ const OUTPUTS = ["note", "log_prob", "state"];
 
 let runtime = null;
 
-/** Fetches and starts the runtime, once. */
+/** Loads and starts the runtime; later calls return the same one. */
 export function startRuntime() {
-  // It would wake a graphics processor that a step of this size has no use for.
+  // Hides the GPU from the runtime, which would start it although a step of this size does not need it.
   Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
   runtime ??= loadLiteRt(GLUE);
   return runtime;
 }
 
-/** The step of a `.tflite` file's bytes, whose record is known. */
+/** Opens the step of a `.tflite` file's bytes, with its metadata and codec. */
 export async function openStep(bytes, record, codec) {
   const { liteRtWasm } = await startRuntime();
   let model;
   try {
     model = await loadAndCompile(bytes, { accelerator: "wasm" });
   } catch {
-    throw new Problem("The model cannot be run by this page's runtime; write the page again with a newer kerasmusic.");
+    throw new Problem("This page's runtime cannot run the model; write the page again with a newer kerasmusic.");
   }
   const signature = model.signatures[SIGNATURE];
   const sizes = { bias: codec.size, state: record.state_size };
@@ -41,7 +41,7 @@ export async function openStep(bytes, record, codec) {
     details?.length === names.length &&
     details.every(({ name, shape }) => names.includes(name) && shape[1] === (sizes[name] ?? 4));
   if (!expects(signature?.getInputDetails(), Object.keys(ARRAYS)) || !expects(signature.getOutputDetails(), OUTPUTS)) {
-    throw new Problem("The model's inputs and outputs are not those that its record names; export it again.");
+    throw new Problem("The model's inputs and outputs do not match its metadata; export it again.");
   }
   return new LiteRtStep(liteRtWasm, signature, sizes);
 }
@@ -63,14 +63,14 @@ class LiteRtStep {
     Object.assign(this, others, { minP, note: new Int32Array(4), logProb: new Float32Array(4) });
   }
 
-  /** Bytes of memory that the runtime holds. */
+  /** The memory of the runtime in bytes. */
   get memory() {
     return this.#wasm.HEAPU8.byteLength;
   }
 
-  /** Makes one note from the inputs, and moves the state on. */
+  /** Runs the step, which writes the note and the new state. */
   async run() {
-    // The input tensors are made once and written over: making them costs as much as the model.
+    // Input tensors are reused, since creating them takes as long as the model.
     for (const [name, tensor] of Object.entries(this.#tensors)) this.#write(tensor, this.#arrays[name]);
     const outputs = await this.#signature.run(this.#tensors);
     this.note.set(outputs.note.toTypedArray());
@@ -80,8 +80,8 @@ class LiteRtStep {
   }
 
   #write({ liteRtTensorBuffer: buffer }, array) {
-    const place = buffer.lock(this.#wasm.LiteRtTensorBufferLockMode.WRITE);
-    this.#wasm.HEAPU8.set(new Uint8Array(array.buffer), place);
+    const address = buffer.lock(this.#wasm.LiteRtTensorBufferLockMode.WRITE);
+    this.#wasm.HEAPU8.set(new Uint8Array(array.buffer), address);
     buffer.unlock();
   }
 }

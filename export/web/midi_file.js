@@ -1,6 +1,6 @@
 /**
- * Standard MIDI Files to notes and back, with the meaning that `kerasmusic.midi` gives them: all instruments but drums,
- * played event by event in their channels, with the sustain pedal; written with a tick of one millisecond.
+ * Reads and writes Standard MIDI Files as `kerasmusic.midi` does: melodic instruments are merged, events act in their
+ * channels, the sustain pedal is applied, and files are written with ticks of one millisecond.
  */
 
 import { Problem } from "./problem.js";
@@ -12,32 +12,32 @@ const ALL_SOUND_OFF = 120;
 const RESET_CONTROLLERS = 121;
 const ALL_NOTES_OFF = 123;
 const DEFAULT_TEMPO = 500_000;
-const LONGEST_SECONDS = 24 * 3600;
+const MAX_SECONDS = 24 * 3600;
 const SYSTEM_DATA_BYTES = { 0xf1: 1, 0xf2: 2, 0xf3: 1 };
 
 /**
- * The notes `{start, pitch, duration, velocity}` of a file, by onset and pitch.
+ * The notes `{start, pitch, duration, velocity}` of a file, sorted by onset and pitch.
  *
  * @param {Uint8Array} bytes
- * @throws {Problem} it is not a MIDI file that can be read, or has no notes
+ * @throws {Problem} the file cannot be read or has no notes
  */
 export function readMidi(bytes, name = "The file") {
   let notes;
   try {
-    notes = withoutOverlaps(notesOf(unwrapped(bytes)));
+    notes = withoutOverlaps(parseNotes(unwrap(bytes)));
   } catch (error) {
     throw new Problem(`${name} is not a MIDI file that can be read (${error.message}).`);
   }
   if (!notes.length) throw new Problem(`${name} has no notes.`);
-  if (notes.some((note) => note.start + note.duration > LONGEST_SECONDS)) {
+  if (notes.some((note) => note.start + note.duration > MAX_SECONDS)) {
     throw new Problem(`${name} lasts longer than a day.`);
   }
   return notes;
 }
 
 /**
- * Ends each note no later than the next strike of its key, and strikes a key once at a time, with the highest velocity
- * and the longest duration; sorts by onset and pitch.
+ * Ends each note at the next onset of its pitch at the latest, merges notes of one pitch and onset with the highest
+ * velocity and the longest duration, and sorts by onset and pitch.
  */
 export function withoutOverlaps(notes) {
   const sorted = [...notes].sort((one, other) => one.start - other.start || one.pitch - other.pitch);
@@ -60,65 +60,65 @@ export function withoutOverlaps(notes) {
   return strikes;
 }
 
-const text = (bytes, place) => String.fromCharCode(...bytes.subarray(place, place + 4));
+const text = (bytes, offset) => String.fromCharCode(...bytes.subarray(offset, offset + 4));
 const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-/** The Standard MIDI File in a RIFF container, or what is there where it is in none. */
-function unwrapped(bytes) {
+/** The Standard MIDI File in a RIFF container; other bytes are returned unchanged. */
+function unwrap(bytes) {
   if (text(bytes, 0) !== "RIFF" || text(bytes, 8) !== "RMID") return bytes;
   const view = viewOf(bytes);
-  for (let place = 12; place + 8 <= bytes.length; ) {
-    const length = view.getUint32(place + 4, true);
-    if (text(bytes, place) === "data") return bytes.subarray(place + 8, place + 8 + length);
-    place += 8 + length + (length % 2);
+  for (let offset = 12; offset + 8 <= bytes.length; ) {
+    const length = view.getUint32(offset + 4, true);
+    if (text(bytes, offset) === "data") return bytes.subarray(offset + 8, offset + 8 + length);
+    offset += 8 + length + (length % 2);
   }
   throw new Error("its container holds no MIDI");
 }
 
-function notesOf(bytes) {
+function parseNotes(bytes) {
   const view = viewOf(bytes);
   if (bytes.length < 14 || text(bytes, 0) !== "MThd") throw new Error("it does not begin with MThd");
   if (view.getUint32(4) < 6) throw new Error("its header is too short");
-  const clock = clockOf(view.getInt16(12));
+  const clock = parseDivision(view.getInt16(12));
   const tracks = [];
-  let place = 8 + view.getUint32(4);
-  while (place < bytes.length) {
-    const isTrack = "MTrk".startsWith(text(bytes, place));
-    const end = place + 8 + (place + 8 <= bytes.length ? view.getUint32(place + 4) : 0);
+  let offset = 8 + view.getUint32(4);
+  while (offset < bytes.length) {
+    const isTrack = "MTrk".startsWith(text(bytes, offset));
+    const end = offset + 8 + (offset + 8 <= bytes.length ? view.getUint32(offset + 4) : 0);
     if (isTrack && end > bytes.length) throw new Error("it is cut short");
-    if (isTrack) tracks.push(readTrack(bytes.subarray(place + 8, end), tracks.length));
-    place = end;
+    if (isTrack) tracks.push(readTrack(bytes.subarray(offset + 8, end), tracks.length));
+    offset = end;
   }
   if (!tracks.length) throw new Error("it holds no track");
-  if (view.getUint16(8) !== 2) return notesOfEvents(tracks.flat(), clock).notes;
-  // The tracks of format 2 are pieces of their own, one after another.
+  if (view.getUint16(8) !== 2) return notesFromEvents(tracks.flat(), clock).notes;
+  // The tracks of format 2 are separate pieces, one after another.
   let begin = 0;
   return tracks.flatMap((track) => {
-    const { notes, seconds } = notesOfEvents(track, clock);
+    const { notes, seconds } = notesFromEvents(track, clock);
     const later = notes.map((note) => ({ ...note, start: note.start + begin }));
     begin += seconds;
     return later;
   });
 }
 
-/** Ticks a quarter note; of SMPTE frames ticks per second, and a tempo of a second that nothing changes. */
-function clockOf(division) {
+/** Ticks per quarter note; for SMPTE time, ticks per second with a fixed tempo of one second. */
+function parseDivision(division) {
   if (division > 0) return { division, tempo: DEFAULT_TEMPO, fixed: false };
   const frames = -(division >> 8);
   const ticks = division & 0xff;
-  if (![24, 25, 29, 30].includes(frames) || !ticks) throw new Error("its time cannot be told");
+  if (![24, 25, 29, 30].includes(frames) || !ticks) throw new Error("its division is invalid");
   return { division: (frames === 29 ? 30_000 / 1_001 : frames) * ticks, tempo: 1_000_000, fixed: true };
 }
 
-/** A track's events, each with its `tick` and `track`; the last is its end. */
+/** The events of a track, each with its `tick` and `track`; the last is the track's end. */
 function readTrack(bytes, track) {
   const events = [];
-  let place = 0;
+  let offset = 0;
   let tick = 0;
   let running = 0;
   const byte = () => {
-    if (place >= bytes.length) throw new Error("a track is cut short");
-    return bytes[place++];
+    if (offset >= bytes.length) throw new Error("a track is cut short");
+    return bytes[offset++];
   };
   const number = () => {
     for (let value = 0, count = 0; count < 4; count += 1) {
@@ -129,22 +129,22 @@ function readTrack(bytes, track) {
     throw new Error("a number in it does not end");
   };
   const skip = (length) => {
-    place += length;
-    if (place > bytes.length) throw new Error("a track is cut short");
+    offset += length;
+    if (offset > bytes.length) throw new Error("a track is cut short");
   };
   const data = () => {
     const next = byte();
     if (next > 127) throw new Error("a value in it is out of range");
     return next;
   };
-  while (place < bytes.length) {
+  while (offset < bytes.length) {
     tick += number();
-    const status = place < bytes.length && bytes[place] < 0x80 ? running : byte();
+    const status = offset < bytes.length && bytes[offset] < 0x80 ? running : byte();
     if (!status) throw new Error("an event in it has no kind");
     if (status === 0xff) {
       const kind = byte();
       const length = number();
-      const content = place;
+      const content = offset;
       skip(length);
       if (kind === 0x51 && length === 3) {
         events.push({ tick, track, tempo: (bytes[content] << 16) | (bytes[content + 1] << 8) | bytes[content + 2] });
@@ -155,7 +155,8 @@ function readTrack(bytes, track) {
     } else if (status > 0xf0) {
       skip(SYSTEM_DATA_BYTES[status] ?? 0);
     } else {
-      // It holds for messages without a status, whatever is between; the standard would end it there.
+      // Running status continues across meta events and System Exclusive messages, against the standard, as some files
+      // need it.
       running = status;
       const kind = status >> 4;
       const channel = status & 15;
@@ -170,9 +171,9 @@ function readTrack(bytes, track) {
   return events;
 }
 
-/** The notes of tracks' events, and when the last track ends. */
-function notesOfEvents(events, clock) {
-  // A sort that keeps the order of equals: of one tick, the first track's come first, in the order of the file.
+/** The notes of events, and the time in seconds at which the last track ends. */
+function notesFromEvents(events, clock) {
+  // The sort is stable: events of one tick stay in the order of their tracks and of the file.
   const sorted = [...events].sort((one, other) => one.tick - other.tick);
   let tick = 0;
   let seconds = 0;
@@ -183,18 +184,18 @@ function notesOfEvents(events, clock) {
     event.seconds = seconds;
     if (event.tempo && !clock.fixed) tempo = event.tempo;
   }
-  // What nothing releases is released where its track ends, and only then is it known what the pedal does with it.
-  const left = new Set(played(sorted, new Set()).flatMap((strike, index) => (strike.released ? [] : [index])));
-  const notes = played(sorted, left)
+  // Unreleased keys are released at the end of their track. This needs a second pass, for the pedal may hold them then.
+  const unreleased = new Set(strikesOf(sorted, new Set()).flatMap((strike, index) => (strike.released ? [] : [index])));
+  const notes = strikesOf(sorted, unreleased)
     .filter((strike) => strike.channel !== DRUM_CHANNEL)
     .map(({ start, pitch, velocity, silent }) => ({ start, pitch, duration: silent - start, velocity }));
   return { notes, seconds };
 }
 
-/** The strikes of events in their order, each with its `start` and when it falls `silent`. */
-function played(events, releasedAtEnds) {
+/** The strikes of keys in playing order, each with `start` and the time `silent` at which its note ends. */
+function strikesOf(events, releasedAtEnds) {
   const strikes = [];
-  // By channel: the strikes of keys that are down, and of those that the pedal holds.
+  // For each channel, the strikes of keys that are down, and of notes that the pedal holds.
   const channels = Array.from({ length: 16 }, () => ({ held: new Map(), sustained: new Map(), pedal: false, last: 0 }));
   const release = (strike, seconds) => {
     const channel = channels[strike.channel];
@@ -235,15 +236,15 @@ function played(events, releasedAtEnds) {
       if (event.controller === ALL_SOUND_OFF) silence(channel, seconds);
     }
   }
-  // A pedal that never lifts does so with the last release.
+  // A pedal that never lifts is lifted at the last release.
   for (const channel of channels) silence(channel, channel.last);
   return strikes;
 }
 
-/** The bytes of a MIDI file of one piano. */
+/** The bytes of a MIDI file with one piano. */
 export function writeMidi(notes) {
   const events = [];
-  // In ticks, so that strikes that fall on one tick count as at once.
+  // In ticks, so that strikes rounded to the same tick are merged.
   const inTicks = notes.map(({ start, pitch, duration, velocity }) => {
     const on = Math.round(start * 1000);
     return { start: on, pitch, duration: Math.max(1, Math.round((start + duration) * 1000) - on), velocity };
@@ -252,7 +253,7 @@ export function writeMidi(notes) {
     events.push({ tick: note.start, order: 1, bytes: [0x90, note.pitch, note.velocity] });
     events.push({ tick: note.start + note.duration, order: 0, bytes: [0x80, note.pitch, 0] });
   }
-  // A key is let go before it is struck again.
+  // A key is released before it is struck again.
   events.sort((one, other) => one.tick - other.tick || one.order - other.order);
   const track = [0, 0xff, 0x51, 3, 0x07, 0xa1, 0x20, 0, 0xc0, 0];
   let tick = 0;

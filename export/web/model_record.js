@@ -1,5 +1,5 @@
 /**
- * The record that travels inside a `.tflite` file: `kerasmusic.json` in a zip archive that follows the flatbuffer.
+ * Reads the metadata inside a `.tflite` file: `kerasmusic.json` in a zip archive that follows the flatbuffer.
  */
 
 import { Problem } from "./problem.js";
@@ -12,10 +12,10 @@ const END_BYTES = 22;
 const LONGEST_COMMENT = 0xffff;
 
 /**
- * The record inside a file's bytes, as JSON values.
+ * The metadata inside a file's bytes, as JSON values.
  *
  * @param {Uint8Array} bytes
- * @throws {Problem} there is none, or it is of a newer format
+ * @throws {Problem} the file has none, or of a newer format
  */
 export async function readRecord(bytes) {
   if (new TextDecoder().decode(bytes.subarray(4, 8)) !== "TFL3") {
@@ -33,7 +33,7 @@ export async function readRecord(bytes) {
   return record;
 }
 
-/** The contents of a file in a zip archive, which may have other bytes before it. */
+/** The contents of a file in a zip archive that may follow other bytes. */
 async function member(bytes, name) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const last = bytes.length - END_BYTES;
@@ -44,7 +44,7 @@ async function member(bytes, name) {
   }
   const entries = view.getUint16(end + 10, true);
   const directory = end - view.getUint32(end + 12, true);
-  // What stands before the archive may be counted in its offsets or not.
+  // The archive's offsets may or may not count the bytes before it.
   const before = directory - view.getUint32(end + 16, true);
   for (let entry = directory, index = 0; index < entries; index += 1) {
     if (view.getUint32(entry, true) !== ENTRY_SIGNATURE) throw new Error("not an entry");
@@ -52,15 +52,15 @@ async function member(bytes, name) {
     if (new TextDecoder().decode(bytes.subarray(entry + 46, entry + 46 + nameBytes)) === name) {
       const local = view.getUint32(entry + 42, true) + before;
       const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-      const packed = bytes.subarray(start, start + view.getUint32(entry + 20, true));
-      if (view.getUint16(entry + 10, true) === 0) return packed;
-      return new Uint8Array(await inflated(packed).arrayBuffer());
+      const compressed = bytes.subarray(start, start + view.getUint32(entry + 20, true));
+      if (view.getUint16(entry + 10, true) === 0) return compressed;
+      return new Uint8Array(await inflated(compressed).arrayBuffer());
     }
     entry += 46 + nameBytes + view.getUint16(entry + 30, true) + view.getUint16(entry + 32, true);
   }
   throw new Error("no such file");
 }
 
-function inflated(packed) {
-  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw")));
+function inflated(compressed) {
+  return new Response(new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate-raw")));
 }

@@ -1,8 +1,8 @@
-/** The page: what its buttons do, and what it says. */
+/** The page's controls and messages. */
 
 import { KEYS } from "./controls.js";
 import { DENSITY } from "./generator.js";
-import { Keys, nameOf } from "./keys.js";
+import { Keys, pitchName } from "./keys.js";
 import { readMidi, writeMidi } from "./midi_file.js";
 import { Piano } from "./piano.js";
 import { Player } from "./player.js";
@@ -10,13 +10,13 @@ import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
-const LARGEST_SEED = 2n ** 64n - 1n;
+const MAX_SEED = 2n ** 64n - 1n;
 const AUDIO_START_MILLISECONDS = 1_500;
 const FIGURES_MILLISECONDS = 250;
-// How much of a dropped file is heard before the model carries on.
+// How much of a dropped file is played before the model carries on.
 const JOIN_SECONDS = 4;
 const TIMES_KEPT = 512;
-// The slowest tenth tells of what else the processor did.
+// The slowest tenth is left out, since it shows other work of the processor.
 const TIMES_SHOWN = 0.9;
 
 const element = (id) => document.getElementById(id);
@@ -28,19 +28,19 @@ const roll = new Roll(element("roll"));
 const keys = new Keys(onPress, onRelease);
 
 let audio = null;
-// Numbers what the worker was asked for last.
+// The number of the last request to the worker.
 let piece = 0;
-// How many of the piece's notes, from its beginning, cannot change: up to the last that was heard, not made.
-let heard = 0;
-// How long before the end of what is heard the music is taken up.
+// The number of notes at the piece's beginning that cannot change, up to the last that was fed to the model.
+let fixed = 0;
+// How many seconds before the last of these playing begins.
 let join = 0;
-// The name of a file that the model is hearing.
+// The name of a file that is being fed to the model.
 let opened = "";
 let verifying = false;
-// Microseconds of each of the worker's last notes.
+// The microseconds of the worker's most recent notes.
 const times = [];
 
-// What is being played by hand: where in the piece it joins, and its notes. Null while nobody plays.
+// The notes that the user plays, and the index in the piece after which they come; null while the user does not play.
 let own = null;
 
 function showProblem(text) {
@@ -52,7 +52,7 @@ const say = (text) => {
   element("status").textContent = text;
 };
 
-/** Does something that a person asked for; what they can put right is said on the page. */
+/** Wraps an action of the user, and shows its errors on the page. */
 function attempt(action) {
   return async (...values) => {
     showProblem("");
@@ -69,7 +69,7 @@ function attempt(action) {
 
 function startWorker() {
   const thread = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  thread.onmessage = ({ data }) => answers[data.kind](data);
+  thread.onmessage = ({ data }) => handlers[data.kind](data);
   thread.onerror = () => {
     showProblem("The model's worker could not be started; reload, or try a newer browser if that does not help.");
   };
@@ -77,7 +77,7 @@ function startWorker() {
   worker.post("load", { model: new URL(MODEL, location).href });
 }
 
-const answers = {
+const handlers = {
   ready({ record, bytes }) {
     element("about").textContent = `Preset ${record.preset}, ${record.precision}, ${(bytes / 1e6).toFixed(1)} MB.`;
     element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
@@ -86,16 +86,16 @@ const answers = {
     say("Ready.");
     keepOffline();
   },
-  notes({ piece: name, first, notes, microseconds = [], heard: isHeard }) {
+  notes({ piece: name, first, notes, microseconds = [], fed }) {
     if (name !== piece) return;
     player.cut(first);
     for (const note of notes) player.notes.push(note);
-    if (isHeard) {
-      heard = player.notes.length;
+    if (fed) {
+      fixed = player.notes.length;
       player.moveTo(Math.max(0, player.notes.at(-1).start - join));
       if (opened) {
-        const invitation = player.isPlaying ? "" : "; press Play to go on from there";
-        say(`${opened}: ${count(heard, "note")} heard${invitation}.`);
+        const invitation = player.isPlaying ? "" : "; press Play to carry on from there";
+        say(`${opened}: ${count(fixed, "note")} read${invitation}.`);
         opened = "";
       }
     }
@@ -103,10 +103,10 @@ const answers = {
     times.splice(0, times.length - TIMES_KEPT);
     element("download").disabled = false;
   },
-  verdict({ holds, notes, parted, difference, tolerance, precision }) {
+  verdict({ holds, notes, differsFrom, difference, tolerance, precision }) {
     const within = difference <= tolerance ? "within" : "NOT within";
-    const played = parted
-      ? `it parts at note ${parted.toLocaleString("en")}${holds ? `, as ${precision} may` : ""}`
+    const played = differsFrom
+      ? `the notes differ from note ${differsFrom.toLocaleString("en")} on${holds ? `, as ${precision} may` : ""}`
       : `the same ${count(notes, "note")}`;
     verifying = false;
     element("verdict").textContent =
@@ -128,8 +128,8 @@ const settings = () => ({
 
 function seed() {
   const text = element("seed").value.trim();
-  if (!/^\d{1,20}$/.test(text) || BigInt(text) > LARGEST_SEED) {
-    throw new Problem(`“${text}” is not a seed, which is a whole number from 0 to ${LARGEST_SEED}.`);
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) > MAX_SEED) {
+    throw new Problem(`“${text}” is not a seed, which is a whole number from 0 to ${MAX_SEED}.`);
   }
   return BigInt(text);
 }
@@ -138,27 +138,27 @@ function chooseSeed() {
   element("seed").value = crypto.getRandomValues(new Uint32Array(1))[0];
 }
 
-/** Begins the seed's piece, or one that carries on a primer. */
+/** Begins the seed's piece, or one that continues a primer. */
 function begin(primer = []) {
   const chosen = seed();
   forget();
   player.reset();
-  heard = 0;
+  fixed = 0;
   opened = "";
   piece += 1;
   worker.post("begin", { piece, seed: chosen, settings: settings(), primer });
 }
 
-/** Lets the change of a control be heard soon: all notes that have not been struck yet are made anew. */
+/** Applies changed controls: all notes that have not been struck yet are made again. */
 function change() {
-  // What is played by hand takes the settings with it when the model carries on.
+  // While the user plays, the settings are sent when the model carries on.
   if (own) return;
-  // Before the first note the seed's piece is simply another.
-  if (!player.position && !heard) {
+  // Before the first note, the piece begins again.
+  if (!player.position && !fixed) {
     begin();
     return;
   }
-  const from = Math.max(player.changeable, heard);
+  const from = Math.max(player.changeable, fixed);
   piece += 1;
   player.cut(from);
   worker.post("change", { piece, from, settings: settings() });
@@ -166,10 +166,10 @@ function change() {
 
 // Sound.
 
-/** The audio context, started; only a person's press may do that. */
+/** Starts the audio context; browsers allow it only on a user's action. */
 async function startAudio() {
   if (!audio) {
-    // Else an iPhone that is switched to silent plays nothing.
+    // Otherwise an iPhone in silent mode plays nothing.
     if (navigator.audioSession) navigator.audioSession.type = "playback";
     const context = new AudioContext({ latencyHint: "interactive" });
     const piano = new Piano(context);
@@ -196,7 +196,7 @@ async function play() {
 function pause() {
   player.pause();
   showPlaying();
-  // The last notes were struck since they were last counted.
+  // Shows the notes that were struck since the last update.
   showFigures();
   say("Paused.");
 }
@@ -215,7 +215,7 @@ const seconds = () => performance.now() / 1000;
 
 async function onPress(pitch, velocity) {
   if (!own) {
-    const at = Math.max(player.played, heard);
+    const at = Math.max(player.played, fixed);
     const position = Math.max(player.position, player.notes[at - 1]?.start ?? 0);
     if (player.isPlaying) pause();
     own = { at, offset: position - seconds(), notes: [], releases: new Map() };
@@ -238,7 +238,7 @@ function onRelease(pitch) {
   own.releases.delete(pitch);
 }
 
-/** The model hears what was played by hand, as if it had played it, and goes on from there. */
+/** Feeds the user's notes to the model, which carries on from there. */
 function carryOn() {
   keys.releaseAll();
   const { at, notes } = own;
@@ -253,7 +253,7 @@ function forget() {
   keys.releaseAll();
   own = null;
   for (const id of ["carry-on", "forget"]) {
-    // A button that goes would take the focus with it.
+    // A disabled button would lose the focus.
     if (document.activeElement === element(id)) element("play").focus();
     element(id).disabled = true;
   }
@@ -268,10 +268,10 @@ async function open(file) {
   say(`Listening to ${opened}…`);
 }
 
-// What is left on disk.
+// Downloads and caching.
 
 function download() {
-  const played = player.position ? player.notes.slice(0, Math.max(player.played, heard)) : player.notes;
+  const played = player.position ? player.notes.slice(0, Math.max(player.played, fixed)) : player.notes;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([writeMidi(played)], { type: "audio/midi" }));
   link.download = `kerasmusic-${seed()}.mid`;
@@ -281,19 +281,19 @@ function download() {
 }
 
 async function keepOffline() {
-  const place = element("offline");
+  const line = element("offline");
   if (!isSecureContext) {
-    place.textContent =
-      "At this address the browser keeps nothing for later, since it is neither https nor this machine itself; " +
-      "all else but MIDI keyboards works.";
+    line.textContent =
+      "At this address the page does not work offline, since it is neither https nor this machine itself; " +
+      "everything else except MIDI keyboards works.";
     return;
   }
   try {
     await navigator.serviceWorker.register("service_worker.js", { updateViaCache: "none" });
     await navigator.serviceWorker.ready;
-    place.textContent = "Kept on this device: the page works without a network from now on.";
+    line.textContent = "Stored on this device: the page works without a network from now on.";
   } catch {
-    place.textContent = "The browser would not keep the page for later; it works as long as there is a network.";
+    line.textContent = "The browser could not store the page; it works only with a network.";
   }
 }
 
@@ -304,7 +304,7 @@ let drawn = "";
 function draw() {
   requestAnimationFrame(draw);
   const position = own ? seconds() + own.offset : player.position;
-  // While nothing moves there is nothing to draw.
+  // Draws only if something has changed.
   const moment = [position, piece, player.notes.length, ...keys.pressed].join();
   if (moment === drawn && !roll.isStale) return;
   drawn = moment;
@@ -314,7 +314,7 @@ function draw() {
 function showFigures() {
   const last = player.notes.at(-1);
   if (!last || !times.length) return;
-  // A mean, since a browser's clock is too coarse for one note.
+  // A mean over many notes, since browser clocks are coarse.
   const quickest = [...times].sort((one, other) => one - other).slice(0, Math.ceil(TIMES_SHOWN * times.length));
   const mean = quickest.reduce((sum, time) => sum + time, 0) / quickest.length;
   const ahead = Math.max(0, last.start - player.position);
@@ -390,17 +390,17 @@ async function connectMidi() {
   if (!navigator.requestMIDIAccess) {
     say(
       isSecureContext
-        ? "This browser has no Web MIDI; Chrome, Edge and Firefox have."
-        : "Browsers let MIDI keyboards in only over https or from this machine itself.",
+        ? "This browser has no Web MIDI; use Chrome, Edge or Firefox."
+        : "Browsers allow MIDI keyboards only over https or on this machine itself.",
     );
     return;
   }
   try {
     await keys.listenToMidi((names) => {
-      say(names.length ? `Listening to ${names.join(", ")}.` : "No MIDI keyboard is there yet; plug one in.");
+      say(names.length ? `Listening to ${names.join(", ")}.` : "No MIDI keyboard found; plug one in.");
     });
   } catch {
-    say("The browser was not allowed to use MIDI keyboards.");
+    say("The browser did not allow MIDI keyboards; allow them for this page, then connect again.");
   }
 }
 
@@ -434,5 +434,5 @@ connectKeys();
 connectDrops();
 requestAnimationFrame(draw);
 setInterval(showFigures, FIGURES_MILLISECONDS);
-// Else check.js has said what this browser lacks.
+// Otherwise check.js has shown which feature is missing.
 if (element("problem").hidden) startWorker();

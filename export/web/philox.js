@@ -1,9 +1,9 @@
 /**
- * NumPy's `Generator(Philox(key=seed)).random(..., dtype=float32)`, so that a seed names one piece of music here too.
+ * NumPy's `Generator(Philox(key=seed)).random(..., dtype=float32)`, so that a seed names the same piece as in Python.
  *
  * Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) makes four 64-bit words from a
- * counter and a key. NumPy counts from 1, takes the lower half of a word before the upper, and of each half its upper
- * 24 bits as a number in [0, 1).
+ * counter and a key. NumPy counts from 1, takes the lower half of a word before the upper, and makes a number in [0, 1)
+ * from the upper 24 bits of each half.
  */
 
 const ROUNDS = 10;
@@ -13,7 +13,7 @@ const WORD = 64n;
 const MASK = (1n << WORD) - 1n;
 const NUMBERS_PER_BLOCK = 8;
 
-/** The four 64-bit words that a counter and a key, BigInts below 2**64, name. */
+/** The four 64-bit words of a counter and a key, which are BigInts below 2**64. */
 export function philoxBlock(counter, key) {
   let words = [counter & MASK, counter >> WORD, 0n, 0n];
   let keys = [key, 0n];
@@ -26,7 +26,7 @@ export function philoxBlock(counter, key) {
   return words;
 }
 
-/** The random numbers that a seed names, by their place: any of them can be had at any time. */
+/** The random numbers of a seed, with random access by index. */
 export class Uniforms {
   #seed;
   #counter = null;
@@ -37,16 +37,16 @@ export class Uniforms {
     this.#seed = seed;
   }
 
-  /** The number at a place, counted from 0. */
-  at(place) {
-    const block = Math.floor(place / NUMBERS_PER_BLOCK);
+  /** The number at an index, from 0. */
+  at(index) {
+    const block = Math.floor(index / NUMBERS_PER_BLOCK);
     if (block !== this.#counter) {
-      philoxBlock(BigInt(block) + 1n, this.#seed).forEach((word, index) => {
-        this.#numbers[2 * index] = (Number(word & 0xffffffffn) >>> 8) / 2 ** 24;
-        this.#numbers[2 * index + 1] = (Number(word >> 32n) >>> 8) / 2 ** 24;
+      philoxBlock(BigInt(block) + 1n, this.#seed).forEach((word, order) => {
+        this.#numbers[2 * order] = (Number(word & 0xffffffffn) >>> 8) / 2 ** 24;
+        this.#numbers[2 * order + 1] = (Number(word >> 32n) >>> 8) / 2 ** 24;
       });
       this.#counter = block;
     }
-    return this.#numbers[place % NUMBERS_PER_BLOCK];
+    return this.#numbers[index % NUMBERS_PER_BLOCK];
   }
 }

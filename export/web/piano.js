@@ -1,8 +1,8 @@
-/** The sound, by Web Audio's own nodes: they need no secure context, and nothing on the page can hold them up. */
+/** A piano of built-in Web Audio nodes, which need no secure context, and which the page's other work cannot delay. */
 
 import { HIGHEST, LOWEST } from "./piano_range.js";
 
-const MOST_VOICES = 56;
+const MAX_VOICES = 56;
 const ROOM_SECONDS = 1.8;
 const ROOM_SHARE = 0.16;
 const STEAL_SECONDS = 0.02;
@@ -18,14 +18,14 @@ export class Piano {
     this.#keys = new GainNode(context, { gain: 0.5 });
     const limits = { threshold: -9, knee: 6, ratio: 14, attack: 0.003, release: 0.2 };
     const limiter = new DynamicsCompressorNode(context, limits);
-    const room = new ConvolverNode(context, { buffer: roomOf(context) });
+    const room = new ConvolverNode(context, { buffer: roomResponse(context) });
     const share = new GainNode(context, { gain: ROOM_SHARE });
     this.#keys.connect(limiter);
     this.#keys.connect(room).connect(share).connect(limiter);
     limiter.connect(context.destination);
   }
 
-  /** Makes the keys' sounds in a worker of its own; resolves when the first is there. */
+  /** Renders the keys' sounds in a worker; resolves when the first is ready. */
   tune() {
     return new Promise((resolve, reject) => {
       const worker = new Worker(new URL("./strings_worker.js", import.meta.url), { type: "module" });
@@ -41,9 +41,10 @@ export class Piano {
   }
 
   /**
-   * Strikes a key at a time of the context's clock.
+   * Strikes a key at a time of the audio clock.
    *
-   * @returns a function that lets the key go at a time; if `until` is given, it is let go then
+   * @param until the time of the release, if it is known
+   * @returns a function that releases the key at a given time
    */
   strike(pitch, velocity, when, until = null) {
     const nearest = [...this.#buffers.keys()].reduce((best, key) =>
@@ -53,7 +54,7 @@ export class Piano {
     const loudness = velocity / 127;
     const playbackRate = 2 ** ((pitch - nearest) / 12);
     const source = new AudioBufferSourceNode(context, { buffer: this.#buffers.get(nearest), playbackRate });
-    // A soft strike is duller, not only quieter.
+    // A soft strike is not only quieter, but also duller.
     const frequency = Math.min(18_000, 500 + 9_000 * loudness ** 1.8 + 2.5 * 440 * 2 ** ((pitch - 69) / 12));
     const tone = new BiquadFilterNode(context, { type: "lowpass", frequency, Q: 0.4 });
     const gain = new GainNode(context, { gain: 0.05 + 0.75 * loudness ** 1.7 });
@@ -61,7 +62,7 @@ export class Piano {
     source.connect(tone).connect(gain).connect(pan).connect(this.#keys);
     source.start(when);
     const voice = { source, gain, when };
-    // The lowest strings are the slowest to damp, and the highest have no dampers.
+    // The lowest strings take longest to damp, and the highest have no dampers.
     const damping = pitch > 88 ? 0.5 : 0.05 + 0.0012 * (HIGHEST - pitch);
     const release = (time) => {
       gain.gain.setTargetAtTime(0, time, damping);
@@ -77,7 +78,7 @@ export class Piano {
     return release;
   }
 
-  /** Lets everything go at once, also what was to be struck later. */
+  /** Silences all notes, and cancels scheduled ones. */
   silence() {
     const now = this.#context.currentTime;
     for (const { gain, source, when } of this.#voices) {
@@ -89,7 +90,7 @@ export class Piano {
   }
 
   #stealOldest() {
-    if (this.#voices.size <= MOST_VOICES) return;
+    if (this.#voices.size <= MAX_VOICES) return;
     const [oldest] = this.#voices;
     const now = this.#context.currentTime;
     oldest.gain.gain.cancelScheduledValues(now);
@@ -99,8 +100,8 @@ export class Piano {
   }
 }
 
-/** What a small room answers to a click. */
-function roomOf(context) {
+/** The impulse response of a small room. */
+function roomResponse(context) {
   const length = Math.round(ROOM_SECONDS * context.sampleRate);
   const buffer = new AudioBuffer({ length, numberOfChannels: 2, sampleRate: context.sampleRate });
   for (const channel of [0, 1]) {
@@ -108,7 +109,7 @@ function roomOf(context) {
     let smooth = 0;
     for (let index = 0; index < length; index += 1) {
       const falling = Math.exp((-5.5 * index) / length);
-      // High tones die away first.
+      // High frequencies decay first.
       smooth += (0.2 + 0.6 * falling) * (2 * Math.random() - 1 - smooth);
       samples[index] = smooth * falling;
     }

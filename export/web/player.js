@@ -1,16 +1,16 @@
 /**
- * Plays the notes of a piece by the audio clock: what is due within a moment is handed to the piano, which strikes it
- * on the sample; the rest can still change.
+ * Plays the notes of a piece by the audio clock. Notes due soon are scheduled with the piano, to the exact sample;
+ * later notes can still change.
  */
 
 const TURN_MILLISECONDS = 40;
 const LOOKAHEAD_SECONDS = 0.3;
-// Browsers call a hidden page once a second.
+// Browsers limit the timers of a hidden page to once per second.
 const HIDDEN_LOOKAHEAD_SECONDS = 1.6;
 const START_SECONDS = 0.08;
 
 export class Player {
-  /** The notes so far, sorted by onset. */
+  /** All notes made so far, sorted by onset. */
   notes = [];
   isPlaying = false;
   #context;
@@ -21,40 +21,40 @@ export class Player {
   #timer = null;
   #onTurn;
 
-  /** @param onTurn called many times a second while it plays */
+  /** @param onTurn called at each turn of the timer while it plays */
   constructor(onTurn) {
     this.#onTurn = onTurn;
   }
 
-  /** Gives it a clock and a piano, once there are any. */
+  /** Sets the audio context and the piano. */
   connect(context, piano) {
     this.#context = context;
     this.#piano = piano;
   }
 
-  /** Seconds of the piece that have been played. */
+  /** The position in the piece in seconds. */
   get position() {
     return this.isPlaying ? Math.max(this.#position, this.#context.currentTime - this.#began) : this.#position;
   }
 
-  /** The notes begun by now. */
+  /** The number of notes that have begun. */
   get played() {
     return this.#after(this.position);
   }
 
-  /** The first note that can still change. */
+  /** The index of the first note that can still change. */
   get changeable() {
     return Math.max(this.#scheduled, this.played);
   }
 
-  /** Begins a piece without notes yet. */
+  /** Removes all notes, and returns to the beginning. */
   reset() {
     this.moveTo(0);
     this.notes = [];
     this.#scheduled = 0;
   }
 
-  /** Goes to a moment of the piece; what was sounding ends. */
+  /** Moves to a position in the piece, and silences sounding notes. */
   moveTo(seconds) {
     this.#piano?.silence();
     this.#position = seconds;
@@ -62,7 +62,7 @@ export class Player {
     this.#scheduled = this.#after(seconds);
   }
 
-  /** Forgets the notes from an index on. */
+  /** Removes the notes from an index on. */
   cut(index) {
     this.notes.length = index;
     this.#scheduled = Math.min(this.#scheduled, index);
@@ -91,7 +91,7 @@ export class Player {
       const note = this.notes[this.#scheduled];
       const late = now - this.#began - note.start;
       if (late < -lookahead) break;
-      // Where the notes came too late, the music waits for them, rather than rush.
+      // If notes were made too late, the music pauses rather than rushes.
       if (late > 0) {
         this.#began += late;
         this.#position = note.start;
@@ -103,7 +103,7 @@ export class Player {
     this.#onTurn();
   }
 
-  /** The first note that begins after a moment. */
+  /** The index of the first note that begins after a position. */
   #after(seconds) {
     let [low, high] = [0, this.notes.length];
     while (low < high) {
@@ -111,7 +111,7 @@ export class Player {
       if (this.notes[middle].start > seconds) high = middle;
       else low = middle + 1;
     }
-    // At the very beginning nothing has been played.
+    // At position 0, no note has been played, even one with its onset at 0.
     return seconds > 0 ? low : 0;
   }
 }

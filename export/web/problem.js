@@ -1,2 +1,2 @@
-/** Something a person can put right. Its message is one sentence, fit to show on the page. */
+/** An error that a user can fix. Its message is one sentence for the page. */
 export class Problem extends Error {}

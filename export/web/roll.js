@@ -1,11 +1,11 @@
-/** The piano roll: notes fall onto a keyboard whose keys light up, or rise from it while somebody plays. */
+/** The piano roll: notes fall onto a keyboard whose keys light up, or rise from it while the user plays. */
 
 import { HIGHEST, LOWEST } from "./piano_range.js";
 
 const SECONDS_IN_VIEW = 6;
-const LONGEST_SECONDS = 24;
-const SHORTEST_PIXELS = 4;
-const MOST_PIXELS_PER_POINT = 2;
+const MAX_NOTE_SECONDS = 24;
+const MIN_NOTE_PIXELS = 4;
+const MAX_PIXELS_PER_POINT = 2;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 
 const isBlack = (pitch) => BLACK.has(pitch % 12);
@@ -13,8 +13,8 @@ const WHITES = Array.from({ length: HIGHEST - LOWEST + 1 }, (_, index) => LOWEST
   (pitch) => !isBlack(pitch),
 );
 
-/** The left edge and the width of a key, in widths of a white one. */
-const PLACES = new Map(
+/** The left edge and the width of each key, in units of a white key's width. */
+const KEY_EDGES = new Map(
   Array.from({ length: HIGHEST - LOWEST + 1 }, (_, index) => {
     const pitch = LOWEST + index;
     const whites = WHITES.filter((white) => white < pitch).length;
@@ -23,12 +23,12 @@ const PLACES = new Map(
 );
 
 export class Roll {
-  /** Whether its size or its colours changed since it was drawn. */
+  /** Whether the size or the colours have changed since it was last drawn. */
   isStale = true;
   #canvas;
   #context;
   #colours;
-  #stillness = matchMedia("(prefers-reduced-motion: reduce)");
+  #reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
     this.#canvas = canvas;
@@ -47,21 +47,21 @@ export class Roll {
     if (y < top) return null;
     const white = width / WHITES.length;
     const inReach = (pitch) => {
-      const [left, wide] = PLACES.get(pitch);
+      const [left, wide] = KEY_EDGES.get(pitch);
       return x >= left * white && x < (left + wide) * white;
     };
-    const blacks = [...PLACES.keys()].filter(isBlack);
+    const blacks = [...KEY_EDGES.keys()].filter(isBlack);
     const black = y < top + 0.62 * (height - top) ? blacks.find(inReach) : undefined;
     return black ?? WHITES.find(inReach) ?? null;
   }
 
   /**
-   * Draws a moment.
+   * Draws the roll at a position.
    *
    * @param notes all notes, sorted by onset
-   * @param position seconds
-   * @param own notes that somebody plays, the last without an end
-   * @param pressed the pitches that somebody holds
+   * @param position the position in seconds
+   * @param own the notes that the user plays; those still held have no duration
+   * @param pressed the pitches that the user holds
    */
   draw(notes, position, own, pressed) {
     if (this.isStale) this.#fit();
@@ -71,8 +71,8 @@ export class Roll {
     const keyboard = this.#keyboardHeight(height);
     const floor = height - keyboard;
     const white = width / WHITES.length;
-    // Who wants no motion sees the page turn each second.
-    const now = this.#stillness.matches ? Math.floor(position) : position;
+    // With reduced motion, the roll moves only once per second.
+    const now = this.#reducedMotion.matches ? Math.floor(position) : position;
     const lit = new Map([...pressed].map((pitch) => [pitch, this.#colours.own]));
     context.fillStyle = this.#colours.paper;
     context.fillRect(0, 0, width, height);
@@ -84,7 +84,7 @@ export class Roll {
   }
 
   #drawComing(notes, position, now, white, floor, speed, lit) {
-    for (let index = firstAfter(notes, position - LONGEST_SECONDS); index < notes.length; index += 1) {
+    for (let index = firstAfter(notes, position - MAX_NOTE_SECONDS); index < notes.length; index += 1) {
       const { start, pitch, duration, velocity } = notes[index];
       if (start > now + SECONDS_IN_VIEW) break;
       if (start + duration < Math.min(now, position)) continue;
@@ -110,12 +110,12 @@ export class Roll {
   }
 
   #drawNote(pitch, top, bottom, colour, white, floor) {
-    const place = PLACES.get(pitch);
-    if (!place) return;
+    const key = KEY_EDGES.get(pitch);
+    if (!key) return;
     const context = this.#context;
-    const [left, wide] = place;
+    const [left, wide] = key;
     const end = Math.min(bottom, floor);
-    const y = Math.max(Math.min(top, end - SHORTEST_PIXELS), -9);
+    const y = Math.max(Math.min(top, end - MIN_NOTE_PIXELS), -9);
     const tall = end - y - 1;
     if (tall <= 0) return;
     const inset = Math.min(1.5, 0.08 * white);
@@ -125,12 +125,12 @@ export class Roll {
     context.fill();
   }
 
-  /** A line at each C, and a fainter one at each F. */
+  /** Draws a line at each C, and a fainter one at each F. */
   #drawLines(white, floor) {
     for (const pitch of WHITES) {
       if (pitch % 12 !== 0 && pitch % 12 !== 5) continue;
       this.#context.fillStyle = pitch % 12 ? this.#colours.faint : this.#colours.line;
-      this.#context.fillRect(Math.round(PLACES.get(pitch)[0] * white), 0, 1, floor);
+      this.#context.fillRect(Math.round(KEY_EDGES.get(pitch)[0] * white), 0, 1, floor);
     }
   }
 
@@ -139,7 +139,7 @@ export class Roll {
     context.fillStyle = this.#colours.gap;
     context.fillRect(0, top, this.#canvas.width, tall);
     for (const black of [false, true]) {
-      for (const [pitch, [left, wide]] of PLACES) {
+      for (const [pitch, [left, wide]] of KEY_EDGES) {
         if (isBlack(pitch) !== black) continue;
         context.fillStyle = lit.get(pitch) ?? (black ? this.#colours.black : this.#colours.white);
         const gap = black ? 0 : Math.min(1, 0.1 * white);
@@ -154,10 +154,10 @@ export class Roll {
     return Math.round(0.17 * height);
   }
 
-  /** Gives the canvas the pixels of its place. It is then empty, so that this is done only just before it is drawn. */
+  /** Sets the canvas's resolution to its size. This clears it, so it is done only just before drawing. */
   #fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
-    const pixels = Math.min(devicePixelRatio, MOST_PIXELS_PER_POINT);
+    const pixels = Math.min(devicePixelRatio, MAX_PIXELS_PER_POINT);
     this.#canvas.width = Math.max(1, Math.round(width * pixels));
     this.#canvas.height = Math.max(1, Math.round(height * pixels));
   }
@@ -167,11 +167,11 @@ export class Roll {
     const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     const stops = ["soft", "middle", "loud"].map((name) => channels(colour(name)));
     const ramp = Array.from({ length: 128 }, (_, velocity) => {
-      // Hardly any note is softer than 20 or louder than 110.
-      const place = 2 * Math.min(1, Math.max(0, (velocity - 20) / 90));
-      const [from, to] = place < 1 ? stops : stops.slice(1);
+      // Few notes are softer than 20 or louder than 110.
+      const level = 2 * Math.min(1, Math.max(0, (velocity - 20) / 90));
+      const [from, to] = level < 1 ? stops : stops.slice(1);
       const mixed = from.map((channel, index) =>
-        Math.round(channel + (to[index] - channel) * (place < 1 ? place : place - 1)),
+        Math.round(channel + (to[index] - channel) * (level < 1 ? level : level - 1)),
       );
       return `rgb(${mixed.join(" ")})`;
     });
@@ -182,9 +182,9 @@ export class Roll {
   }
 }
 
-const channels = (hex) => [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
+const channels = (hex) => [1, 3, 5].map((index) => parseInt(hex.slice(index, index + 2), 16));
 
-/** The first note that begins at a moment or later. */
+/** The index of the first note that begins at a position or later. */
 function firstAfter(notes, seconds) {
   let [low, high] = [0, notes.length];
   while (low < high) {

@@ -1,6 +1,6 @@
-/** Keeps all files of the page, so that it plays without a network after the first visit. */
+/** Caches all files of the page, so that it works offline after the first visit. */
 
-// Written when the folder is: a version that changes with any file, and the files.
+// Filled in when the folder is written: a version that changes with any file, and the list of files.
 const [VERSION, FILES] = "__VERSION_AND_FILES__";
 const PREFIX = "kerasmusic-";
 

@@ -1,30 +1,30 @@
 /**
- * The sound of one key: two strings a hair out of tune, each a sum of partials that are stretched by the string's
- * stiffness and die away at their own pace, after the knock of the hammer.
+ * Synthesises the sound of a key: two slightly detuned strings and the hammer's knock. Each string is a sum of
+ * inharmonic partials, which decay at different rates.
  */
 
-const MOST_PARTIALS = 26;
-const LONGEST_SECONDS = 6;
+const MAX_PARTIALS = 26;
+const MAX_SECONDS = 6;
 const STRIKE_POINT = 1 / 8;
 const DETUNING_CENTS = 0.7;
 
-/** Hertz of a MIDI pitch. */
+/** The frequency of a MIDI pitch in hertz. */
 export const hertz = (pitch) => 440 * 2 ** ((pitch - 69) / 12);
 
-/** Seconds in which the lowest partial falls to a third. */
-const decayOf = (pitch) => Math.min(4.5, 3 * 2 ** (-(pitch - 48) / 20));
+/** The decay time of the lowest partial in seconds. */
+const decayTime = (pitch) => Math.min(4.5, 3 * 2 ** (-(pitch - 48) / 20));
 
-/** The samples of a key struck hard and held, with a peak of 1. */
+/** The samples of a key struck hard and held, with peak 1. */
 export function renderString(pitch, rate) {
-  const decay = decayOf(pitch);
-  const samples = new Float32Array(Math.round(rate * Math.min(LONGEST_SECONDS, 4.5 * decay)));
+  const decay = decayTime(pitch);
+  const samples = new Float32Array(Math.round(rate * Math.min(MAX_SECONDS, 4.5 * decay)));
   const stiffness = 0.00012 * Math.exp((pitch - 45) / 18);
   for (const [cents, share, pace] of [
     [-DETUNING_CENTS, 0.62, 0.6],
     [DETUNING_CENTS, 0.38, 1.25],
   ]) {
     const fundamental = hertz(pitch) * 2 ** (cents / 1200);
-    for (let partial = 1; partial <= MOST_PARTIALS; partial += 1) {
+    for (let partial = 1; partial <= MAX_PARTIALS; partial += 1) {
       const frequency = fundamental * partial * Math.sqrt(1 + stiffness * partial ** 2);
       if (frequency > 0.42 * rate) break;
       const struck = 0.3 + 0.7 * Math.abs(Math.sin(Math.PI * partial * STRIKE_POINT));
@@ -38,17 +38,17 @@ export function renderString(pitch, rate) {
     }
   }
   addKnock(samples, pitch, rate);
-  return shaped(samples, rate);
+  return withEnvelope(samples, rate);
 }
 
-/** Adds a sine that falls to a third in `decay` samples; `turn` is its angle a sample. */
+/** Adds a sine that decays to 1/e in `decay` samples; `turn` is its angle per sample. */
 function addPartial(samples, turn, loudness, decay) {
   const damping = Math.exp(-1 / decay);
   const next = 2 * damping * Math.cos(turn);
   const last = -damping * damping;
   let before = 0;
   let value = loudness * damping * Math.sin(turn);
-  // Nothing is heard of it after seven such times.
+  // After seven decay times it is inaudible.
   const end = Math.min(samples.length, Math.ceil(7 * decay));
   for (let index = 1; index < end; index += 1) {
     samples[index] += value;
@@ -56,7 +56,7 @@ function addPartial(samples, turn, loudness, decay) {
   }
 }
 
-/** Adds the hammer's knock, the same at each strike. */
+/** Adds the hammer's knock, from a deterministic noise. */
 function addKnock(samples, pitch, rate) {
   let random = 12_345 + pitch;
   let smooth = 0;
@@ -68,7 +68,7 @@ function addKnock(samples, pitch, rate) {
   }
 }
 
-function shaped(samples, rate) {
+function withEnvelope(samples, rate) {
   let peak = 0;
   for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
   const attack = 0.0015 * rate;

@@ -1,4 +1,4 @@
-/** Makes the sounds of the keys, middle ones first: {rate} in, {pitch, samples} out. */
+/** Renders the sounds of the keys, beginning in the middle; receives {rate}, and sends {pitch, samples}. */
 
 import { HIGHEST, LOWEST } from "./piano_range.js";
 import { renderString } from "./strings.js";

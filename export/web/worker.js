@@ -1,15 +1,15 @@
 /**
- * The worker that makes notes ahead of time, so that neither drawing nor sound ever waits.
+ * The worker that makes notes ahead of time, so that neither drawing nor sound has to wait.
  *
- * It is told, by messages with a `kind`:
- *   load {model}: fetch and open a model; answers ready {record, bytes}
- *   begin {piece, seed, settings, primer}: begin a piece, after the primer's notes
- *   change {piece, from, settings}: forget the notes from index `from` on and make others
- *   carryOn {piece, from, notes, settings}: likewise, after hearing notes, their onsets from the piece's beginning
- *   playhead {index, seconds}: what has been played; notes are made up to `AHEAD_SECONDS` after it
- *   verify: play and score the golden passage; answers verdict
- * It answers notes {piece, first, notes, microseconds, memory}, and problem {text} when it cannot go on. `piece`
- * numbers what the page asked for last: notes of an older one are to be thrown away.
+ * It receives messages with a `kind`:
+ *   load {model}: fetch and open a model; replies ready {record, bytes}
+ *   begin {piece, seed, settings, primer}: begin a piece with the primer's notes
+ *   change {piece, from, settings}: replace the notes from index `from` on
+ *   carryOn {piece, from, notes, settings}: likewise, but feed the given notes first; their onsets are absolute
+ *   playhead {index, seconds}: the position of playing; notes are made up to `AHEAD_SECONDS` beyond it
+ *   verify: play and score the golden passage; replies verdict
+ * It sends notes {piece, first, notes, microseconds, memory}, and problem {text} when it cannot continue. `piece` is
+ * the number of the page's last request: the page discards notes of an older one.
  */
 
 import { Codec, TICKS_PER_SECOND } from "./codec.js";
@@ -21,7 +21,7 @@ import { Problem } from "./problem.js";
 
 const AHEAD_SECONDS = 20;
 const REST_SECONDS = 2;
-// A model whose time stands still must not make notes for ever.
+// Bounds the number of notes if a model's steps are all zero.
 const AHEAD_NOTES = 2_000;
 const NOTES_PER_TURN = 16;
 
@@ -30,7 +30,7 @@ let generator;
 let working = false;
 let filling = false;
 
-// The piece being made: how many notes it has, and a snapshot after each that may yet be gone back to.
+// The current piece, with its number of notes, and snapshots after those notes that may still be replaced.
 let piece = null;
 
 const send = (kind, more = {}) => postMessage({ kind, ...more });
@@ -41,7 +41,7 @@ async function load(url) {
   try {
     response = await fetch(url);
   } catch {
-    throw new Problem("The model could not be fetched; look whether the network or the server is there, then reload.");
+    throw new Problem("The model could not be fetched; check the network and the server, then reload.");
   }
   if (!response.ok)
     throw new Problem(`The model is missing: ${url} answered ${response.status}; write the page again.`);
@@ -60,11 +60,11 @@ async function load(url) {
   send("ready", { record: about, bytes: bytes.length });
 }
 
-/** Begins a piece: hears the primer, whose notes are the piece's first. */
+/** Begins a piece with the notes of the primer. */
 async function begin({ piece: name, seed, settings, primer = [] }) {
   generator.begin(seed, settings);
   piece = { name, count: 0, snapshots: new Map([[0, generator.snapshot()]]), played: 0, seconds: 0, end: 0 };
-  await hear(primer);
+  await feed(primer);
 }
 
 async function change({ piece: name, from, settings }) {
@@ -75,7 +75,7 @@ async function change({ piece: name, from, settings }) {
 async function carryOn({ piece: name, from, notes, settings }) {
   goBack(name, from);
   generator.change(settings);
-  await hear(notes);
+  await feed(notes);
 }
 
 function goBack(name, from) {
@@ -87,19 +87,19 @@ function goBack(name, from) {
   piece.count = from;
 }
 
-async function hear(notes) {
+async function feed(notes) {
   const first = piece.count;
-  const heard = [];
+  const fed = [];
   for (const fields of generator.codec.encode(notes, generator.snapshot().tick)) {
-    heard.push(await generator.hear(fields));
+    fed.push(await generator.feed(fields));
   }
-  counted(heard);
+  addToPiece(fed);
   playhead({ index: piece.count, seconds: piece.end });
-  if (heard.length) send("notes", { piece: piece.name, first, notes: heard, heard: true });
+  if (fed.length) send("notes", { piece: piece.name, first, notes: fed, fed: true });
 }
 
-/** Counts notes that the piece now has, and keeps a snapshot after them. */
-function counted(notes) {
+/** Adds notes to the piece's count, and keeps a snapshot after them. */
+function addToPiece(notes) {
   piece.count += notes.length;
   piece.end = notes.at(-1)?.start ?? piece.end;
   piece.snapshots.set(piece.count, generator.snapshot());
@@ -112,7 +112,7 @@ function playhead({ index, seconds }) {
   piece.seconds = seconds;
 }
 
-/** Whether notes are to be made: from when some are wanted until there are enough, so that it can rest in between. */
+/** Whether more notes are needed. Hysteresis lets the worker rest between bursts. */
 function isBehind() {
   if (!piece) return false;
   const ahead = piece.end - piece.seconds;
@@ -121,7 +121,7 @@ function isBehind() {
   return filling;
 }
 
-/** Makes a few notes and tells of them. */
+/** Makes a few notes and sends them. */
 async function turn() {
   const first = piece.count;
   const notes = [];
@@ -131,7 +131,7 @@ async function turn() {
     const note = await generator.next();
     times.push((performance.now() - began) * 1000);
     notes.push(note);
-    counted([note]);
+    addToPiece([note]);
   }
   send("notes", { piece: piece.name, first, notes, microseconds: times, memory: generator.step.memory });
 }
@@ -139,7 +139,7 @@ async function turn() {
 const tasks = { begin, change, carryOn, playhead };
 const queue = [];
 
-/** Does what was asked, in its order, and makes notes while there is nothing to do. */
+/** Handles messages in order, and makes notes in between. */
 async function work() {
   if (working) return;
   working = true;
@@ -152,7 +152,7 @@ async function work() {
         else await tasks[kind](more);
       } else {
         await turn();
-        // Messages are heard between turns.
+        // Lets messages arrive between turns.
         await new Promise((resolve) => setTimeout(resolve));
       }
     }
@@ -163,7 +163,7 @@ async function work() {
   }
 }
 
-/** Verifies between two notes: the step is handed on as it was found. */
+/** Verifies the file between two notes, and restores the step afterwards. */
 async function verifyFile() {
   const { step, codec } = generator;
   const names = ["state", "previous", "temperature", "minP", "bias"];

@@ -1,4 +1,4 @@
-// Answers a question of the Python tests: JSON in, JSON out.
+// Answers a request of the Python tests: JSON in, JSON out.
 import { readFileSync } from "node:fs";
 
 import { Codec } from "../../export/web/codec.js";
@@ -9,7 +9,7 @@ import { Uniforms } from "../../export/web/philox.js";
 const answers = {
   uniforms({ seed, count }) {
     const uniforms = new Uniforms(BigInt(seed));
-    return Array.from({ length: count }, (_, place) => uniforms.at(place));
+    return Array.from({ length: count }, (_, index) => uniforms.at(index));
   },
   encode: ({ tables, notes }) => new Codec(tables).encode(notes),
   decode({ tables, fields }) {
@@ -18,7 +18,7 @@ const answers = {
     return fields.map((row) => codec.noteAt((tick += codec.stepTicks[row[0]]), row));
   },
   keys: () => KEYS,
-  bias: ({ tables, ...wishes }) => [...biasOf(new Codec(tables), wishes)],
+  bias: ({ tables, ...controls }) => [...biasOf(new Codec(tables), controls)],
   write: ({ notes }) => [...writeMidi(notes)],
   read: ({ paths }) =>
     paths.map((path) => {

@@ -26,7 +26,7 @@ test("notes are encoded by onset and pitch, their steps between rounded onsets",
     { start: 0.0199, pitch: 60, duration: 9, velocity: 3 },
     { start: 0.125, pitch: 50, duration: 0, velocity: 64 },
   ];
-  // 12.5 ticks are 12, as NumPy rounds.
+  // 12.5 ticks are rounded to 12, as in NumPy.
   assert.deepEqual(codec.encode(notes), [
     [2, 60, 2, 0],
     [0, 64, 1, 2],
@@ -40,7 +40,7 @@ test("tables that do not ascend are refused in a sentence", () => {
   assert.throws(() => new Codec(undefined), /export it again/);
 });
 
-test("a key rules out the pitches beside it, and density leans on the steps alone", () => {
+test("a key rules out other pitches, and density affects only the steps", () => {
   const codec = new Codec(TABLES);
   assert.equal(KEYS.length, 24);
   assert.deepEqual(

@@ -12,7 +12,7 @@ const codec = new Codec({
   velocity_edges: Array.from({ length: 33 }, (_, index) => 4 * index),
 });
 
-/** A step whose notes hang on the random numbers and on how many notes came before. */
+/** A step whose notes depend on the random numbers and on the number of notes before. */
 class StandIn {
   previous = new Int32Array(4);
   given = new Int32Array(4);
@@ -51,7 +51,7 @@ test("a seed names a piece, and another seed another", async () => {
   assert.notDeepEqual(pieces[0], pieces[2]);
 });
 
-test("going back to a snapshot makes the same notes again", async () => {
+test("restoring a snapshot makes the same notes again", async () => {
   const generator = new Generator(new StandIn(), codec);
   generator.begin(7n);
   await take(generator, 11);
@@ -61,21 +61,22 @@ test("going back to a snapshot makes the same notes again", async () => {
   assert.deepEqual(await take(generator, 20), first);
 });
 
-test("what is heard uses no random numbers, and moves time on", async () => {
+test("a note that is fed uses no random numbers, and advances the time", async () => {
   const generator = new Generator(new StandIn(), codec);
   generator.begin(7n);
-  assert.deepEqual(await generator.hear([50, 60, 9, 16]), { start: 0.5, pitch: 60, duration: 0.1, velocity: 65 });
+  assert.deepEqual(await generator.feed([50, 60, 9, 16]), { start: 0.5, pitch: 60, duration: 0.1, velocity: 65 });
   assert.equal(generator.snapshot().drawn, 0);
   assert.ok((await generator.next()).start >= 0.5);
 });
 
-test("a passage is proved, and the first other note is named", async () => {
+test("a passage is verified, and the first note that differs is named", async () => {
   const step = new StandIn();
   const generator = new Generator(step, codec);
   const record = { precision: "float32", golden: { notes: [[0, 0, 0, 0]], log_prob: [[0, 0, 0, 0]] } };
-  // The passage as the stand-in plays it, by asking where it parts and putting that note right.
-  for (let parted = (await verify(generator, record)).parted; parted; { parted } = await verify(generator, record)) {
-    record.golden.notes[parted - 1] = [...step.note];
+  // Builds the passage that the stand-in plays, by correcting the first note that differs until none does.
+  const differs = async () => (await verify(generator, record)).differsFrom;
+  for (let first = await differs(); first; first = await differs()) {
+    record.golden.notes[first - 1] = [...step.note];
     record.golden.log_prob = record.golden.notes.map((fields) => fields.map((value) => Math.fround(-value / 100)));
     if (record.golden.notes.length < 20)
       (record.golden.notes.push([0, 0, 0, 0]), record.golden.log_prob.push([0, 0, 0, 0]));
@@ -83,17 +84,17 @@ test("a passage is proved, and the first other note is named", async () => {
   assert.deepEqual(await verify(generator, record), {
     holds: true,
     notes: 20,
-    parted: null,
+    differsFrom: null,
     difference: 0,
     tolerance: 1e-3,
   });
   record.golden.notes[12] = [15, 1, 1, 1];
   record.golden.log_prob[12] = [-0.15, -0.01, -0.01, -0.01];
-  const { holds, parted } = await verify(generator, record);
-  assert.deepEqual([holds, parted], [false, 13]);
+  const { holds, differsFrom } = await verify(generator, record);
+  assert.deepEqual([holds, differsFrom], [false, 13]);
   assert.ok((await verify(generator, { ...record, precision: "int8" })).holds);
   const settings = { seed: 7, temperature: 1, min_p: 0.1, density: 0, key: null };
-  assert.equal((await verify(generator, { ...record, golden: { ...record.golden, settings } })).parted, 1);
+  assert.equal((await verify(generator, { ...record, golden: { ...record.golden, settings } })).differsFrom, 1);
   assert.deepEqual([...step.minP], [...new Float32Array(4).fill(0.1)]);
   record.golden.log_prob[3][1] -= 0.01;
   assert.ok((await verify(generator, record)).difference > 1e-3);

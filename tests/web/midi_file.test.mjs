@@ -17,12 +17,12 @@ test("what is written is read again, note for note", () => {
   assert.deepEqual(readMidi(writeMidi(notes)), notes);
 });
 
-test("a key that is struck again ends its former note", () => {
+test("a key that is struck again ends its first note", () => {
   assert.deepEqual(withoutOverlaps([note(0, 60, 3), note(1, 60, 1)]), [note(0, 60, 1), note(1, 60, 1)]);
   assert.deepEqual(readMidi(writeMidi([note(0, 60, 3), note(1, 60, 1)])), [note(0, 60, 1), note(1, 60, 1)]);
 });
 
-test("the pedal holds notes until it lifts, running status and tempo are heard, drums are not", () => {
+test("the pedal holds notes until it lifts, running status and tempo are read, drums are skipped", () => {
   const bytes = file(
     [0, 0xff, 0x51, 3, 0x0f, 0x42, 0x40],
     [0, 0xb0, 64, 127],
@@ -34,13 +34,13 @@ test("the pedal holds notes until it lifts, running status and tempo are heard, 
   assert.deepEqual(readMidi(bytes), [note(0, 60, 0.4)]);
 });
 
-test("a key struck twice and released once is two strikes, and the first release releases the last", () => {
+test("a key struck twice and released once is two strikes, and the release ends the second", () => {
   const struck = [[0, 0x90, 60, 80], [100, 0x90, 60, 90]];
   assert.deepEqual(readMidi(file(...struck, [100, 0x80, 60, 0])), [note(0, 60, 0.1), note(0.1, 60, 0.1, 90)]);
   assert.deepEqual(readMidi(file(...struck)), [note(0, 60, 0.1), note(0.1, 60, 0, 90)]);
 });
 
-test("of strikes of one key at once one is kept, with the louder velocity and the longer duration", () => {
+test("simultaneous strikes of a key become one, with the highest velocity and the longest duration", () => {
   assert.deepEqual(withoutOverlaps([note(0, 60, 3, 40), note(0, 60, 1, 90)]), [note(0, 60, 3, 90)]);
   assert.deepEqual(readMidi(writeMidi([note(0, 60, 3, 40), note(0.0002, 60, 1, 90)])), [note(0, 60, 3, 90)]);
 });

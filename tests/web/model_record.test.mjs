@@ -26,7 +26,7 @@ function packed(record, { name = "kerasmusic.json", deflated = true, offset = 0 
   return new Uint8Array(Buffer.concat([flatbuffer, local, entry, end]));
 }
 
-test("the record is found behind the flatbuffer, packed or not, wherever its offsets count from", async () => {
+test("the metadata is found behind the flatbuffer, compressed or not, wherever its offsets count from", async () => {
   const record = { format: 1, preset: "small" };
   assert.deepEqual(await readRecord(packed(record)), record);
   assert.deepEqual(await readRecord(packed(record, { deflated: false })), record);

@@ -1,4 +1,4 @@
-"""The page in a real headless Chromium: `nox -s tests-web`. A plain static server serves it, as any host would."""
+"""Tests the page in a headless Chromium, served by a plain static server: `nox -s tests-web`."""
 
 import functools
 import http.server
@@ -23,7 +23,7 @@ from kerasmusic.notes import Notes
 CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
 SEED = 7
-# What reaches the loudspeakers is also measured.
+# Also measures what reaches the loudspeakers.
 LISTEN = """
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (target, ...more) {
@@ -39,7 +39,7 @@ LOUDNESS = """() => {
   window.tap?.getFloatTimeDomainData(samples);
   return Math.max(...samples.map(Math.abs));
 }"""
-# What the page's worker makes of a seed, as fast as it can, and the bytes its runtime holds on the way.
+# The notes of a seed from the page's worker, as fast as it can, with the memory of its runtime.
 MAKE_NOTES = """([seed, wanted]) => new Promise((resolve, reject) => {
   const worker = new Worker("worker.js", { type: "module" });
   const rows = [];
@@ -92,7 +92,7 @@ def browser():
     if not CHROMIUM:
         pytest.skip("needs chromium")
     with sync_playwright() as playwright:
-        # A name that is not loopback is what a home network's is: no secure context.
+        # A name other than localhost stands for a home network, without a secure context.
         rules = "--host-resolver-rules=MAP piano.home 127.0.0.1"
         arguments = ["--no-sandbox", rules, "--autoplay-policy=document-user-activation-required"]
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -127,7 +127,7 @@ def context(browser):
 
 @pytest.fixture
 def errors():
-    """What the console was told, to be empty at the end of a test that uses it."""
+    """The errors on the console; a test that uses this fixture checks that there are none."""
     return []
 
 
@@ -156,11 +156,11 @@ def choose_seed(page, seed):
     page.press("#seed", "Enter")
 
 
-def downloaded(page, place):
+def downloaded(page, path):
     with page.expect_download() as download:
         page.click("#download")
-    download.value.save_as(place)
-    return midi.read(place)
+    download.value.save_as(path)
+    return midi.read(path)
 
 
 def played_by_python(model, seed, count):
@@ -168,13 +168,13 @@ def played_by_python(model, seed, count):
 
 
 def ordered(notes):
-    """Rows that do not hang on which of two notes of one key and onset comes first."""
+    """Rows in an order that does not depend on that of notes with one key and onset."""
     rows = np.round(np.column_stack([notes.start, notes.pitch, notes.duration, notes.velocity]), 2)
     return rows[np.lexsort(rows.T[::-1])]
 
 
 def figures(page):
-    """Microseconds a note, seconds ahead and notes played, as the page shows them."""
+    """Microseconds per note, seconds ahead and notes played, as the page shows them."""
     expect(page.locator("#figures")).to_contain_text("µs per note")
     return [float(number.replace(",", "")) for number in re.findall(r"[\d.,]*\d", page.inner_text("#figures"))]
 
@@ -184,11 +184,11 @@ def test_the_golden_passage_is_played_note_for_note(page):
     expect(page.locator("#verdict")).to_contain_text("Verified: the same 1,000 notes", timeout=60_000)
 
 
-def test_an_int8_file_says_at_which_note_it_parts_if_it_does(context, folders):
+def test_an_int8_file_says_from_which_note_it_differs(context, folders):
     serving = Serving(folders["int8"])
     page = open_page(context, serving.url)
     page.click("#verify")
-    parted = re.compile(r"Verified: (the same 1,000 notes|it parts at note [\d,]+, as int8 may)")
+    parted = re.compile(r"Verified: (the same 1,000 notes|the notes differ from note [\d,]+ on, as int8 may)")
     expect(page.locator("#verdict")).to_contain_text(parted, timeout=60_000)
     serving.stop()
 
@@ -208,7 +208,7 @@ def test_an_hour_of_music_does_not_grow_memory(context, folders):
     serving.stop()
 
 
-def test_it_plays_and_what_it_plays_is_heard(page):
+def test_it_plays_audibly(page):
     page.locator("#density").fill("1")
     choose_seed(page, SEED)
     assert page.evaluate(LOUDNESS) == 0
@@ -252,14 +252,14 @@ def test_a_change_of_temperature_keeps_what_was_played(page, exported, tmp_path)
     assert set(later.pitch % 12) <= {0, 2, 4, 5, 7, 9, 11}
 
 
-def test_a_broken_file_is_refused_and_a_good_one_carried_on(page, tmp_path):
+def test_a_broken_file_is_refused_and_a_good_one_continued(page, tmp_path):
     drop = functools.partial(page.evaluate, DROP)
     drop(["song.mid", list(b"MThd no music at all")])
     expect(page.locator("#problem")).to_have_text(re.compile(r"^song\.mid is not a MIDI file that can be read \(.+\)"))
     primer = Notes([1.0, 1.5, 2.0], [60, 64, 67], [0.5, 0.5, 0.5], [64, 64, 64])
     midi.write(primer, tmp_path / "primer.mid")
     drop(["primer.mid", list((tmp_path / "primer.mid").read_bytes())])
-    expect(page.locator("#status")).to_contain_text("primer.mid: 3 notes heard")
+    expect(page.locator("#status")).to_contain_text("primer.mid: 3 notes read")
     expect(page.locator("#problem")).to_be_hidden()
     page.wait_for_timeout(1_000)
     found = downloaded(page, tmp_path / "x.mid")
@@ -269,7 +269,7 @@ def test_a_broken_file_is_refused_and_a_good_one_carried_on(page, tmp_path):
     expect(page.locator("#play")).to_have_text("Pause")
 
 
-def test_it_carries_on_from_what_the_computers_keys_play(page, tmp_path):
+def test_it_carries_on_from_notes_of_the_computer_keyboard(page, tmp_path):
     for key in "ADG":
         page.keyboard.press(f"Key{key}", delay=150)
     expect(page.locator("#status")).to_contain_text("Listening")
@@ -299,7 +299,7 @@ def test_a_midi_keyboard_and_the_pages_own_keys_play(context, site, tmp_path, er
     assert not errors
 
 
-def test_the_keyboard_alone_reaches_and_works_everything(page):
+def test_every_control_can_be_reached_and_used_by_keyboard(page):
     page.keyboard.press("Tab")
     expect(page.locator("#play")).to_be_focused()
     named = [
@@ -321,7 +321,7 @@ def test_the_keyboard_alone_reaches_and_works_everything(page):
     expect(page.locator("#temperature-value")).to_have_text("1.05")
 
 
-def test_what_is_wrong_is_a_sentence_on_the_page(context, site, folders, tmp_path):
+def test_an_error_is_a_sentence_on_the_page(context, site, folders, tmp_path):
     shutil.copytree(folders["float32"], tmp_path / "page")
     (tmp_path / "page" / "model.tflite").unlink()
     serving = Serving(tmp_path / "page")
@@ -338,9 +338,9 @@ def test_what_is_wrong_is_a_sentence_on_the_page(context, site, folders, tmp_pat
     expect(page.locator("#problem")).to_contain_text("“-1” is not a seed")
 
 
-def test_sound_that_the_browser_blocks_is_a_sentence_too(context, site):
-    # A press that no person made starts no sound. Looking at a page from outside counts as a person's touch, so that
-    # the page itself tells when it has pressed.
+def test_blocked_sound_is_a_sentence_on_the_page(context, site):
+    # A click by a script starts no sound. Playwright's own calls count as a user's action, so the page itself reports
+    # when it has clicked.
     press = """setInterval(() => {
       if (window.pressed || !document.querySelector("#play:enabled")) return;
       window.pressed = true;
