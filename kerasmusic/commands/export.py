@@ -36,7 +36,7 @@ def _precision_help() -> str:
 @click.option("--web", metavar="DIR", help="The folder to write, of a page that any static host serves.")
 @click.option("--serve", is_flag=True, help="Serve the page of --web on this machine.")
 @click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
-@click.option("-o", "--output", metavar="FILE", help="The file to write (default: beside the model).")
+@click.option("-o", "--output", metavar="FILE", help="The file to write (default: next to the model).")
 @click.option(
     "--data",
     metavar="PATH",
@@ -51,7 +51,7 @@ def run(
 ) -> None:  # fmt: skip
     """Export a trained model for other devices, or as a web page that plays it.
 
-    MODEL is what --web plays, a .tflite file or a run's folder; by default the model that came with the package.
+    MODEL is what --web plays, a .tflite file or a run's folder; by default the bundled model.
     """
     if bool(tflite) == bool(web):
         raise click.UsageError("say what to export: --tflite RUN, or --web DIR")
@@ -67,7 +67,7 @@ def run(
     outputs = _outputs(source, precision, output)
     excerpts = _excerpts(source, precision, data, no_pedal)
     if excerpts is None and precision != "float32":
-        warn("what it costs is not measured: name real music with --data")
+        warn("the loss of precision is not measured: name real music with --data")
     from kerasmusic.export import export_precisions
 
     exported = export_precisions(source, outputs, excerpts=excerpts)
@@ -83,7 +83,7 @@ def run(
 
 
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
-    """The file of each precision that was asked for."""
+    """The output file of each precision."""
     from kerasmusic.export import PRECISIONS
     from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
@@ -94,7 +94,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
     path = Path(output) if output else source.with_suffix(TFLITE.suffix)
     if path.suffix != TFLITE.suffix:
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
-    # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
+    # A name given with -o is kept; otherwise no other precision replaces the float32 file.
     named = output and len(precisions) == 1
     outputs = {
         each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions
@@ -107,7 +107,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
 
 
 def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) -> Excerpts | None:
-    """Of the music that is named, or else of what the run was trained on, where that is still there."""
+    """Excerpts of the music that --data names, else of what the run was trained on, if that is still there."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.export import Excerpts
     from kerasmusic.opening import codec_of
@@ -149,7 +149,7 @@ def _show(exported: Sequence[ExportResult]) -> None:
 
 
 def _web_model(model: str | None, precision: str) -> Path:
-    """The model file that a page is to play: the one named, or the bundled one."""
+    """The model file that the page plays: the one that is named, or the bundled one."""
     from kerasmusic.opening import KERAS, TFLITE, find_model, kind_of
 
     path = find_model(model, prefer=TFLITE if precision == "float32" else KERAS)
