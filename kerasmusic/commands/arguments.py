@@ -20,10 +20,10 @@ instrument = click.option(
     "--instrument",
     type=int,
     metavar="N",
-    help="Of a MIDI file's instruments, which 'inspect' lists from 0, take this one alone (default: all but drums).",
+    help="Use only this instrument of a MIDI file; 'inspect' lists them from 0 (default: all but drums).",
 )
 strict = click.option(
-    "--strict", is_flag=True, help="Fail where a file cannot be read; by default the others are used, and it is named."
+    "--strict", is_flag=True, help="Fail where a file cannot be read; by default it is named and left out."
 )
 backend = click.option(
     "--backend", help=f"{listed(BACKENDS)} (default: KERAS_BACKEND, else the first of these that is installed)."

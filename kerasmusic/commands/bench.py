@@ -20,13 +20,13 @@ data = click.option(
     "--data",
     metavar="PATH",
     help=f"A folder or zip of MIDI files (default: what the environment variable {VARIABLE} names, else MAESTRO where "
-    "it was downloaded before, else what the bundled model plays).",
+    "it was downloaded before, else a demonstration that the bundled model plays).",
 )
-short = click.option("--short", is_flag=True, help="A quick form, to see that it runs.")
+short = click.option("--short", is_flag=True, help="Measure briefly, to see that it runs.")
 
 
 def output(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Where a record is kept."""
+    """The option that names the record to write."""
     option = click.option(
         "-o",
         "--output",
@@ -92,7 +92,9 @@ def run() -> None:
     help="A folder or zip of MIDI files, to measure nats per note as well (default: what the environment variable "
     f"{VARIABLE} names).",
 )
-@click.option("--pieces", type=click.IntRange(1), help="Nats of the first so many validation performances alone.")
+@click.option(
+    "--pieces", type=click.IntRange(1), help="Measure nats on only the first so many validation performances."
+)
 @short
 @output("latency")
 def latency(
@@ -101,7 +103,7 @@ def latency(
 ) -> None:  # fmt: skip
     """Measure how fast a note is, by the edge install alone.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     import dataclasses
 
@@ -127,7 +129,7 @@ def latency(
 )
 @click.argument("records", metavar="RECORD.json...", nargs=-1, required=True)
 @click.option("--picture", metavar="FILE", help="Draw latency into a .png or .svg file.")
-@click.option("--page", metavar="FILE", multiple=True, help="Write the tables of a page anew; may be repeated.")
+@click.option("--page", metavar="FILE", multiple=True, help="Rewrite the tables of a page; may be repeated.")
 def report(records: tuple[str, ...], picture: str | None, page: tuple[str, ...]) -> None:
     """Print records as tables, draw them, or put them into pages."""
     from kerasmusic.bench import report
@@ -161,9 +163,9 @@ def report(records: tuple[str, ...], picture: str | None, page: tuple[str, ...])
 @short
 @output("tutorial")
 def tutorial(model: str | None, data: str | None, short: bool, output: str) -> None:
-    """Measure TensorFlow's tutorial beside kerasmusic, in one run.
+    """Measure TensorFlow's tutorial and kerasmusic in one run.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     from kerasmusic.bench import tutorial
 
@@ -178,7 +180,7 @@ def tutorial(model: str | None, data: str | None, short: bool, output: str) -> N
     kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small
     """,
 )
-@click.option("--presets", help="Which (default: all).")
+@click.option("--presets", help="The presets to train, such as tiny,small (default: all).")
 @data
 @short
 @output("train")
@@ -202,7 +204,7 @@ def train(presets: str | None, data: str | None, short: bool, output: str) -> No
 @short
 @output("ingest")
 def ingest(files: str | None, data: str | None, short: bool, output: str) -> None:
-    """Measure how fast MIDI files are read, beside a loop of pretty_midi."""
+    """Measure how fast MIDI files are read, against a loop of pretty_midi."""
     from kerasmusic.bench import ingest
 
     counts = numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES
@@ -217,17 +219,19 @@ def ingest(files: str | None, data: str | None, short: bool, output: str) -> Non
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and arm64/: nox -s bench-pi makes it.")
+@click.option(
+    "--folder", metavar="DIR", required=True, help="The folder with qemu/ and arm64/ that nox -s bench-pi makes."
+)
 @click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
-@click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
-@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
+@click.option("--profile", is_flag=True, help="Also count by operator; needs TensorFlow here.")
+@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than in this record.")
 @output("instructions")
 def instructions(
     models: tuple[str, ...], folder: str, site: str, profile: bool, against: str | None, output: str
 ) -> int:
     """Count the instructions of a note on emulated cores of Raspberry Pis.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     from kerasmusic.bench import instructions
     from kerasmusic.bench.records import read_record
@@ -271,7 +275,7 @@ def _keep(record: dict[str, Any], path: str) -> None:
 
 
 def _music(data: str | None) -> str:
-    """The music that --data names, else what `music` finds, which is said."""
+    """The music that --data names, else what `music` finds, which is printed."""
     if data:
         return data
     found = str(music())

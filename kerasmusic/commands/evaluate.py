@@ -1,4 +1,4 @@
-"""`kerasmusic evaluate`: how likely real music is to a model, and what its own is like."""
+"""`kerasmusic evaluate`: the likelihood of real music, and how generated music compares with it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ def _music_help() -> str:
     help="A folder or a zip of MIDI files; may be given again for more of them (default: download MAESTRO).",
 )  # fmt: skip
 @click.option("--split", default="validation", show_default=True, help="train, validation or test.")
-@click.option("--pieces", type=int, help="Only the first so many performances.")
+@click.option("--pieces", type=int, help="Evaluate only the first so many performances.")
 @click.option("--music", is_flag=True, cls=LateHelp, late_help=_music_help)
-@click.option("--seed", type=int, help="Of the first piece that --music plays; the next follow (default: 0).")
+@click.option(
+    "--seed", type=int, help="The seed of the first piece that --music plays; the next seeds follow (default: 0)."
+)
 @arguments.sampling
 @arguments.pedal
 @arguments.backend
@@ -46,9 +48,9 @@ def run(
     temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure how likely MODEL finds real performances, in nats per note.
+    """Measure the likelihood that MODEL gives to real performances, in nats per note.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
+    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
@@ -61,7 +63,7 @@ def run(
     from kerasmusic.evaluation.likelihood import evaluate
     from kerasmusic.opening import open_generator, open_scorer
 
-    # What can be wrong is found before the long work begins.
+    # Errors are found before the long work begins.
     scorer = open_scorer(model, backend=backend)
     generator = open_generator(model, backend=backend, seed=seed or 0, sampling=sampling) if music else None
     corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)

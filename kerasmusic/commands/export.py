@@ -43,7 +43,7 @@ def _precision_help() -> str:
 @click.option("--serve", is_flag=True, help="Serve the web page on this machine.")
 @click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
 @click.option(
-    "-o", "--output", metavar="FILE", help="The file or folder to write (default for tflite: beside the model)."
+    "-o", "--output", metavar="FILE", help="The file or folder to write (default for tflite: next to the model)."
 )
 @click.option(
     "--data",
@@ -59,7 +59,7 @@ def run(
 ) -> None:  # fmt: skip
     """Export MODEL for other devices: a .keras or .tflite file or a run's folder.
 
-    The target tflite takes what was trained; web takes an exported file too, or the model that came with the package.
+    The target tflite takes what was trained; web takes an exported file too, or the bundled model.
     """
     if [target, tflite, web].count(None) != 2:
         raise click.UsageError("say what to export to: --to tflite or --to web, or --tflite RUN, or --web DIR")
@@ -98,7 +98,7 @@ def _export_tflite(
     outputs = _outputs(source, precision, output)
     excerpts = _excerpts(source, precision, data, no_pedal)
     if excerpts is None and precision != "float32":
-        warn("what it costs is not measured: name real music with --data")
+        warn("the loss of precision is not measured: name real music with --data")
     from kerasmusic.export import export_precisions
 
     exported = export_precisions(source, outputs, excerpts=excerpts)
@@ -114,7 +114,7 @@ def _export_tflite(
 
 
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
-    """The file of each precision that was asked for."""
+    """The output file of each precision."""
     from kerasmusic.export import PRECISIONS
     from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
@@ -125,7 +125,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
     path = Path(output) if output else source.with_suffix(TFLITE.suffix)
     if path.suffix != TFLITE.suffix:
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
-    # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
+    # A name given with -o is kept; otherwise no other precision replaces the float32 file.
     named = output and len(precisions) == 1
     outputs = {
         each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions
@@ -138,7 +138,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
 
 
 def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) -> Excerpts | None:
-    """Of the music that is named, or else of what the run was trained on, where that is still there."""
+    """Excerpts of the music that --data names, else of what the run was trained on, if that is still there."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.export import Excerpts
     from kerasmusic.opening import codec_of

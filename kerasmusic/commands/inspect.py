@@ -1,4 +1,4 @@
-"""`kerasmusic inspect`: what a file is."""
+"""`kerasmusic inspect`: describes a model or a MIDI file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kerasmusic play`: music now, without end or together with somebody."""
+"""`kerasmusic play`: plays live, without end or together with a person."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def _pause_help() -> str:
 )
 @click.argument("model", required=False)
 @click.option("--midi-out", metavar="PORT", help="Play on a MIDI port: its name, or a part of it.")
-@click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its vein.")
+@click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its style.")
 @click.option(
     "--duet",
     metavar="pitch|time",
     help="With --midi-in: your keys give each note's pitch, or its time, and the model the rest of it.",
 )
 @click.option("--pause", type=float, metavar="SECONDS", cls=LateHelp, late_help=_pause_help)
-@click.option("--seconds", type=float, help="End after so long (default: play until Ctrl-C).")
+@click.option("--seconds", type=float, help="Stop after this time (default: play until Ctrl-C).")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
 @click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
 @click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file for FluidSynth (default: a small one).")
-@click.option("--driver", help="What FluidSynth plays on: alsa, pulseaudio, coreaudio (default: its own choice).")
-@click.option("--plain", is_flag=True, help="Show no moving picture.")
+@click.option("--driver", help="The audio driver of FluidSynth: alsa, pulseaudio, coreaudio (default: its own choice).")
+@click.option("--plain", is_flag=True, help="Show one line instead of the moving piano roll.")
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
@@ -51,7 +51,7 @@ def run(
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
+    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
     """
     from kerasmusic.live.performance import PlayOptions, play
     from kerasmusic.opening import TFLITE, find_model, open_generator

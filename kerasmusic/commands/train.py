@@ -1,4 +1,4 @@
-"""`kerasmusic train`: from music to a model, its exported file and a sample of what it plays."""
+"""`kerasmusic train`: trains a model, exports it and plays a sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
 
-# After fewer passes over the data a model has hardly learned anything.
+# After fewer passes over the data a model has learned next to nothing.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
 
@@ -47,22 +47,22 @@ SMALLEST = ("tutorial", "tiny")
     "--from",
     "start",
     metavar="MODEL",
-    help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the one that came with the "
-    "package. With a wider --preset, that one starts from what the model has learnt.",
+    help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the bundled one. "
+    "A wider --preset grows the model and keeps what it has learnt.",
 )
-@click.option("--minutes", type=float, help=f"How long to train, from the first step on (default: {MINUTES:g}).")
-@click.option("--epochs", type=float, help="How long to train, in passes over the data instead.")
+@click.option("--minutes", type=float, help=f"Training time, from the first step on (default: {MINUTES:g}).")
+@click.option("--epochs", type=float, help="The same in passes over the data.")
 @click.option("--run", "folder", metavar="DIR", help="The run's folder (default: runs/PRESET-BACKEND-TIME).")
-@click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, with its own data and settings.")
+@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own data and settings.")
 @click.option("--batch-size", type=int, help="Windows in a batch (default: the preset's).")
-@click.option("--learning-rate", type=float, help="The highest learning rate (default: the preset's).")
+@click.option("--learning-rate", type=float, help="The peak learning rate (default: the preset's).")
 @click.option(
     "--transposition",
     type=int,
     default=Settings.transposition,
     show_default=True,
     metavar="SEMITONES",
-    help="Play the music up to so many semitones higher or lower; 0 keeps its keys.",
+    help="Transpose the music by up to this many semitones; 0 keeps its keys.",
 )
 @click.option(
     "--stretch",
@@ -70,7 +70,7 @@ SMALLEST = ("tutorial", "tiny")
     default=Settings.stretch,
     show_default=True,
     metavar="SHARE",
-    help="Play it up to this much slower or faster, such as 0.05; for performances, not for music on a grid.",
+    help="Play it up to this share slower or faster, such as 0.05; for performances, not for music on a grid.",
 )
 @click.option(
     "--precision",
@@ -83,7 +83,7 @@ SMALLEST = ("tutorial", "tiny")
     "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
 )
 @click.option(
-    "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
+    "--devices", default="one", show_default=True, help="one, or all: each takes its share of every batch, on JAX."
 )
 @arguments.pedal
 @arguments.strict
@@ -136,7 +136,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
 
 
 def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
-    """A run's own settings, longer where that was asked for; its data takes the place of the options'."""
+    """The settings of a run, made longer on request; sets the options for data to those of the run."""
     from kerasmusic.training.run_folder import read_start
 
     began = read_start(resume)
@@ -164,7 +164,7 @@ def _new_settings(options: dict[str, Any]) -> Settings:
 
 
 def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None, str]:
-    """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
+    """The `.keras` file that --from names, and the preset to train, by default that of the file."""
     from kerasmusic.models.keras_file import read_keras_config
     from kerasmusic.models.presets import find_preset
     from kerasmusic.opening import find_keras_file
@@ -178,7 +178,7 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
 
 
 def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
-    """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
+    """Opens what --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
     from kerasmusic.data.maestro import download_maestro
 
     try:
@@ -199,7 +199,7 @@ def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec
 
 
 def _warn_of_splits(corpus: Corpus) -> None:
-    """Says what makes the validation loss mean less than it seems to, or nothing at all."""
+    """Warns where there is no validation split, or it is not independent of the training split."""
     from kerasmusic.data.overlap import find_overlaps
 
     if "validation" in corpus.empty:

@@ -1,4 +1,4 @@
-"""`kerasmusic verify`: a file's own proof."""
+"""`kerasmusic verify`: plays the golden passage of a file and compares."""
 
 from __future__ import annotations
 

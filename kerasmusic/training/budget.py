@@ -14,14 +14,15 @@ STEPS_PER_RATE = 10
 
 
 class Budget:
-    """How much of a training is done: by minutes, or by steps. Minutes count from the end of the first step on.
+    """The share of a run that is done, by minutes or by steps. Minutes count from the end of the first step on.
 
-    Compiling the step takes seconds on one machine and minutes on another, and nothing is learned meanwhile.
+    Compiling the step takes seconds on one machine and minutes on another, and the model learns nothing meanwhile.
 
     Args:
-        minutes: of training in all, or None.
-        steps: of training in all, or None; exactly one of the two is given.
-        steps_done, seconds_done: what a former session of the same run did.
+        minutes: the length of the whole run, or None.
+        steps: the same in steps, or None; exactly one of the two is given.
+        steps_done: steps that earlier sessions of the same run did.
+        seconds_done: seconds that they took.
     """
 
     def __init__(
@@ -30,31 +31,31 @@ class Budget:
         self.seconds_in_all = None if minutes is None else minutes * 60
         self.steps_in_all = steps
         self.steps_done = steps_done
-        #: What counts as spent, where several processes must agree on it; None for what the clock says.
+        #: The seconds spent that several processes have agreed on; None where this process's own clock counts.
         self.agreed_seconds: float | None = None
         self._seconds_done = seconds_done
         self._made = time.monotonic()
         self._began: float | None = None
 
     def count_step(self) -> None:
-        """A step is done; the first one starts the clock."""
+        """Counts a step that is done; the first one starts the clock."""
         self.steps_done += 1
         if self._began is None:
             self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, those of former sessions among them."""
+        """Seconds of training so far, earlier sessions included."""
         return self._seconds_done + (0.0 if self._began is None else time.monotonic() - self._began)
 
     @property
     def compiling_seconds(self) -> float:
-        """Seconds that compiling the step took in this session, its first run included."""
+        """Seconds that compiling and running the first step took in this session."""
         return (time.monotonic() if self._began is None else self._began) - self._made
 
     @property
     def share(self) -> float:
-        """How much of the budget is spent, 0 to 1."""
+        """The share of the budget that is spent, 0 to 1."""
         if self.seconds_in_all is not None:
             seconds = self.seconds if self.agreed_seconds is None else self.agreed_seconds
             return min(1.0, seconds / self.seconds_in_all)
@@ -63,7 +64,7 @@ class Budget:
 
 
 def rate_at(share: float, highest: float) -> float:
-    """The learning rate when a share of the budget is spent: a short linear rise, then half a cosine down.
+    """The learning rate when a share of the budget is spent: linear warm-up, then cosine decay to 1 %.
 
     >>> [round(rate_at(share, 1.0), 2) for share in (0.01, 0.02, 0.51, 1.0)]
     [0.5, 1.0, 0.51, 0.01]

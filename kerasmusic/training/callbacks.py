@@ -12,9 +12,9 @@ from kerasmusic.training.budget import STEPS_PER_RATE, Budget
 
 
 class Bar(keras.callbacks.Callback):
-    """A live bar on the terminal: how much of the budget is spent, nats per note, and notes per second.
+    """Shows the share of the budget that is spent, the loss in nats per note, and notes per second.
 
-    In a log, a line for each validation.
+    On a terminal it is a live bar; in a log, a line for each validation.
     """
 
     def __init__(self, budget: Budget, notes_per_step: int) -> None:
@@ -38,7 +38,7 @@ class Bar(keras.callbacks.Callback):
         self.bar.n = self.budget.share
         steps, seconds = self.budget.steps_done - self.first_step, self.budget.seconds - self.began
         if not steps:
-            # So that the time which is left is that of steps alone.
+            # Time spent compiling must not count in the estimate of the time left.
             self.bar.unpause()
         speed = f"{steps * self.notes_per_step / seconds:,.0f} notes/s, " if steps else ""
         loss = float((logs or {}).get("loss", math.nan))
@@ -57,6 +57,6 @@ class Bar(keras.callbacks.Callback):
         self.close()
 
     def close(self) -> None:
-        """Ends the bar's line, where there is one."""
+        """Ends the line of the bar, if it was shown."""
         if self.bar is not None:
             self.bar.close()

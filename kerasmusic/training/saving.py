@@ -26,8 +26,8 @@ PROGRESS = "progress"
 
 
 def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None:
-    """Saves a `.keras` file, whole or not at all; without its optimizer it has a third of the bytes."""
-    # Keras makes variables of its own as it saves. On several hosts it would wait for the others to make them too.
+    """Saves a `.keras` file atomically; without the optimizer's state it has a third of the bytes."""
+    # Keras creates variables as it saves. On several hosts it would wait for the other processes to create them too.
     with undistributed():
         if not optimizer:
             weights = model.get_weights()
@@ -38,16 +38,16 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves the model with its optimizer and how far the run is, in one file, every so many seconds and at the end.
+    """Saves the model, its optimizer and the progress of the run in one file, periodically and at the end.
 
-    How far the run is travels in the model's record, so that no moment has the one without the other.
+    The progress is kept in the model's metadata, so that the two always belong together.
     """
 
     def __init__(self, path: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
         super().__init__()
         self.path, self.budget, self.validation, self.every_seconds = path, budget, validation, every_seconds
         self.saved_at = time.monotonic()
-        #: The step after which the file was saved; None before the first time.
+        #: The step after which the file was last saved; None before the first time.
         self.saved_step: int | None = budget.steps_done or None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -73,14 +73,14 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class History(keras.callbacks.Callback):
-    """Appends a row a round to a csv file: the logs, with what the callbacks before it added to them.
+    """Appends the logs of each round to a csv file, with the values that earlier callbacks added to them.
 
-    Not Keras's CSVLogger, which loads TensorFlow where it is installed, whatever the backend.
+    Keras's CSVLogger would load TensorFlow where it is installed, whatever the backend.
 
     Args:
         path: the file.
-        steps_done: what a former session of the same run did; rows after that, of rounds that are done anew, are taken
-            away. With 0 the file begins anew.
+        steps_done: steps that earlier sessions of the same run did. Rows of later steps are removed, since their rounds
+            are repeated; with 0 the file is replaced.
     """
 
     def __init__(self, path: Path, *, steps_done: int) -> None:
@@ -91,7 +91,7 @@ class History(keras.callbacks.Callback):
         rows = []
         if self.steps_done and self.path.exists():
             with self.path.open(newline="") as file:
-                # A row that was being written as the process died has no end.
+                # A row that was being written when the process died has no line end.
                 whole = [line for line in file if line.endswith("\n")]
             rows = [row for row in csv.DictReader(whole) if float(row["training_steps"]) <= self.steps_done]
         if not rows:
@@ -110,6 +110,6 @@ class History(keras.callbacks.Callback):
             if is_new:
                 writer.writeheader()
             writer.writerow({name: float(logs[name]) for name in HISTORY_COLUMNS})
-            # On the disk before the checkpoint that follows it: a row may be too many after a power cut, never too few.
+            # On the disk before the next checkpoint: after a power cut there may be a row too many, never one too few.
             file.flush()
             os.fsync(file.fileno())

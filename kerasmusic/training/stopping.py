@@ -20,15 +20,15 @@ from kerasmusic.training.windows import Windows
 
 
 class Validation(keras.callbacks.Callback):
-    """Every so often evaluates on fixed windows of the validation split, keeps the best model, and stops without hope.
+    """Validates periodically, saves the best model, and stops early when it no longer improves.
 
     Args:
-        windows: what to evaluate on; None where there is no validation split, when the last model is the best.
-        budget: the run's.
-        best_path: where the best model so far is kept, without its optimizer; None where another process keeps it.
-        times: how often in a whole run.
-        patience: stop after this many validations without a better one.
-        former: what a former session of the same run had come to, as `progress` gave it.
+        windows: the same windows of the validation split each time; None without such a split: the last model is kept.
+        budget: the budget of the run.
+        best_path: the file of the best model so far, without its optimizer; None where another process writes it.
+        times: validations in a whole run.
+        patience: validations without improvement after which the run stops.
+        former: the `progress` of the earlier session, where the run is resumed.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Validation(keras.callbacks.Callback):
         self.times, self.patience = times, patience
         self.best = math.inf if former.get("best") is None else former["best"]
         self.since_best = former.get("since_best", 0)
-        # A run that was made longer has less of its budget behind it than when it was stopped.
+        # A resumed run may have been made longer, and so has spent a smaller share than when it stopped.
         self.validated = min(former.get("validated", 0.0), budget.share)
 
     @property
     def progress(self) -> dict[str, Any]:
-        """What it takes to go on as if nothing had been, as JSON values, which have no infinity."""
+        """The state to resume from, as JSON values; None stands for infinity, which JSON lacks."""
         best = self.best if math.isfinite(self.best) else None
         return {"best": best, "since_best": self.since_best, "validated": self.validated}
 
@@ -79,10 +79,10 @@ class Validation(keras.callbacks.Callback):
 
 
 class StopWhereLost(keras.callbacks.Callback):
-    """Ends a run whose loss or weights are no finite numbers any more, before anything of it is saved.
+    """Ends a run whose loss or weights are no longer finite, before any of them are saved.
 
-    It must come before the callbacks that save. The loss of a step is looked at when the next one has begun, so that an
-    accelerator is not waited for; a round's last loss, and the weights, before the round's end is told to the others.
+    It must come before the callbacks that save. The loss of a step is checked when the next step has begun, so that
+    training does not wait for an accelerator. The last loss of a round, and the weights, are checked at its end.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -93,14 +93,14 @@ class StopWhereLost(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         former, self._former = self._former, (logs or {}).get("loss")
         if former is not None and batch:
-            # The mean since the round began: once it is no number it stays so.
+            # Keras gives the mean since the round began: once it is not finite it stays so.
             self._check(float(former), self.budget.steps_done - 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._former is not None:
             self._check(float(self._former), self.budget.steps_done)
         for variable in self.model.trainable_variables:
-            # By NumPy: each process of several has all weights, and need not ask the others.
+            # NumPy needs no all-reduce: each process has all weights.
             if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
                 self._stop(self.budget.steps_done, f"the weights of {variable.path} are not finite")
 
@@ -113,10 +113,10 @@ class StopWhereLost(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends training after the present step on Ctrl-C or SIGTERM, so that what was learned can be saved.
+    """Ends training after the current step on Ctrl-C or SIGTERM, so that the weights can be saved.
 
-    Not by an exception: one that came in the middle of a step would leave no weights to save. A second signal does what
-    it did before.
+    It raises no exception, which in the middle of a step would leave no weights to save. A second signal has its
+    former effect.
     """
 
     _model: keras.Model
@@ -139,7 +139,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.restore()
 
     def restore(self) -> None:
-        """Has signals do again what they did before."""
+        """Gives signals their former handlers back."""
         for number, handler in self._former.items():
             signal.signal(number, handler)
         self._former.clear()
@@ -150,10 +150,10 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class StopTogether(StopOnSignal):
-    """The same where several processes train: after each round they agree how late it is, and whether to stop.
+    """Stops several processes together: after each round they agree, by an all-reduce, on the time and on stopping.
 
-    One that stopped or changed its learning rate by its own clock would leave the others waiting, or apart. The first
-    process's clock counts, read once a round.
+    A process that stopped by its own clock would leave the others waiting, and one that set its learning rate by it
+    would diverge from them. The clock of the first process counts, read once a round.
     """
 
     def __init__(self, devices: Devices, budget: Budget) -> None:
@@ -166,7 +166,7 @@ class StopTogether(StopOnSignal):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._read_clock()
-        # A signal that comes from here on counts in the next round: the others have not heard of it.
+        # A signal that arrives after this counts in the next round: the other processes do not know of it yet.
         told = self.devices.total(self.signalled is not None) > 0
         if told:
             self.signalled = self.signalled or "another process"
