@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import signal
 import zipfile
 from collections import Counter
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # A process that a test starts in a checkout must not import its folder kerasmusic, which lacks kerasmusic.export.
 os.environ["PYTHONSAFEPATH"] = "1"
+# A shell starts what runs in the background with SIGINT ignored, and so would be what a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pretty_midi
