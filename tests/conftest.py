@@ -12,8 +12,6 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # A process that a test starts in a checkout must not import its folder kerasmusic, which lacks kerasmusic.export.
 os.environ["PYTHONSAFEPATH"] = "1"
-# A shell starts what runs in the background with SIGINT ignored, and so would be what a test interrupts.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pretty_midi
@@ -55,6 +53,11 @@ def pytest_ignore_collect(collection_path):
     if collection_path.suffix == ".py" and not find_spec("keras"):
         return "pytest.mark.device" not in collection_path.read_text() or None
     return None
+
+
+def pytest_configure():
+    # A shell has its background jobs ignore SIGINT, and so would the processes that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():
