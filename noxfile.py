@@ -20,6 +20,8 @@ LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
 # The exit code of pytest where none of the chosen tests is for every backend.
 NO_TESTS = 5
+# Seconds after which a test that hangs is ended with a traceback; the slowest takes two minutes.
+LONGEST_TEST = "900"
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
@@ -87,7 +89,7 @@ def side_by_side(arguments: list[str]) -> list[str]:
     if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         return []
     # A file's tests share what they build, so it stays with one process.
-    return ["-n", "2", "--dist", "loadfile"]
+    return ["-n", "2", "--dist", "loadfile", "--timeout", LONGEST_TEST]
 
 
 @nox.session
