@@ -12,7 +12,7 @@ import pytest
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, Controls
-from kerasmusic.live.performance import Wishes, noting_signals
+from kerasmusic.live.performance import PlayOptions, catch_signals
 
 HERE = Path(__file__).parent
 
@@ -113,9 +113,9 @@ def test_ports_are_listed(tmp_path):
     ("arguments", "words"),
     [
         ("--midi-out pianola", "pianola: no such MIDI output; there are Piano, Synth one, Synth two"),
-        ("--midi-out synth", "synth: several MIDI outputs are called so: Synth one, Synth two"),
+        ("--midi-out synth", "synth: several MIDI outputs have this name: Synth one, Synth two"),
         ("--midi-out Piano --midi-in organ", "organ: no such MIDI input"),
-        ("--midi-out Piano --duet time", "time: --duet is with someone"),
+        ("--midi-out Piano --duet time", "time: --duet needs your keys"),
         ("--midi-out Piano --midi-in Piano --duet rhythm", "rhythm: in a duet the keys give one of pitch, time"),
         ("--midi-out Piano --midi-in Piano --pause 0", "0: a pause is from 0.1 to 10 seconds"),
         ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes neither"),
@@ -158,7 +158,7 @@ def test_fluidsynth_plays_what_the_model_makes(tmp_path):
 
 def test_signals_are_noted_and_then_what_they_were():
     before = signal.getsignal(signal.SIGTERM)
-    with noting_signals() as signals:
+    with catch_signals() as signals:
         assert not signals.end
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.end
@@ -184,6 +184,6 @@ def test_controls_go_up_and_down_within_their_limits():
 
 
 def test_what_cannot_be_meant_is_refused():
-    assert Wishes().seconds == math.inf
+    assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
-        Wishes(duet="pitch")
+        PlayOptions(duet="pitch")

@@ -58,7 +58,7 @@ def run(
     """
     from kerasmusic.edge.generator import DENSITY
     from kerasmusic.live.controls import Controls
-    from kerasmusic.live.performance import Wishes, play
+    from kerasmusic.live.performance import PlayOptions, play
 
     if ports:
         from kerasmusic.live.ports import load_backend, port_names
@@ -66,7 +66,7 @@ def run(
         for kind in ("output", "input"):
             click.echo(f"{kind}s: {', '.join(port_names(kind, load_backend())) or 'none'}")
         return
-    wishes = Wishes(
+    options = PlayOptions(
         midi_out=midi_out,
         midi_in=midi_in,
         duet=duet,
@@ -83,4 +83,4 @@ def run(
         path = path.with_suffix(".tflite")
     generator = arguments.open_generator(path, backend, seed=seed, **sampling)
     title = path.parent.name if path.stem == "model" else path.stem
-    say(f"{play(generator, wishes, controls, title=title, plain=plain)}; seed {generator.seed}")
+    say(f"{play(generator, options, controls, title=title, plain=plain)}; seed {generator.seed}")
