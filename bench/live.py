@@ -56,7 +56,7 @@ def play_events(player: Player, events: Sequence[Event]) -> list[float]:
     for event in events:
         time.sleep(max(0.0, event.time - time.perf_counter()))
         times.append(time.perf_counter())
-        player.hear(event._replace(time=times[-1]))
+        player.handle(event._replace(time=times[-1]))
     return times
 
 

@@ -94,7 +94,7 @@ def simulate(player, seconds, events=(), *, making=0.001, each=None):
     heapq.heapify(coming)
     while clock.time < seconds:
         while coming and coming[0].time <= clock.time:
-            player.hear(heapq.heappop(coming))
+            player.handle(heapq.heappop(coming))
         made = player.make()
         if made <= clock.time:
             clock.time += making

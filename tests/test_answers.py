@@ -17,7 +17,7 @@ from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
 from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
 from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
-from kerasmusic.live.phrase import LONGEST_NOTES, Phrase
+from kerasmusic.live.phrase import MAX_NOTES, Phrase
 from kerasmusic.notes import Notes
 from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
@@ -93,9 +93,9 @@ def test_a_key_that_is_struck_before_the_pause_is_over_carries_the_phrase_on(pla
     # All of it is one phrase, and none of it was heard twice.
     assert sum(heard) == 12
     at_once = Generator(bundled_model(), seed=7)
-    at_once.prime_fields(player.source._heard)
+    at_once.prime_fields(player.source._primed)
     assert at_once.seconds == pytest.approx(second[-2].time - first[0].time, abs=0.05)
-    np.testing.assert_array_equal(player.source._heard_place.state, at_once.snapshot().state)
+    np.testing.assert_array_equal(player.source._primed_snapshot.state, at_once.snapshot().state)
 
 
 def test_a_key_that_is_struck_while_it_answers_silences_it(player, output, clock):
@@ -111,7 +111,7 @@ def test_a_key_that_is_struck_while_it_answers_silences_it(player, output, clock
     simulate(player, interruption + 0.7, [Release(interruption + 0.6, 72)])
     simulate(player, interruption + 5, [])
     assert output.strikes[struck][0] == pytest.approx(interruption + 0.6 + PAUSE_SECONDS, abs=0.05)
-    assert player.source._heard[:, 1].tolist() == [72]
+    assert player.source._primed[:, 1].tolist() == [72]
 
 
 def test_a_lost_release_holds_nothing_up_for_ever(player, output):
@@ -185,7 +185,7 @@ def test_the_sustain_pedal_lengthens_a_phrases_notes():
     phrase = Phrase()
     events = (Pedal(0, True), Strike(1, 60, 64), Release(1.2, 60), Strike(2, 60, 64), Release(2.2, 60), Pedal(3, False))
     for event in events:
-        phrase.hear(event)
+        phrase.handle(event)
     assert not phrase.is_held
     assert phrase.notes(until=9).duration.tolist() == [1, 1]
 
@@ -217,7 +217,7 @@ def test_whatever_a_person_plays_nothing_hangs_and_all_is_in_time(steps, kind):
     output = MemoryOutput(clock)
     generator = Generator(SHARED_STEP, seed=7)
     source = Answers(generator) if kind == "answers" else Duet(generator, kind)
-    player = Player(source, output, clock, sounds_keys=True)
+    player = Player(source, output, clock, thru=True)
     # The output itself asserts that no key that sounds is struck again.
     simulate(player, time + 8, events)
     assert player.lateness.largest <= 0.050
@@ -228,11 +228,11 @@ def test_whatever_a_person_plays_nothing_hangs_and_all_is_in_time(steps, kind):
 
 def test_a_phrase_without_end_is_its_last_notes():
     phrase = Phrase()
-    for index in range(LONGEST_NOTES + 50):
-        phrase.hear(Strike(index, 60 + index % 12, 64))
-        phrase.hear(Release(index + 0.5, 60 + index % 12))
+    for index in range(MAX_NOTES + 50):
+        phrase.handle(Strike(index, 60 + index % 12, 64))
+        phrase.handle(Release(index + 0.5, 60 + index % 12))
     notes = phrase.notes(until=0)
-    assert len(notes) == LONGEST_NOTES
+    assert len(notes) == MAX_NOTES
     assert notes.start[0] == 0
 
 
@@ -255,7 +255,7 @@ def test_a_scripted_player_is_answered_over_a_backend_of_our_own():
     keyboard, output = open_midi_output("Piano", backend), open_midi_output("Synth one", backend)
     clock = SystemClock()
     with Player(Answers(Generator(bundled_model(), seed=7), pause=0.3), output, clock) as player:
-        midi_in = MidiInput("Piano", player.hear, clock, backend)
+        midi_in = MidiInput("Piano", player.handle, clock, backend)
         play_by_hand(keyboard, phrase_of(6, gap=0.1))
         while player.lateness.notes < 4:
             time.sleep(0.02)
@@ -290,7 +290,7 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_
     clock = SystemClock()
     output = open_midi_output("kerasmusic test synthesizer", rtmidi)
     with Player(Answers(Generator(bundled_model(), seed=7), pause=0.3), output, clock) as player:
-        midi_in = MidiInput("kerasmusic test keyboard", player.hear, clock, rtmidi)
+        midi_in = MidiInput("kerasmusic test keyboard", player.handle, clock, rtmidi)
         play_by_hand(MidiOutput(keyboard), phrase_of(6, gap=0.1))
         until = time.monotonic() + 60
         while player.lateness.notes < 5:

@@ -7,7 +7,7 @@ from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live import Duet, Player
-from kerasmusic.live.duet import LONGEST_WAIT_SECONDS, MOST_WAITING
+from kerasmusic.live.duet import LONGEST_WAIT_SECONDS, MAX_WAITING
 from kerasmusic.live.inputs import Release, Strike
 from simulated import MemoryOutput, SteppedClock, simulate
 
@@ -53,7 +53,7 @@ def test_the_model_hears_the_time_that_was_given(clock, output):
 
 def test_keys_that_give_the_pitch_sound_in_the_models_time(clock, output):
     pitches = [60, 64, 67, 72, 67, 64] * 5
-    events = [Strike(1.0 + 0.02 * index, pitch, 80) for index, pitch in enumerate(pitches[:MOST_WAITING])]
+    events = [Strike(1.0 + 0.02 * index, pitch, 80) for index, pitch in enumerate(pitches[:MAX_WAITING])]
     player = player_of("pitch", output, clock)
     simulate(player, 30, events)
     assert [pitch for _, pitch, *_ in output.strikes] == pitches[: len(events)]
@@ -89,9 +89,9 @@ def test_an_hour_of_keys_leaves_no_note_hanging(given, clock, output):
 def test_of_too_many_keys_the_oldest_are_dropped():
     duet = Duet(Generator(bundled_model(), seed=7), "pitch")
     for index in range(40):
-        duet.hear(Strike(0.0, 40 + index, 64))
-    pitches = [duet.make(0.0).pitch for _ in range(MOST_WAITING)]
-    assert pitches == list(range(40 + 40 - MOST_WAITING, 80))
+        duet.handle(Strike(0.0, 40 + index, 64))
+    pitches = [duet.make(0.0).pitch for _ in range(MAX_WAITING)]
+    assert pitches == list(range(40 + 40 - MAX_WAITING, 80))
     assert duet.make(0.0) is None
 
 

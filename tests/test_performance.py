@@ -13,7 +13,7 @@ from kerasmusic.command_line import main
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, denser, next_key, warmer
-from kerasmusic.live.performance import PlayOptions, noting_signals
+from kerasmusic.live.performance import PlayOptions, catch_signals
 
 pytestmark = pytest.mark.device
 
@@ -116,9 +116,9 @@ def test_ports_are_listed(tmp_path):
     ("arguments", "words"),
     [
         ("--midi-out pianola", "pianola: no such MIDI output; there are Piano, Synth one, Synth two"),
-        ("--midi-out synth", "synth: several MIDI outputs are called so: Synth one, Synth two"),
+        ("--midi-out synth", "synth: several MIDI outputs have this name: Synth one, Synth two"),
         ("--midi-out Piano --midi-in organ", "organ: no such MIDI input"),
-        ("--midi-out Piano --duet time", "time: --duet is with someone"),
+        ("--midi-out Piano --duet time", "time: --duet needs your keys"),
         ("--midi-out Piano --midi-in Piano --duet rhythm", "rhythm: in a duet the keys give one of pitch, time"),
         ("--midi-out Piano --midi-in Piano --pause 0", "0: a pause is from 0.1 to 10 seconds"),
         ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes neither"),
@@ -161,7 +161,7 @@ def test_fluidsynth_plays_what_the_model_makes(tmp_path):
 
 def test_signals_are_noted_and_then_what_they_were():
     before = signal.getsignal(signal.SIGTERM)
-    with noting_signals() as signals:
+    with catch_signals() as signals:
         assert not signals.end
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.end

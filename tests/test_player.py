@@ -16,7 +16,7 @@ from kerasmusic.live import Endless, Player
 from kerasmusic.live.inputs import Pedal, Release, Strike
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import MidiOutput, Voices
-from kerasmusic.live.player import AHEAD_SECONDS, MOST_AHEAD, TOO_LATE_SECONDS
+from kerasmusic.live.player import AHEAD_SECONDS, MAX_AHEAD, TOO_LATE_SECONDS
 from kerasmusic.notes import Note
 from simulated import FastClock, MemoryOutput, SteppedClock, simulate
 
@@ -28,7 +28,7 @@ HOUR = 3600
 class Scripted:
     """Notes as a list says them, as a source."""
 
-    asks_again = math.inf
+    retry_at = math.inf
 
     def __init__(self, notes):
         self.notes = list(notes)
@@ -36,14 +36,14 @@ class Scripted:
     def make(self, now):
         return self.notes.pop(0) if self.notes else None
 
-    def hear(self, event):
+    def handle(self, event):
         return False
 
-    def place(self):
+    def snapshot(self):
         return list(self.notes)
 
-    def go_to(self, place):
-        self.notes = place
+    def restore(self, snapshot):
+        self.notes = snapshot
 
 
 @pytest.fixture
@@ -63,8 +63,10 @@ def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(c
 
     def look():
         nonlocal longest, max_ahead
-        longest = max(longest, max((note.start + note.duration for note in player.seen()[0]), default=0) - clock.time)
-        max_ahead = max(max_ahead, len(player.seen()[1]))
+        longest = max(
+            longest, max((note.start + note.duration for note in player.visible_notes()[0]), default=0) - clock.time
+        )
+        max_ahead = max(max_ahead, len(player.visible_notes()[1]))
 
     simulate(player, HOUR, making=0.002, each=look)
     assert player.lateness.notes > 10_000
@@ -72,7 +74,7 @@ def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(c
     assert player.lateness.skipped == 0
     # Whatever sounds will end: no note is longer than the codec's longest.
     assert longest < 25
-    assert max_ahead <= MOST_AHEAD
+    assert max_ahead <= MAX_AHEAD
     player.stop()
     assert not output.sounding
     assert len(output.strikes) == len(output.releases) == player.lateness.notes
@@ -118,15 +120,15 @@ def test_a_note_is_made_ahead_but_not_too_far(clock, output):
     player = Player(Scripted(Note(0.5 * index, 60, 0.4, 64) for index in range(100)), output, clock)
     while player.make() <= clock.time:
         pass
-    ahead = player.seen()[1]
+    ahead = player.visible_notes()[1]
     assert ahead[-1].start == pytest.approx(AHEAD_SECONDS + 0.5)
     # Enough to go on for a while where notes are few, and no flood where they are many.
     sparse = Player(Scripted(Note(9.0 * index, 60, 0.4, 64) for index in range(100)), output, clock)
     dense = Player(Scripted(Note(0.001 * index, 60, 0.4, 64) for index in range(1000)), output, clock)
-    for player, count in ((sparse, 8), (dense, MOST_AHEAD)):
+    for player, count in ((sparse, 8), (dense, MAX_AHEAD)):
         while player.make() <= clock.time:
             pass
-        assert len(player.seen()[1]) == count
+        assert len(player.visible_notes()[1]) == count
 
 
 def test_a_key_struck_again_ends_first_and_the_first_notes_end_does_not_end_the_second(clock, output):
@@ -237,11 +239,11 @@ def test_stopping_silences_at_once():
 
 
 def test_what_a_person_plays_is_sounded_beside_the_model_pedal_and_all(clock, output):
-    player = Player(Scripted([]), output, clock, sounds_keys=True)
+    player = Player(Scripted([]), output, clock, thru=True)
     for event in (Strike(0, 60, 80), Pedal(0, True), Release(0, 60), Strike(0, 64, 80)):
-        player.hear(event)
+        player.handle(event)
     assert output.sounding == {(1, 60), (1, 64)}
-    player.hear(Pedal(0, False))
+    player.handle(Pedal(0, False))
     assert output.sounding == {(1, 64)}
     player.stop()
     assert not output.sounding

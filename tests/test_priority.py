@@ -20,7 +20,7 @@ def test_one_thread_goes_before_others_where_that_is_allowed():
         hurry()
         found[name] = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
 
-    for name, hurry in (("at once", priority.run_at_once), ("soon", priority.run_soon)):
+    for name, hurry in (("at once", priority.request_real_time_priority), ("soon", priority.raise_priority)):
         thread = threading.Thread(target=look, args=(name, hurry))
         thread.start()
         thread.join()
@@ -36,12 +36,12 @@ def test_where_it_is_not_allowed_nothing_happens(monkeypatch):
 
     for name in ("sched_setscheduler", "setpriority"):
         monkeypatch.setattr(os, name, refuse, raising=False)
-    priority.run_at_once()
-    priority.run_soon()
+    priority.request_real_time_priority()
+    priority.raise_priority()
 
 
 def test_where_there_is_no_such_thing_nothing_happens(monkeypatch):
     for name in ("sched_setscheduler", "setpriority"):
         monkeypatch.delattr(os, name, raising=False)
-    priority.run_at_once()
-    priority.run_soon()
+    priority.request_real_time_priority()
+    priority.raise_priority()

@@ -13,7 +13,7 @@ import pytest
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
-from kerasmusic.live.keypresses import keys_of
+from kerasmusic.live.keypresses import parse_keys
 from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
 from kerasmusic.notes import Note
@@ -94,9 +94,9 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
 
 
 def test_keys_are_read_from_what_terminals_send():
-    assert keys_of("\x1b[A\x1b[B\x1bOC\x1bOD") == ["up", "down", "right", "left"]
-    assert keys_of("\x1b[1;5A\x1b[3~k\x1b") == ["up", "k", "escape"]
-    assert keys_of("") == []
+    assert parse_keys("\x1b[A\x1b[B\x1bOC\x1bOD") == ["up", "down", "right", "left"]
+    assert parse_keys("\x1b[1;5A\x1b[3~k\x1b") == ["up", "k", "escape"]
+    assert parse_keys("") == []
 
 
 def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):

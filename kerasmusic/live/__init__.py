@@ -1,4 +1,4 @@
-"""Music that is made while it sounds: played without end, in answer to a person's phrases, or together with one."""
+"""Live music: endless playing, answers to the user's phrases, and duets."""
 
 from kerasmusic.live.answers import Answers
 from kerasmusic.live.clock import Clock, SystemClock

@@ -1,8 +1,8 @@
-"""Answers: listens to a phrase and answers in its vein.
+"""Answers: listens to a phrase, and answers in the same style.
 
-A phrase ends when its player has paused. While that pause lasts, the model hears the phrase and makes the beginning of
-its answer, which is struck the moment the pause is over. A key that is struck before then carries the phrase on, one
-that is struck later ends the answer.
+A phrase ends when the user pauses. During the pause, the model is primed with the phrase and makes the beginning of its
+answer, which starts as soon as the pause is over. A key that is struck before that continues the phrase, and a later
+one ends the answer.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from kerasmusic.live.phrase import Phrase
 from kerasmusic.notes import Note, Notes
 
 PAUSE_SECONDS = 0.8
-# A key that is held so long with nothing else played ends the phrase too: it may be one whose release was lost.
+# A phrase also ends after this time if a key stays down, since the key's release may have been lost.
 HELD_SECONDS = 5.0
-# How long before its time an answer is begun to be made.
+# How long before its start the first notes of an answer are made.
 LEAD_SECONDS = 1.0
-# An answer is as long as its phrase, within these.
+# The limits of an answer's length, which is otherwise that of its phrase.
 SHORTEST_SECONDS = 2.0
 LONGEST_SECONDS = 30.0
 
 
 @dataclass
 class _Answer:
-    """When an answer begins, and once its phrase was heard, when on the clock the phrase's piece began and it ends."""
+    """The times of an answer on the clock: its beginning and, once the model is primed, its origin and its end."""
 
     begins: float
     origin: float | None = None
@@ -39,14 +39,14 @@ class _Answer:
 
 
 class Answers:
-    """A model that answers a person's phrases, as a player's source.
+    """A player's source that answers the user's phrases.
 
-    The phrase primes the model from a fresh state, so its tempo, its loudness and its harmony carry over; the pause is
-    heard as the step to the answer's first note.
+    The phrase primes the model from a fresh state, so its tempo, loudness and harmony carry over. The pause becomes the
+    step to the answer's first note.
 
     Args:
-        generator: makes the notes.
-        pause: seconds without a key down after which a phrase has ended.
+        generator: the generator of the notes.
+        pause: seconds without a key down that end a phrase.
     """
 
     def __init__(self, generator: Generator, pause: float = PAUSE_SECONDS) -> None:
@@ -56,21 +56,21 @@ class Answers:
         self._pause = pause
         self._phrase = Phrase()
         self._answer: _Answer | None = None
-        # What the model heard last, and where it was then: a phrase that goes on is not heard from its beginning again.
-        self._heard = np.empty((0, 4), np.int32)
-        self._heard_place: Snapshot | None = None
-        self.asks_again = math.inf
+        # The fields that last primed the model, and its state after them: a longer phrase only adds its new notes.
+        self._primed = np.empty((0, 4), np.int32)
+        self._primed_snapshot: Snapshot | None = None
+        self.retry_at = math.inf
 
-    def hear(self, event: Event) -> bool:
-        """Takes what a person plays; returns whether an answer is void by it."""
+    def handle(self, event: Event) -> bool:
+        """Adds an event to the phrase; returns whether it invalidates the answer."""
         answer = self._answer
         if answer is not None and event.time >= answer.begins:
             if not isinstance(event, Strike):
-                # It may be the last release of the phrase that is being answered.
-                self._phrase.hear(event)
+                # It may be the last release of the phrase.
+                self._phrase.handle(event)
                 return False
             self._phrase.clear()
-        self._phrase.hear(event)
+        self._phrase.handle(event)
         pause = HELD_SECONDS if self._phrase.is_held else self._pause
         self._answer = _Answer(event.time + pause) if len(self._phrase) else None
         return answer is not None
@@ -78,11 +78,11 @@ class Answers:
     def make(self, now: float) -> Note | None:
         """The next note of the answer."""
         answer = self._answer
-        self.asks_again = math.inf
+        self.retry_at = math.inf
         if answer is None or answer.is_over:
             return None
         if answer.begins - LEAD_SECONDS > now:
-            self.asks_again = answer.begins - LEAD_SECONDS
+            self.retry_at = answer.begins - LEAD_SECONDS
             return None
         if answer.origin is None:
             phrase = self._phrase.notes(until=answer.begins)
@@ -100,22 +100,22 @@ class Answers:
 
     def _prime(self, phrase: Notes) -> None:
         fields = self._generator.codec.encode(phrase)
-        heard = len(self._heard)
-        if self._heard_place is not None and heard and np.array_equal(fields[:heard], self._heard):
-            self._generator.restore(self._heard_place)
-            self._generator.prime_fields(fields[heard:])
+        known = len(self._primed)
+        if self._primed_snapshot is not None and known and np.array_equal(fields[:known], self._primed):
+            self._generator.restore(self._primed_snapshot)
+            self._generator.prime_fields(fields[known:])
         else:
             self._generator.forget()
             self._generator.prime_fields(fields)
-        self._heard, self._heard_place = fields, self._generator.snapshot()
+        self._primed, self._primed_snapshot = fields, self._generator.snapshot()
 
-    def place(self) -> tuple[Snapshot, _Answer, float | None] | None:
-        """Where it is, to go back to."""
+    def snapshot(self) -> tuple[Snapshot, _Answer, float | None] | None:
+        """The current state; None without an answer."""
         answer = self._answer
         return (self._generator.snapshot(), answer, answer.origin) if answer is not None else None
 
-    def go_to(self, place: tuple[Snapshot, _Answer, float | None]) -> None:
-        """Goes back to a place."""
-        where, answer, origin = place
+    def restore(self, snapshot: tuple[Snapshot, _Answer, float | None]) -> None:
+        """Restores a state."""
+        generator, answer, origin = snapshot
         answer.origin, answer.is_over = origin, False
-        self._generator.restore(where)
+        self._generator.restore(generator)

@@ -1,4 +1,4 @@
-"""The time by which music is played; passed in everywhere, so that a test can let an hour go by in a second."""
+"""Clocks for playing; passed in everywhere, so that a test can simulate an hour in a second."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds that go by, and waiting for them."""
+    """A source of time that can be waited for."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
 
     def wait(self, woken: threading.Event, until: float) -> None:
-        """Returns when it is `until`, which may be infinite, or as soon as `woken` is set."""
+        """Waits until the time `until`, which may be infinite, or until `woken` is set."""
 
 
 class SystemClock:
-    """The machine's own steady clock, which no setting of the time moves."""
+    """The system's monotonic clock."""
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Seconds since an arbitrary moment."""
         return time.perf_counter()
 
     def wait(self, woken: threading.Event, until: float) -> None:
-        """Returns when it is `until`, which may be infinite, or as soon as `woken` is set."""
+        """Waits until the time `until`, which may be infinite, or until `woken` is set."""
         if until == float("inf"):
             woken.wait()
         elif (seconds := until - self.now()) > 0:

@@ -1,4 +1,4 @@
-"""Endless: a model's own piece, on and on."""
+"""Endless: plays a model's own piece without end."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from kerasmusic.edge.generator import DENSEST, Generator, Snapshot
 from kerasmusic.live.inputs import Event
 from kerasmusic.notes import Note
 
-# Before the first note; the threads are running by then.
+# The delay of the first note, in which the threads start.
 BEGINS_SECONDS = 0.2
-# Behind by more than this, the piece goes on later instead of making up for it.
+# If the piece is late by more than this, it is shifted instead of catching up.
 BEHIND_SECONDS = 0.25
 
 
 class Endless:
-    """What a generator makes, from now on, as a player's source.
+    """A player's source that plays the notes of a generator from now on.
 
-    The piece begins with its first note, whatever silence the model puts before it. A model whose time stands still,
-    all notes at once, is held to `DENSEST` notes per second; a machine that slept or is too slow plays on later.
+    Silence before the first note is skipped. At most `DENSEST` notes are played per second, in case the model's time
+    does not advance. If the machine has slept or is too slow, the piece continues later.
 
     Args:
-        generator: makes the notes.
+        generator: the generator of the notes.
     """
 
-    asks_again = math.inf
+    retry_at = math.inf
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
-        # The clock's time at the beginning of the piece.
+        # The time on the clock at which the piece began.
         self._origin: float | None = None
         self._starts: deque[float] = deque(maxlen=DENSEST)
 
@@ -47,16 +47,16 @@ class Endless:
         self._starts.append(start)
         return note._replace(start=start)
 
-    def hear(self, event: Event) -> bool:
-        """Nobody plays along here."""
+    def handle(self, event: Event) -> bool:
+        """Ignores the event."""
         return False
 
-    def place(self) -> tuple[Snapshot, float | None, tuple[float, ...]]:
-        """Where it is, to go back to."""
+    def snapshot(self) -> tuple[Snapshot, float | None, tuple[float, ...]]:
+        """The current state."""
         return self._generator.snapshot(), self._origin, tuple(self._starts)
 
-    def go_to(self, place: tuple[Snapshot, float | None, tuple[float, ...]]) -> None:
-        """Goes back to a place."""
-        where, self._origin, starts = place
+    def restore(self, snapshot: tuple[Snapshot, float | None, tuple[float, ...]]) -> None:
+        """Restores a state."""
+        generator, self._origin, starts = snapshot
         self._starts = deque(starts, maxlen=DENSEST)
-        self._generator.restore(where)
+        self._generator.restore(generator)

@@ -1,4 +1,4 @@
-"""What a person plays: a MIDI keyboard's messages as key events on the player's clock."""
+"""Inputs: turn a MIDI keyboard's messages into events on the player's clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOWN = 64
 
 
 class Strike(NamedTuple):
-    """A key went down: when [s on the clock], MIDI pitch, velocity 1 to 127."""
+    """A key went down: time [s on the clock], MIDI pitch, velocity 1 to 127."""
 
     time: float
     pitch: int
@@ -26,14 +26,14 @@ class Strike(NamedTuple):
 
 
 class Release(NamedTuple):
-    """A key came up: when [s on the clock], MIDI pitch."""
+    """A key came up: time [s on the clock], MIDI pitch."""
 
     time: float
     pitch: int
 
 
 class Pedal(NamedTuple):
-    """The sustain pedal went down or came up: when [s on the clock], whether it is down."""
+    """The sustain pedal moved: time [s on the clock], whether it is down."""
 
     time: float
     is_down: bool
@@ -43,46 +43,46 @@ Event = Strike | Release | Pedal
 
 
 class MidiInput:
-    """A MIDI keyboard, opened by its name or by a part of it that no other port has.
+    """A MIDI keyboard, opened by its name or by an unambiguous part of it.
 
     Args:
-        name: of the port.
-        hear: called with each event, on the thread of the backend.
-        clock: tells when events come.
-        backend: mido's, by default its default.
+        name: the name of the port.
+        on_event: called with each event, on the backend's thread.
+        clock: the clock of the events.
+        backend: the mido backend; by default mido's default.
 
     Raises:
         MissingPackageError: mido or python-rtmidi is not installed.
-        PortError: no such port, or it cannot be opened.
+        PortError: the port does not exist or cannot be opened.
     """
 
     def __init__(
-        self, name: str, hear: Callable[[Event], None], clock: Clock, backend: mido.Backend | None = None
+        self, name: str, on_event: Callable[[Event], None], clock: Clock, backend: mido.Backend | None = None
     ) -> None:
         self._backend = load_backend(backend)
-        self._hear = hear
+        self._on_event = on_event
         self._clock = clock
         full = find_port(name, "input", self._backend)
         self._port: mido.ports.BaseInput = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
 
     def check(self) -> None:
-        """Raises PortError where the port went away."""
+        """Raises PortError if the port has disappeared."""
         if self._port.name not in self._backend.get_input_names():
             raise PortError(f"{self._port.name}: the MIDI port went away; connect it and start again")
 
     def close(self) -> None:
         """Closes the port."""
-        with suppress(Exception):  # what is gone cannot be closed, and each backend says so in its own way
+        with suppress(Exception):  # closing a lost port fails differently in each backend
             self._port.close()
 
     def _take(self, message: mido.Message) -> None:
-        event = event_of(message, self._clock.now())
+        event = event_from_message(message, self._clock.now())
         if event is not None:
-            self._hear(event)
+            self._on_event(event)
 
 
-def event_of(message: mido.Message, time: float) -> Event | None:
-    """The event that a MIDI message stands for; None for what is neither key nor sustain pedal."""
+def event_from_message(message: mido.Message, time: float) -> Event | None:
+    """The event of a MIDI message; None if it is neither of a key nor of the sustain pedal."""
     if message.type == "note_on" and message.velocity:
         return Strike(time, message.note, message.velocity)
     if message.type in ("note_on", "note_off"):

@@ -1,4 +1,4 @@
-"""Keys of the computer's keyboard as they are pressed, one by one, while something else is shown."""
+"""Reads key presses from the terminal one by one, without echo."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# What terminals send for the arrows, in either of the two modes there are, and what Windows has for them.
+# The codes of arrow keys, in both modes of terminals and on Windows.
 ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 WINDOWS_ARROWS = {"H": "up", "P": "down", "M": "right", "K": "left"}
 TURN_SECONDS = 0.01
 
 
 @contextmanager
-def reading_keys() -> Iterator[Callable[[float], list[str]]]:
-    """Yields what waits so many seconds at most for keys: a list of characters, and up, down, left, right and escape.
+def read_keypresses() -> Iterator[Callable[[float], list[str]]]:
+    """Yields a function that waits for keys, for a number of seconds at most.
 
-    The terminal is put back as it was, whatever ends the block.
+    It returns a list of characters, and of the names up, down, left, right and escape. The terminal's mode is restored
+    when the block ends.
     """
     if sys.platform == "win32":
         yield _read_windows_keys
@@ -35,9 +36,9 @@ def reading_keys() -> Iterator[Callable[[float], list[str]]]:
             return []
         data = os.read(number, 1024)
         if not data:
-            # The terminal is gone; what ends the process comes on its own.
+            # The terminal is gone; a signal will end the process.
             time.sleep(max(seconds, 0.0))
-        return keys_of(data.decode(errors="ignore"))
+        return parse_keys(data.decode(errors="ignore"))
 
     try:
         tty.setcbreak(number)
@@ -46,10 +47,10 @@ def reading_keys() -> Iterator[Callable[[float], list[str]]]:
         termios.tcsetattr(number, termios.TCSAFLUSH, before)
 
 
-def keys_of(text: str) -> list[str]:
-    r"""The keys that a terminal's characters stand for.
+def parse_keys(text: str) -> list[str]:
+    r"""Parses the characters that a terminal sends as keys.
 
-    >>> keys_of("k\x1b[A\x1bOBq\x1b")
+    >>> parse_keys("k\x1b[A\x1bOBq\x1b")
     ['k', 'up', 'down', 'q', 'escape']
     """
     keys, index = [], 0
@@ -58,7 +59,7 @@ def keys_of(text: str) -> list[str]:
             keys.append(text[index])
             index += 1
         elif text[index + 1 : index + 2] in ("[", "O") and index + 2 < len(text):
-            # Up to the letter that ends it; what is no arrow is no key here.
+            # An escape sequence extends to its final letter; only arrows count as keys.
             end = index + 2
             while end < len(text) - 1 and not "@" <= text[end] <= "~":
                 end += 1

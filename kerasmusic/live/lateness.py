@@ -1,4 +1,4 @@
-"""How late notes were struck, counted in bins, so that a night's music takes no more memory than a minute's."""
+"""Lateness: a histogram of how late notes were struck, whose size does not depend on their number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BINS = 10_000
 
 
 class Lateness:
-    """How late notes were struck.
+    """Statistics of the lateness of notes.
 
     >>> lateness = Lateness()
     >>> for milliseconds in (0.2, 0.3, 12.0):
@@ -24,28 +24,28 @@ class Lateness:
 
     def __init__(self) -> None:
         self._counts = array("Q", bytes(8 * (BINS + 1)))
-        #: Notes that were struck.
+        #: The number of notes that were struck.
         self.notes = 0
-        #: Of these, the ones struck more than `LATE_SECONDS` after their time.
+        #: The number of these that were late by more than `LATE_SECONDS`.
         self.late = 0
-        #: Notes that were left out, since they would have come far too late.
+        #: The number of notes that were skipped, since they would have been far too late.
         self.skipped = 0
-        #: Seconds that the latest note was late.
+        #: The largest lateness in seconds.
         self.largest = 0.0
 
     def add(self, seconds: float) -> None:
-        """Counts a note that was struck so many seconds after its time."""
+        """Counts a note that was late by a number of seconds."""
         self._counts[min(math.ceil(max(seconds, 0.0) / BIN_SECONDS), BINS)] += 1
         self.notes += 1
         self.late += seconds > LATE_SECONDS
         self.largest = max(self.largest, seconds)
 
     def within(self, share: float) -> float:
-        """Seconds within which this share of all notes came, to the tenth of a millisecond above; 0 without notes."""
-        seen = 0
+        """The lateness in seconds that a share of all notes did not exceed, rounded up to 0.1 ms; 0 without notes."""
+        cumulative = 0
         for index, count in enumerate(self._counts):
-            seen += count
-            if seen >= share * self.notes:
+            cumulative += count
+            if cumulative >= share * self.notes:
                 return min(index * BIN_SECONDS, self.largest)
         return self.largest
 
@@ -53,7 +53,7 @@ class Lateness:
         if not self.notes:
             return "no notes"
         half, most, every = (f"{1000 * seconds:.1f}" for seconds in (self.within(0.5), self.within(0.99), self.largest))
-        skipped = f", {self.skipped:,} left out" if self.skipped else ""
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
         return (
             f"{self.notes:,} notes, half of them within {half} ms of their time, 99 % within {most} ms, all within "
             f"{every} ms; {self.late:,} late by over {1000 * LATE_SECONDS:.0f} ms{skipped}"

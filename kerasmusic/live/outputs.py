@@ -1,4 +1,4 @@
-"""Where live music goes: a MIDI port, or FluidSynth and the machine's own sound."""
+"""Outputs for live music: MIDI ports, and FluidSynth on the machine's audio device."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 if TYPE_CHECKING:
     import mido
 
-# The model's channel, and that of a person whose keys are sounded too.
+# The model's channel, and that of the user's keys.
 CHANNELS = (0, 1)
-# FluidSynth's own is 0.2, made for orchestras. At this a chord of ten keys, struck as hard as can be, peaks at 0.82.
+# FluidSynth's default of 0.2 is meant for orchestras. At this gain a chord of ten keys at velocity 127 peaks at 0.82.
 GAIN = 1.3
 
 
 class Output(Protocol):
-    """Something that sounds notes."""
+    """A device or port that sounds notes."""
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:
         """Strikes a key."""
@@ -29,21 +29,21 @@ class Output(Protocol):
         """Releases a key."""
 
     def silence(self) -> None:
-        """Lets nothing sound any longer, whatever was struck before."""
+        """Ends all notes, including those not known to sound."""
 
     def check(self) -> None:
-        """Raises PortError where what sounds the notes went away without a word."""
+        """Raises PortError if the device or port has disappeared."""
 
     def close(self) -> None:
-        """Lets go of the port or the device."""
+        """Closes the port or device."""
 
 
 class MidiOutput:
     """A MIDI port.
 
     Args:
-        port: an output port of mido's.
-        backend: the mido backend that the port is of, to ask whether it is still there; None not to ask.
+        port: a mido output port.
+        backend: the port's mido backend, by which `check` tells whether it still exists; None to disable the check.
     """
 
     def __init__(self, port: mido.ports.BaseOutput, backend: mido.Backend | None = None) -> None:
@@ -62,19 +62,19 @@ class MidiOutput:
         self._send(self._message("note_off", note=pitch, velocity=64, channel=channel))
 
     def silence(self) -> None:
-        """Lifts the pedal and ends all notes of the channels that are played on."""
+        """Lifts the pedal and ends all notes on the channels in use."""
         for channel in CHANNELS:
             for control in (SUSTAIN, ALL_NOTES_OFF, ALL_SOUND_OFF):
                 self._send(self._message("control_change", control=control, value=0, channel=channel))
 
     def check(self) -> None:
-        """Raises PortError where the port went away without a word, as ALSA's do."""
+        """Raises PortError if the port has disappeared, which ALSA does not report by itself."""
         if self._backend is not None and self._port.name not in self._backend.get_output_names():
             raise PortError(f"{self._port.name}: the MIDI port went away; connect it and start again")
 
     def close(self) -> None:
         """Closes the port."""
-        with suppress(Exception):  # what is gone cannot be closed, and each backend says so in its own way
+        with suppress(Exception):  # closing a lost port fails differently in each backend
             self._port.close()
 
     def _send(self, message: mido.Message) -> None:
@@ -85,17 +85,17 @@ class MidiOutput:
 
 
 class FluidSynthOutput:
-    """FluidSynth, on the machine's own sound.
+    """FluidSynth on the machine's audio device.
 
     Args:
-        soundfont: an `.sf2` file; by default the small one that pretty_midi brings.
-        driver: FluidSynth's name of what it plays on, such as "alsa", "pulseaudio", "coreaudio" or "dsound"; by default
-            its own choice.
-        settings: further settings of FluidSynth's, by their names.
+        soundfont: an `.sf2` file; by default the small one that comes with pretty_midi.
+        driver: the name of FluidSynth's audio driver, such as "alsa", "pulseaudio", "coreaudio" or "dsound"; by default
+            FluidSynth chooses.
+        settings: further settings of FluidSynth by name.
 
     Raises:
         MissingPackageError: pyfluidsynth or FluidSynth's library is not installed.
-        PortError: there is no sound device, or the SoundFont cannot be read.
+        PortError: no sound device can be opened, or the SoundFont cannot be read.
     """
 
     def __init__(
@@ -117,7 +117,8 @@ class FluidSynthOutput:
             if font < 0:
                 raise PortError(f"{path}: not a SoundFont that FluidSynth can read")
             raise PortError(
-                f"{driver or named}: FluidSynth can open no sound device by it; name a MIDI port with --midi-out"
+                f"{driver or named}: FluidSynth cannot open a sound device with this driver; name another with "
+                "--driver, or a MIDI port with --midi-out"
             )
         for channel in CHANNELS:
             self._synth.program_select(channel, font, 0, 0)
@@ -131,24 +132,24 @@ class FluidSynthOutput:
         self._synth.noteoff(channel, pitch)
 
     def silence(self) -> None:
-        """Releases all keys; the strings ring out as they do after a release."""
+        """Releases all keys; the notes ring out."""
         for channel in CHANNELS:
             self._synth.all_notes_off(channel)
 
     def check(self) -> None:
-        """FluidSynth has no way to say that a device went away."""
+        """Does nothing, since FluidSynth cannot report a lost device."""
 
     def close(self) -> None:
-        """Lets go of the device."""
+        """Closes the device."""
         self._synth.delete()
 
 
 class Voices:
-    """The keys that sound on one channel of an output: struck again they end first, and none is forgotten.
+    """Keeps track of the keys that sound on one channel of an output; a key that is struck again is released first.
 
     Args:
-        output: what sounds them.
-        channel: MIDI channel, counted from 0.
+        output: the output that sounds them.
+        channel: the MIDI channel, from 0.
     """
 
     def __init__(self, output: Output, channel: int = 0) -> None:
@@ -156,39 +157,39 @@ class Voices:
         self._channel = channel
         self._lock = threading.RLock()
         self._strikes = 0
-        #: For each key that sounds, the number of its strike.
+        #: The number of the strike of each sounding key.
         self.sounding: dict[int, int] = {}
 
     def strike(self, pitch: int, velocity: int) -> int:
-        """Strikes a key; returns a number by which this strike can be released."""
+        """Strikes a key; returns the number of the strike, for `release`."""
         with self._lock:
             self.release(pitch)
             self._strikes += 1
-            # Noted before it sounds: should sending fail half way, its end is sent all the same.
+            # Recorded first, so that its release is sent even if the strike fails half-way.
             self.sounding[pitch] = self._strikes
             self._output.note_on(pitch, velocity, self._channel)
             return self._strikes
 
     def release(self, pitch: int, strike: int | None = None) -> None:
-        """Releases a key, where it sounds; given a strike, only if the key was not struck again since."""
+        """Releases a key if it sounds; with `strike`, only if that was its last strike."""
         with self._lock:
             if pitch in self.sounding and strike in (None, self.sounding[pitch]):
                 self._output.note_off(pitch, self._channel)
                 del self.sounding[pitch]
 
     def silence(self) -> None:
-        """Releases every key."""
+        """Releases all keys."""
         with self._lock:
             for pitch in list(self.sounding):
                 self.release(pitch)
 
 
 def open_midi_output(name: str, backend: mido.Backend | None = None) -> MidiOutput:
-    """Opens a MIDI output port by its name, or by a part of it that no other port has.
+    """Opens a MIDI output port by its name, or by an unambiguous part of it.
 
     Raises:
         MissingPackageError: mido or python-rtmidi is not installed.
-        PortError: no such port, or it cannot be opened.
+        PortError: the port does not exist or cannot be opened.
     """
     from kerasmusic.live.ports import find_port, load_backend, open_port
 

@@ -1,4 +1,4 @@
-"""Performance: a player that plays until someone or something ends it, and leaves nothing sounding."""
+"""Performance: runs a player until it is ended, and leaves no note sounding."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
 from kerasmusic.live.player import Player, Source
 from kerasmusic.live.view import terminal_view
 
-# How often the end is looked for, and whether the ports are still there.
+# How often the end of the performance, and the presence of the ports, is checked.
 TURN_SECONDS = 0.05
 CHECK_SECONDS = 2.0
-# Python's own 5 ms between threads that both want to run would be half of what makes a note late.
+# Python's default of 5 ms between thread switches is half of what counts as late.
 SWITCH_SECONDS = 0.001
 
 
 class Checked(Protocol):
-    """A port that can say that it went away."""
+    """A port that can tell whether it still exists."""
 
     def check(self) -> None:
-        """Raises PortError where it went away."""
+        """Raises PortError if the port has disappeared."""
 
 
 @dataclass
 class Signals:
-    """Whether the process was asked to end, and whether to stop until it is continued."""
+    """Requests to end, or to stop until continued."""
 
     end: bool = field(default=False)
     stop: bool = field(default=False)
 
 
 @contextmanager
-def noting_signals() -> Iterator[Signals]:
-    """Takes Ctrl-C, SIGTERM and a closed terminal for a wish to end, Ctrl-Z for one to stop: nothing ends in the midst.
+def catch_signals() -> Iterator[Signals]:
+    """Records Ctrl-C, SIGTERM and a closed terminal as requests to end, and Ctrl-Z as a request to stop.
 
-    A handler may run while the main thread holds any lock, so all it does is to note the wish.
+    A handler may run while the main thread holds any lock, so it only sets a flag.
     """
     signals = Signals()
 
@@ -77,18 +77,17 @@ def perform(
     until: float = math.inf,
     turn: Callable[[float], bool] | None = None,
 ) -> None:
-    """Waits while a player plays, until a signal comes, a port goes away, the time is over, or `turn` says so.
+    """Waits while a player plays, until a signal arrives, a port disappears, the time is over or `turn` returns False.
 
     Args:
-        player: what plays; entered already.
-        signals: from `noting_signals`.
-        ports: looked after every two seconds.
-        until: when to end at the latest, on `time.monotonic`.
-        turn: called again and again with how many seconds to take at most; ends the performance by returning False. By
-            default, it sleeps.
+        player: a player whose threads are running.
+        signals: the signals from `catch_signals`.
+        ports: the ports to check every two seconds.
+        until: the latest time to end, on `time.monotonic`.
+        turn: called repeatedly with the seconds that it may take; returns False to end. By default, it sleeps.
 
     Raises:
-        PortError: a port went away.
+        PortError: a port disappeared.
     """
     ports = list(ports)
     switching = sys.getswitchinterval()
@@ -113,16 +112,16 @@ def perform(
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """The source, the ports and the length of a performance.
+    """The input, output and duration of a performance.
 
     Args:
-        midi_out: the name of a MIDI output, or a part of it; None for FluidSynth on the machine's own sound.
-        midi_in: the name of a MIDI input to play along with, or a part of it.
-        duet: "pitch" or "time", which the keys of `midi_in` then give; None to answer phrases.
-        pause: seconds without a key down after which a phrase is answered.
+        midi_out: the name of a MIDI output, or a part of it; None for FluidSynth and the machine's sound.
+        midi_in: the name of the MIDI input that the user plays on, or a part of it.
+        duet: what the user's keys give in a duet, "pitch" or "time"; None to answer phrases.
+        pause: the seconds without a key down that end a phrase.
         soundfont: an `.sf2` file for FluidSynth.
-        driver: FluidSynth's name of what it plays on.
-        seconds: how long at most.
+        driver: the name of FluidSynth's audio driver.
+        seconds: the longest duration of the performance.
     """
 
     midi_out: str | None = None
@@ -135,69 +134,69 @@ class PlayOptions:
 
     def __post_init__(self) -> None:
         if self.duet and self.midi_in is None:
-            raise ArgumentError(f"{self.duet}: --duet is with someone; name a MIDI keyboard with --midi-in")
+            raise ArgumentError(f"{self.duet}: --duet needs your keys; name a MIDI keyboard with --midi-in")
         if self.midi_out is not None and (self.soundfont or self.driver):
             raise ArgumentError(f"{self.midi_out}: a MIDI port takes neither --soundfont nor --driver")
         if not self.seconds > 0:
             raise ArgumentError(f"{self.seconds:g}: --seconds must be more than 0")
 
     def source(self, generator: Generator) -> Source:
-        """Who makes the notes."""
+        """The source of the notes."""
         if self.midi_in is None:
             return Endless(generator)
         return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause)
 
     def open_output(self) -> Output:
-        """Where they go."""
+        """Opens the output."""
         if self.midi_out is not None:
             return open_midi_output(self.midi_out)
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
 def play(generator: Generator, options: PlayOptions, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
-    """Plays until Ctrl-C, SIGTERM, a key that says so or the end of the time, and lets no note hang.
+    """Plays until Ctrl-C, SIGTERM, a key in the view or the end of the time, and leaves no note hanging.
 
     Args:
-        generator: makes the notes.
-        options: the source, the ports and the length.
-        title: what the terminal's view calls the music.
-        plain: whether to show one line instead of the view, as where there is no terminal.
+        generator: the generator of the notes.
+        options: the input, output and duration.
+        title: the title in the view.
+        plain: whether to print one line instead of the view, as without a terminal.
 
     Returns:
-        how late the notes were.
+        The lateness of the notes.
 
     Raises:
-        PortError: a port or device is not there, or went away.
-        MissingPackageError: what it needs is not installed.
+        PortError: a port or device does not exist, or disappeared.
+        MissingPackageError: a required package is not installed.
     """
-    with noting_signals() as signals, ExitStack() as stack:
+    with catch_signals() as signals, ExitStack() as stack:
         source = options.source(generator)
         output = options.open_output()
         stack.enter_context(closing(output))
-        # A keyboard that plays on a MIDI port has a sound of its own; FluidSynth is the only one there is.
-        sounds_keys = options.midi_out is None and options.midi_in is not None and not options.duet
-        player = Player(source, output, sounds_keys=sounds_keys)
+        # FluidSynth has to sound the user's keys too; a keyboard on a MIDI port has its own sound.
+        thru = options.midi_out is None and options.midi_in is not None and not options.duet
+        player = Player(source, output, thru=thru)
         ports: list[Checked] = [output]
         if options.midi_in is not None:
-            keyboard = MidiInput(options.midi_in, player.hear, player.clock)
+            keyboard = MidiInput(options.midi_in, player.handle, player.clock)
             stack.enter_context(closing(keyboard))
             ports.append(keyboard)
         until = time.monotonic() + options.seconds
-        begun = False
+        started = False
         while True:
-            # A process that stops gives the terminal back, and takes it again when it goes on.
+            # A process that stops restores the terminal, and takes it again when it continues.
             with nullcontext() if plain else terminal_view(player, generator, title) as view:
-                if not begun:
-                    # After the view, whose imports would make the first notes late.
+                if not started:
+                    # The player starts after the view, whose imports would delay the first notes.
                     stack.enter_context(player)
-                    begun = True
+                    started = True
                 if view is None:
-                    place = f" on {options.midi_out}" if options.midi_out else ""
-                    print(f"{title} plays{place}; Ctrl-C ends it", flush=True)
+                    port = f" on {options.midi_out}" if options.midi_out else ""
+                    print(f"{title} plays{port}; Ctrl-C ends it", flush=True)
                 perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
             if signals.end or not signals.stop:
                 break
             signals.stop = False
-            with player.held():
+            with player.paused():
                 os.kill(os.getpid(), signal.SIGSTOP)
     return player.lateness

@@ -1,4 +1,4 @@
-"""Phrase: what a person has played since the last answer, collected from key events."""
+"""Phrase: collects the notes that the user has played since the last answer from key events."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import deque
 from kerasmusic.live.inputs import Event, Pedal, Release, Strike
 from kerasmusic.notes import Note, Notes
 
-# Of a phrase that never ends, the last so many notes count.
-LONGEST_NOTES = 1_000
+# If a phrase does not end, only its last notes are kept.
+MAX_NOTES = 1_000
 
 
 class Phrase:
-    """The notes of the keys and the sustain pedal that it hears.
+    """Makes notes from events of keys and the sustain pedal.
 
     >>> phrase = Phrase()
     >>> for event in (Strike(10.0, 60, 80), Strike(10.5, 64, 70), Release(10.6, 60), Release(11.0, 64)):
-    ...     phrase.hear(event)
+    ...     phrase.handle(event)
     >>> phrase.notes(until=12.0).end.tolist()
     [0.5999999999999996, 1.0]
     """
@@ -25,8 +25,8 @@ class Phrase:
         self._pedal_is_down = False
         self._held: dict[int, Strike] = {}
         self._sustained: dict[int, Strike] = {}
-        self._notes: deque[Note] = deque(maxlen=LONGEST_NOTES)
-        #: When the last key was struck, on the clock.
+        self._notes: deque[Note] = deque(maxlen=MAX_NOTES)
+        #: The time of the last strike on the clock.
         self.last = 0.0
 
     @property
@@ -38,17 +38,17 @@ class Phrase:
         return len(self._notes) + len(self._held) + len(self._sustained)
 
     def clear(self) -> None:
-        """Forgets the notes; the keys and the pedal stay where they are, but what they hold counts no longer."""
+        """Removes all notes, including those that still sound; the state of the pedal is kept."""
         self._held.clear()
         self._sustained.clear()
         self._notes.clear()
 
-    def hear(self, event: Event) -> None:
-        """Takes an event."""
+    def handle(self, event: Event) -> None:
+        """Adds an event."""
         match event:
             case Strike(time, pitch, _):
                 self.last = time
-                # Struck again, a key ends what it sounded before.
+                # A key that is struck again ends its earlier note.
                 self._end(self._held, pitch, time)
                 self._end(self._sustained, pitch, time)
                 self._held[pitch] = event
@@ -63,7 +63,7 @@ class Phrase:
                         self._end(self._sustained, pitch, time)
 
     def notes(self, until: float) -> Notes:
-        """The notes so far, the first at 0; what still sounds ends at `until`, a time on the clock."""
+        """The notes so far, with the first at 0; notes that still sound end at the clock's time `until`."""
         sounding = [
             Note(strike.time, strike.pitch, max(until - strike.time, 0.0), strike.velocity)
             for strike in (*self._held.values(), *self._sustained.values())

@@ -1,7 +1,7 @@
-"""Player: notes made ahead of time on one thread and struck at their time on another.
+"""Player: makes notes ahead of time on one thread, and strikes them on time on another.
 
-What is done is in `make` and `send`, which know no threads: a test calls them in turn, on a clock of its own. A player
-used as a context runs the two on threads.
+The work is done by `make` and `send`, which do not depend on threads: a test can call them in turn with a simulated
+clock. A player used as a context manager runs them on two threads.
 """
 
 from __future__ import annotations
@@ -19,63 +19,62 @@ from kerasmusic.live.clock import Clock, SystemClock
 from kerasmusic.live.inputs import Event, Pedal, Release, Strike
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import Output, Voices
-from kerasmusic.live.priority import run_at_once, run_soon
+from kerasmusic.live.priority import raise_priority, request_real_time_priority
 from kerasmusic.notes import Note
 
-# Notes are made until so far ahead, but this many at least and this many at most.
+# Notes are made this far ahead, within a minimum and a maximum number.
 AHEAD_SECONDS = 3.0
-LEAST_AHEAD = 8
-MOST_AHEAD = 64
-# When settings change, what comes sooner than this is struck as it was made: the next needs a moment to be made.
+MIN_AHEAD = 8
+MAX_AHEAD = 64
+# When settings change, notes due sooner than this are kept, since new ones take a moment to make.
 KEPT_SECONDS = 0.1
-# A note so late is left out. After a machine has slept, all that was due would be struck at once.
+# Later notes are skipped: otherwise all notes due while a machine slept would be struck at once.
 TOO_LATE_SECONDS = 0.5
-# No key is released sooner than this after it was struck, however late that was.
+# The least time between strike and release, even if the strike was late.
 SHORTEST_SECONDS = 0.01
 LONGEST_JOIN_SECONDS = 5.0
 
 
-#: Where a source is. Only the source itself looks into it, and each has its own.
-Place: TypeAlias = Any
+#: The state of a source, which is opaque to the player.
+Snapshot: TypeAlias = Any
 
 
 class Source(Protocol):
-    """Where a player's notes come from. All of it is called on the one thread that makes notes."""
+    """The source of a player's notes. The player calls all methods on its maker thread."""
 
-    #: When `make` wants to be asked again after it had no note, in seconds on the clock; infinite for not before it has
-    #: heard something.
-    asks_again: float
+    #: The time on the clock at which to call `make` again after it returned None; infinite to wait for an event.
+    retry_at: float
 
     def make(self, now: float) -> Note | None:
-        """The next note, `start` being its time on the clock; None where there is none for now."""
+        """The next note, with `start` as its time on the clock; None if there is none at present."""
 
-    def hear(self, event: Event) -> bool:
-        """Takes what a person plays; returns whether the notes that were not struck yet are void by it."""
+    def handle(self, event: Event) -> bool:
+        """Handles an event of the user; returns whether it invalidates the notes that have not been struck."""
 
-    def place(self) -> Place:
-        """Where it is, to go back to; None where it cannot."""
+    def snapshot(self) -> Snapshot:
+        """The current state; None if the next note must not be regenerated."""
 
-    def go_to(self, place: Place) -> None:
-        """Goes back to a place."""
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restores a state."""
 
 
-class Ahead(NamedTuple):
-    """A note that was made and not struck yet, and where its source was before."""
+class QueuedNote(NamedTuple):
+    """A note that has not been struck yet, and the state of its source before it."""
 
     note: Note
-    place: Place
+    snapshot: Snapshot
 
 
 class Player:
     """Plays a source's notes on an output, each at its time.
 
     Args:
-        source: makes the notes.
-        output: sounds them.
-        clock: their time.
-        sounds_keys: whether what a person plays, which is told to `hear`, is sounded too, on a channel of its own.
+        source: the source of the notes.
+        output: the output that sounds them.
+        clock: the clock of their times.
+        thru: whether events passed to `handle` also sound, on a separate channel.
 
-    Example, for ten seconds of the model in the box on the machine's own sound::
+    Example, which plays the bundled model for ten seconds with FluidSynth::
 
         generator = Generator(bundled_model())
         with Player(Endless(generator), FluidSynthOutput()) as player:
@@ -83,64 +82,62 @@ class Player:
         print(player.lateness)
     """
 
-    def __init__(
-        self, source: Source, output: Output, clock: Clock | None = None, *, sounds_keys: bool = False
-    ) -> None:
+    def __init__(self, source: Source, output: Output, clock: Clock | None = None, *, thru: bool = False) -> None:
         self.source = source
         self.clock = clock or SystemClock()
         self.output = output
         self.lateness = Lateness()
-        #: Set when the threads have ended, or one of them is about to by an error.
+        #: Set when the threads have been told to end, or one fails.
         self.ended = threading.Event()
         self.voices = Voices(output)
-        self._keys = Keys(Voices(output, channel=1)) if sounds_keys else None
-        self._queue: deque[Ahead] = deque()
-        # Of the notes that sound: when they end, the strike, the note.
+        self._keys = Keys(Voices(output, channel=1)) if thru else None
+        self._queue: deque[QueuedNote] = deque()
+        # For each sounding note: its end, the number of its strike, and the note.
         self._ends: list[tuple[float, int, Note]] = []
         self._changes: deque[Callable[[], None]] = deque()
-        self._heard: deque[Event] = deque()
+        self._input: deque[Event] = deque()
         self._lock = threading.RLock()
         self._to_make = threading.Event()
         self._to_send = threading.Event()
         self._stopping = False
         self._error: BaseException | None = None
         self._threads = [
-            threading.Thread(target=self._run, args=(turn, woken, hurry), name=name, daemon=True)
-            for name, turn, woken, hurry in (
-                ("maker", self.make, self._to_make, run_soon),
-                ("sender", self.send, self._to_send, run_at_once),
+            threading.Thread(target=self._run, args=(turn, woken, prioritize), name=name, daemon=True)
+            for name, turn, woken, prioritize in (
+                ("maker", self.make, self._to_make, raise_priority),
+                ("sender", self.send, self._to_send, request_real_time_priority),
             )
         ]
 
     def make(self) -> float:
-        """Makes a note, where there is room for one. For the maker's thread alone.
+        """Makes a note if the queue has room; called only on the maker thread.
 
         Returns:
-            when to be called again: now where there may be more to make, infinite for when something was sent, heard
-            or changed.
+            The time at which to call it again: now if there may be more to make; infinite to wait until a note is
+            struck, an event arrives or a setting changes.
         """
-        while self._heard:
-            if self.source.hear(self._heard.popleft()):
+        while self._input:
+            if self.source.handle(self._input.popleft()):
                 self._cut()
         while self._changes:
-            self._make_anew(self._changes.popleft())
+            self._regenerate(self._changes.popleft())
         now = self.clock.now()
         if self._is_full(now):
             return math.inf
-        place = self.source.place()
+        snapshot = self.source.snapshot()
         note = self.source.make(now)
         if note is None:
-            return self.source.asks_again
+            return self.source.retry_at
         with self._lock:
-            self._queue.append(Ahead(note, place))
+            self._queue.append(QueuedNote(note, snapshot))
         self._to_send.set()
         return now
 
     def send(self) -> float:
-        """Strikes and releases what is due. For the sender's thread alone.
+        """Strikes and releases the notes that are due; called only on the sender thread.
 
         Returns:
-            when to be called again at the latest, in seconds on the clock; infinite for when something was made.
+            The time on the clock at which to call it again at the latest; infinite to wait until a note is made.
         """
         with self._lock:
             while True:
@@ -156,32 +153,32 @@ class Player:
                     self._strike(self._queue.popleft().note, now)
                     self._to_make.set()
 
-    def hear(self, event: Event) -> None:
-        """Takes what a person plays; may be called on any thread."""
-        self._heard.append(event)
+    def handle(self, event: Event) -> None:
+        """Passes an event of the user to the source; may be called on any thread."""
+        self._input.append(event)
         self._to_make.set()
         if self._keys is not None:
             try:
-                self._keys.hear(event)
+                self._keys.handle(event)
             except PortError as error:
                 self._end(error)
 
     def change(self, apply: Callable[[], None]) -> None:
-        """Lets something about the source be changed, on the thread that makes notes.
+        """Calls `apply`, which may change the source, on the maker thread.
 
-        The notes that are not to be struck in a moment are made anew, so that the change is heard at once.
+        Notes that are not due at once are regenerated, so that the change takes effect immediately.
         """
         self._changes.append(apply)
         self._to_make.set()
 
-    def seen(self) -> tuple[list[Note], list[Note]]:
-        """The notes that sound and the ones to come, for who draws them; `start` is their time on the clock."""
+    def visible_notes(self) -> tuple[list[Note], list[Note]]:
+        """The notes that sound, and those to come, for drawing; `start` is their time on the clock."""
         with self._lock:
-            return [note for _, _, note in self._ends], [ahead.note for ahead in self._queue]
+            return [note for _, _, note in self._ends], [queued.note for queued in self._queue]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Ends everything that sounds, and strikes nothing for as long as the block runs."""
+    def paused(self) -> Iterator[None]:
+        """Silences all notes, and strikes none while the block runs."""
         with self._lock:
             self._ends.clear()
             self.voices.silence()
@@ -198,28 +195,28 @@ class Player:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the threads and everything that sounds.
+        """Ends the threads, and silences all notes.
 
         Raises:
-            PortError: the output went away meanwhile.
+            PortError: the output disappeared in the meantime.
         """
         self._end()
         for thread in self._threads:
             if thread.is_alive():
-                # A driver that does not return must not keep the rest from being silenced.
+                # A driver call that does not return must not prevent silencing.
                 thread.join(LONGEST_JOIN_SECONDS)
         with suppress(PortError):
             self._cut()
             if self._keys is not None:
                 self._keys.silence()
-        # Also where a port failed for a moment only: this ends what is not known to sound.
+        # Ends notes that are not known to sound, in case a port failed only for a moment.
         with suppress(PortError):
             self.output.silence()
         if self._error is not None:
             raise self._error
 
     def _cut(self) -> None:
-        """Drops the notes that were not struck yet, and ends those that sound."""
+        """Drops the notes that have not been struck, and silences those that sound."""
         with self._lock:
             self._queue.clear()
             self._ends.clear()
@@ -237,21 +234,21 @@ class Player:
 
     def _is_full(self, now: float) -> bool:
         count = len(self._queue)
-        return count >= MOST_AHEAD or (count >= LEAST_AHEAD and self._queue[-1].note.start > now + AHEAD_SECONDS)
+        return count >= MAX_AHEAD or (count >= MIN_AHEAD and self._queue[-1].note.start > now + AHEAD_SECONDS)
 
-    def _make_anew(self, apply: Callable[[], None]) -> None:
+    def _regenerate(self, apply: Callable[[], None]) -> None:
         with self._lock:
             until = self.clock.now() + KEPT_SECONDS
-            kept = sum(1 for ahead in self._queue if ahead.note.start < until or ahead.place is None)
+            kept = sum(1 for queued in self._queue if queued.note.start < until or queued.snapshot is None)
             if kept < len(self._queue):
-                self.source.go_to(self._queue[kept].place)
+                self.source.restore(self._queue[kept].snapshot)
                 while len(self._queue) > kept:
                     self._queue.pop()
         apply()
 
-    def _run(self, turn: Callable[[], float], woken: threading.Event, hurry: Callable[[], None]) -> None:
+    def _run(self, turn: Callable[[], float], woken: threading.Event, prioritize: Callable[[], None]) -> None:
         try:
-            hurry()
+            prioritize()
             while not self._stopping:
                 woken.clear()
                 until = turn()
@@ -268,19 +265,19 @@ class Player:
 
 
 class Keys:
-    """A person's own keys and sustain pedal, sounded.
+    """Sounds the user's own keys and sustain pedal.
 
     Args:
-        voices: of the channel that they sound on.
+        voices: the voices of their channel.
     """
 
     def __init__(self, voices: Voices) -> None:
         self._voices = voices
         self._pedal_is_down = False
-        # Keys that are up again and sound by the pedal.
+        # Keys that have been released, but are held by the pedal.
         self._sustained: set[int] = set()
 
-    def hear(self, event: Event) -> None:
+    def handle(self, event: Event) -> None:
         """Sounds an event."""
         match event:
             case Strike(_, pitch, velocity):
@@ -298,5 +295,5 @@ class Keys:
                     self._sustained.clear()
 
     def silence(self) -> None:
-        """Releases every key."""
+        """Releases all keys."""
         self._voices.silence()

@@ -1,4 +1,4 @@
-"""MIDI ports by mido: which there are, and how they are found by a part of their name."""
+"""Lists MIDI ports by mido, and finds and opens them by a part of their name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Port = TypeVar("Port")
 
 
 def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
-    """A mido backend that works: the one given, or the default, which the environment's MIDO_BACKEND may name.
+    """Loads a mido backend: the given one, or the default, which the environment variable MIDO_BACKEND may name.
 
     Raises:
         MissingPackageError: mido or the backend's library is not installed.
@@ -38,10 +38,10 @@ def port_names(kind: str, backend: mido.Backend) -> list[str]:
     """The names of the ports of a kind, "input" or "output".
 
     Raises:
-        PortError: the system has no MIDI that the backend could use.
+        PortError: the backend cannot use the system's MIDI.
     """
     try:
-        # ALSA says more than once, on the standard error, that it is not there.
+        # If ALSA is missing, it says so on standard error several times.
         with quiet_stderr():
             return list(dict.fromkeys(backend.get_input_names() if kind == "input" else backend.get_output_names()))
     except Exception as error:  # every backend has errors of its own
@@ -50,10 +50,10 @@ def port_names(kind: str, backend: mido.Backend) -> list[str]:
 
 
 def find_port(name: str, kind: str, backend: mido.Backend) -> str:
-    """The full name of the one port that a name, or a part of one, means.
+    """The full name of the port with a name, or with an unambiguous part of it.
 
     Raises:
-        PortError: there is none, or several.
+        PortError: no port matches, or several do.
     """
     names = port_names(kind, backend)
     if name in names:
@@ -62,17 +62,13 @@ def find_port(name: str, kind: str, backend: mido.Backend) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise PortError(f"{name}: several MIDI {kind}s are called so: {', '.join(found)}")
-    there = f"there are {', '.join(names)}" if names else "there is none at all"
-    raise PortError(f"{name}: no such MIDI {kind}; {there}")
+        raise PortError(f"{name}: several MIDI {kind}s have this name: {', '.join(found)}")
+    available = f"there are {', '.join(names)}" if names else "there is none at all"
+    raise PortError(f"{name}: no such MIDI {kind}; {available}")
 
 
 def open_port(open_named: Callable[[], Port], name: str) -> Port:
-    """What `open_named` opens.
-
-    Raises:
-        PortError: it cannot.
-    """
+    """Calls `open_named`, and raises PortError if it fails."""
     try:
         return open_named()
     except Exception as error:  # every backend has errors of its own

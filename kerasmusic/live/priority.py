@@ -1,29 +1,28 @@
-"""How soon the system lets a thread run that has waited, where others want the processor too."""
+"""Thread priorities, so that playing stays on time on a busy machine."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
-# Above all ordinary threads, and below those that hand sound to a device.
+# Above all ordinary threads, and below those that feed audio devices.
 REAL_TIME_PRIORITY = 10
 NICENESS = -10
 
 
-def run_at_once() -> None:
-    """Lets this thread run the moment it has something to do, where the system allows that to this user.
+def request_real_time_priority() -> None:
+    """Gives this thread real-time priority if the system allows it; for threads that do little work and then wait.
 
-    For a thread that does little and then waits: on Linux it goes before everything ordinary. A busy machine otherwise
-    lets it wait for its turn, four milliseconds or a multiple of them.
+    On a busy Linux machine, an ordinary thread may wait four milliseconds, or a multiple of that, for its turn.
     """
     if hasattr(os, "sched_setscheduler"):
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REAL_TIME_PRIORITY))
 
 
-def run_soon() -> None:
-    """Gives this thread more of the processor than others get, where the system allows that; it may be busy long."""
+def raise_priority() -> None:
+    """Raises this thread's share of the processor if the system allows it; for threads that work for long."""
     if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
-        # On Linux alone, 0 is this thread; elsewhere it is the whole process.
+        # On Linux 0 means this thread; elsewhere it means the whole process.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, NICENESS)

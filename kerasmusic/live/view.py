@@ -1,6 +1,6 @@
-"""The terminal's view of live music: notes falling onto a keyboard, what is played by, and keys that change it.
+"""The view in the terminal: notes that fall onto a keyboard, the current controls, and keys that change them.
 
-What is to be seen is a grid of characters, made without a terminal; `rich` puts it on one.
+A frame is a grid of characters, which is drawn without a terminal; `rich` shows it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.live.controls import denser, next_key, warmer
-from kerasmusic.live.keypresses import reading_keys
+from kerasmusic.live.keypresses import read_keypresses
 from kerasmusic.live.player import AHEAD_SECONDS, Player
 from kerasmusic.notes import Note
 from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
@@ -31,48 +31,48 @@ FRAME_SECONDS = 0.1
 TEMPO_SECONDS = 6.0
 TEMPERATURE_STEP = 0.05
 DENSITY_STEP = 0.1
-# Rows below the notes: the keyboard, its octaves, two of words.
+# Rows below the notes: the keyboard, its octaves and two lines of text.
 ROWS_BELOW = 4
 HELP = "↑↓ temperature   ←→ density   k K key   q end"
-# For how loud a note is, from soft to loud, a colour of the 256 that terminals have: from blue over green to yellow.
+# Colours for velocity, from soft to loud, out of the 256 of terminals: from blue through green to yellow.
 COLOURS = (25, 31, 36, 77, 184)
 STYLES = ("", *(f"color({colour})" for colour in COLOURS))
 
 
 @dataclass
 class Frame:
-    """A grid of characters, and for each how loud the note is that it shows, 0 for none, up to 5."""
+    """A grid of characters, with the loudness of each one's note: 0 without a note, else 1 to 5."""
 
     characters: list[list[str]]
     loudness: list[list[int]]
 
     @classmethod
     def blank(cls, width: int, height: int) -> Frame:
-        """Spaces."""
+        """A frame of spaces."""
         return cls([[" "] * width for _ in range(height)], [[0] * width for _ in range(height)])
 
     def write(self, row: int, text: str) -> None:
-        """Puts text at the beginning of a row, as much of it as there is room for."""
+        """Writes text at the beginning of a row, truncated to its width."""
         row_of = self.characters[row]
         row_of[: len(text)] = text[: len(row_of)]
 
     def lines(self) -> list[str]:
-        """Its text, without colours."""
+        """The text of the frame, without colours."""
         return ["".join(row) for row in self.characters]
 
 
 def draw(
     sounding: Sequence[Note], coming: Sequence[Note], now: float, words: Sequence[str], width: int, height: int
 ) -> Frame:
-    """The picture at a moment.
+    """Draws a frame.
 
     Args:
-        sounding: notes that sound.
-        coming: notes that were made and are to be struck.
-        now: the moment on the notes' clock.
-        words: two lines to say below.
-        width: of the terminal, in characters.
-        height: likewise.
+        sounding: the notes that sound.
+        coming: the notes that have not been struck yet.
+        now: the current time on the notes' clock.
+        words: the two lines of text at the bottom.
+        width: the terminal's width in characters.
+        height: the terminal's height in characters.
 
     >>> lines = draw([], [Note(1.0, 60, 0.5, 100)], 0.0, ["this", "and that"], 88, 16).lines()
     >>> [line.strip() for line in lines[5:9]], lines[7].index("█") == 60 - 21
@@ -86,7 +86,7 @@ def draw(
         for row, text in zip(range(height), words, strict=False):
             frame.write(row, text)
         return frame
-    # Two halves of a character to a row.
+    # Each row has two half-block characters.
     halves = [[0] * width for _ in range(2 * rows)]
     for note in (*sounding, *coming):
         first = max(0, math.floor((note.start - now) / AHEAD_SECONDS * 2 * rows))
@@ -97,7 +97,7 @@ def draw(
             for column in range(left, right):
                 half[column] = max(half[column], loudness)
     for row in range(rows):
-        # The lowest row is now.
+        # The lowest row shows the current time.
         lower, upper = halves[2 * (rows - 1 - row)], halves[2 * (rows - 1 - row) + 1]
         for column, (low, high) in enumerate(zip(lower, upper, strict=True)):
             if low or high:
@@ -127,22 +127,22 @@ def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -
 
 
 def _columns(pitch: int, width: int) -> tuple[int, int]:
-    """The columns of a key: from which on, and up to which."""
+    """The first column of a key, and the one after its last."""
     key, keys = min(max(pitch, LOWEST_KEY), HIGHEST_KEY) - LOWEST_KEY, HIGHEST_KEY + 1 - LOWEST_KEY
     left = key * width // keys
     return left, max(left + 1, (key + 1) * width // keys)
 
 
 class View:
-    """Shows a player on a terminal and takes the keys that change what it plays by.
+    """Shows a player on a terminal, and handles the keys that change its controls.
 
     Args:
-        show: puts a frame on the terminal.
-        read_keys: waits so many seconds at most for keys; see `reading_keys`.
-        size: the terminal's width and height, in characters, at the moment.
-        player: what plays.
-        generator: makes the notes; the keys change its sampling.
-        title: said first, such as the model's name.
+        show: shows a frame on the terminal.
+        read_keys: waits for keys, for a number of seconds at most; see `read_keypresses`.
+        size: returns the current width and height of the terminal in characters.
+        player: the player.
+        generator: the generator whose sampling the keys change.
+        title: the title, such as the model's name.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class View:
         self._counts: deque[tuple[float, int]] = deque()
 
     def turn(self, seconds: float) -> bool:
-        """Waits for keys for so long at most, does what they say and draws; returns False where they say to end."""
+        """Waits for keys, for `seconds` at most, handles them and draws; returns False if a key asks to end."""
         for key in self._read_keys(min(seconds, FRAME_SECONDS)):
             if key in ENDS:
                 return False
@@ -173,19 +173,19 @@ class View:
                 self._sampling = ACTIONS[key](self._sampling)
                 self._player.change(partial(setattr, self._generator, "sampling", self._sampling))
         now = self._player.clock.now()
-        sounding, coming = self._player.seen()
+        sounding, coming = self._player.visible_notes()
         self._show(draw(sounding, coming, now, self.words(now), *self._size()))
         return True
 
     def words(self, now: float) -> list[str]:
-        """What is said below the keyboard: two lines."""
+        """The two lines of text below the keyboard."""
         lateness, sampling = self._player.lateness, self._sampling
         self._counts.append((now, lateness.notes))
         while len(self._counts) > 2 and self._counts[1][0] <= now - TEMPO_SECONDS:
             self._counts.popleft()
         (since, before), (until, count) = self._counts[0], self._counts[-1]
         tempo = (count - before) / (until - since) if until > since else 0.0
-        late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} left out" if lateness.skipped else "")
+        late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} skipped" if lateness.skipped else "")
         return [
             f"{self._title}  {tempo:.1f} notes/s  temperature {_number(sampling.temperature)}  "
             f"density {sampling.density:+.1f}  {sampling.key or 'any key'}  {lateness.notes:,} notes, {late}",
@@ -206,7 +206,7 @@ ACTIONS: dict[str, Callable[[Sampling], Sampling]] = {
 
 @contextmanager
 def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[View | None]:
-    """A view on the terminal, for as long as the block runs; None where there is no terminal, or no `rich`."""
+    """Yields a view while the block runs; None without a terminal or without `rich`."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         yield None
         return
@@ -220,7 +220,7 @@ def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[
     if console.is_dumb_terminal:
         yield None
         return
-    with reading_keys() as read_keys, Live(console=console, screen=True, auto_refresh=False) as live:
+    with read_keypresses() as read_keys, Live(console=console, screen=True, auto_refresh=False) as live:
 
         def show(frame: Frame) -> None:
             live.update(_text_of(frame), refresh=True)
@@ -228,7 +228,7 @@ def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[
         def size() -> tuple[int, int]:
             return console.size.width, console.size.height
 
-        # What drawing imports is imported before the first note is due.
+        # Draws once, so that its imports are done before the first note is due.
         show(draw([], [], 0.0, ["", ""], *size()))
         yield View(show, read_keys, size, player, generator, title)
 
@@ -240,7 +240,7 @@ def _text_of(frame: Frame) -> Text:
     for row, (characters, loudness) in enumerate(zip(frame.characters, frame.loudness, strict=True)):
         if row:
             text.append("\n")
-        # One span for all that is equally loud.
+        # One span for each run of equal loudness.
         for level, group in itertools.groupby(zip(characters, loudness, strict=True), key=lambda cell: cell[1]):
             text.append("".join(character for character, _ in group), style=STYLES[level])
     return text
