@@ -54,11 +54,11 @@ def run(
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    if not music and (sampling or seed is not None):
+    if not music and [temperature, min_p, density, seed] != [None] * 4:
         raise ArgumentError(
             "--seed, --temperature, --min-p and --density are for the music that --music plays; add --music"
         )
+    sampling = arguments.asked_sampling(temperature, min_p, density)
     from kerasmusic.evaluation import musicality
     from kerasmusic.evaluation.likelihood import evaluate
     from kerasmusic.opening import open_generator, open_scorer
