@@ -130,7 +130,7 @@ SCORE = b'<?xml version="1.0"?>\n<!DOCTYPE score-partwise PUBLIC "-//Recordare//
     ("data", "told"),
     [
         (b"", "an empty file; get it again"),
-        (gzip.compress(b"MThd"), "a gzip archive; unpack it first"),
+        (gzip.compress(b"MThd", mtime=0), "a gzip archive; unpack it first"),
         (zipped(), "a zip archive; unpack it first"),
         (b"<!DOCTYPE html>\n<html><body>404</body></html>", "a page of HTML, .+; open its address in a browser"),
         (b"\n <HTML>", "a page of HTML"),
