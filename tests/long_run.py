@@ -1,6 +1,6 @@
 """Plays one generator for long and monitors it: `python tests/long_run.py [--notes N] [--model MODEL.tflite]`.
 
-Every note is checked as it comes: its fields, its time against a clock of its own, and that the state and the log
+Each note is checked: its fields, its time against an exact clock, and that the state and the log
 probabilities are numbers. Memory is looked at every 100,000 notes. Ends with 1 where something does not hold.
 """
 

@@ -108,7 +108,7 @@ def test_without_a_network_and_a_bundled_model_one_line_says_how_to_pass_data(
     no_network, monkeypatch, capsys, tmp_path
 ):
     def missing():
-        raise ModelFileError("no model in the box")
+        raise ModelFileError("no bundled model")
 
     monkeypatch.setattr(bundled, "bundled_model", missing)
     assert main(["train", "--run", "run"]) == 2
