@@ -50,14 +50,14 @@ def section(records: Sequence[dict[str, Any]]) -> str:
         by_kind.setdefault(record["kind"], []).append(record)
     parts = [
         BEGIN,
-        "A whole note of `Generator`, made into MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
+        "A whole note of `Generator` as MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
         markdown(*_latency(by_kind.get("latency", []))),
         *_instructions(by_kind.get("instructions", [])),
     ]
     for kind, said, tables in (
-        ("tutorial", "The tutorial's model, data and loop, beside kerasmusic in one run.", tutorial_tables),
-        ("train", "Notes per second in training, and how the cost of a note grows.", train_tables),
-        ("ingest", "MIDI files to training data.", ingest_tables),
+        ("tutorial", "The tutorial's model, data and loop against kerasmusic, in one run.", tutorial_tables),
+        ("train", "Notes per second in training, and the growth of the cost of a note.", train_tables),
+        ("ingest", "Reading MIDI files as training data.", ingest_tables),
     ):
         parts += [said if kind in by_kind else f"{said[:-1]}: not measured yet, run this: `kerasmusic bench {kind}`."]
         for record in by_kind.get(kind, []):
@@ -66,14 +66,14 @@ def section(records: Sequence[dict[str, Any]]) -> str:
     if rows:
         # Targets that are met are in the records, and `kerasmusic bench report` prints them.
         missed = [row for row in rows if row[-1] == "no"]
-        outcome = ". Those that are not:" if missed else "."
-        parts.append(f"Of {len(rows)} targets that were set {len(rows) - len(missed)} are met{outcome}")
+        outcome = ". The others:" if missed else "."
+        parts.append(f"{len(rows) - len(missed)} of {len(rows)} targets are met{outcome}")
         parts += [markdown(header, missed)] if missed else []
     return "\n\n".join([*parts, END])
 
 
 def _latency(records: Sequence[dict[str, Any]]) -> Table:
-    header = ["machine", "model", "MB", "nats per note", "`invoke`, us", "a note, us: p50", "p99", "notes per second",
+    header = ["machine", "model", "MB", "nats per note", "`invoke`, us", "us per note: p50", "p99", "notes per second",
               "cold start, s", "peak MB", "missed, in MAESTRO's densest second"]  # fmt: skip
     rows: list[Row] = []
     for record in records:
@@ -119,8 +119,8 @@ def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
         ]
         emulator = record["emulator"]
         parts += [
-            f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke`, and "
-            "in brackets of the whole note with its Python. Runs differ by less than a ten-thousandth. It is no time.",
+            f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke` and, "
+            "in brackets, of the whole note with its Python. Runs differ by less than 0.01 %. A count is not a time.",
             markdown(["model", *cores], rows),
         ]
     return parts
