@@ -275,7 +275,7 @@ def test_one_performance_alone_is_for_training(performances, tmp_path):
     write_all(tmp_path / "music", {"a.mid": performances[0][1], "b.mid": b"not music"})
     corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
     assert corpus.splits == ["train"]
-    assert corpus.empty["validation"] == "music: a single performance can be read, and one alone is not split"
+    assert corpus.empty["validation"] == "music: only one performance can be read, and it is for training"
 
 
 def test_several_sources_keep_their_splits_and_names_apart(midi_folder, performances, tmp_path):
