@@ -160,4 +160,4 @@ def test_scripted_phrases_end_with_their_last_release_and_a_pause():
 def test_too_short_a_measurement_is_refused(capsys):
     with pytest.raises(SystemExit):
         live.main(["--seconds", "5"])
-    assert "5: there is no phrase" in capsys.readouterr().err
+    assert "5: at least 10 seconds are needed" in capsys.readouterr().err
