@@ -20,6 +20,8 @@ LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
 # The exit code of pytest where none of the chosen tests is for every backend.
 NO_TESTS = 5
+# Seconds after which a test that hangs is ended with a traceback; the slowest takes two minutes.
+LONGEST_TEST = "900"
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
@@ -69,23 +71,35 @@ def install_ports(session: nox.Session) -> None:
 def run_pytest(session: nox.Session) -> None:
     """Runs the tests on JAX, and on TensorFlow what depends on Keras's backend."""
     chosen = session.posargs
+    session.run("pytest", *side_by_side(chosen), *chosen, env={"KERAS_BACKEND": "jax"})
+    marked = only("every_backend", chosen)
+    environment = {"KERAS_BACKEND": "tensorflow"}
+    session.run("pytest", *side_by_side(chosen), *marked, env=environment, success_codes=[0, NO_TESTS])
+
+
+def only(marker: str, arguments: list[str]) -> list[str]:
+    """Arguments of pytest, and that of the tests they choose it runs only those with a marker."""
+    chosen = [f"({after})" for option, after in pairwise(arguments) if option == "-m"]
+    # The last -m is the one that holds.
+    return [*arguments, "-m", " and ".join([marker, *chosen])]
+
+
+def side_by_side(arguments: list[str]) -> list[str]:
+    """What has pytest use two processes, where its arguments name no test files."""
+    if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
+        return []
     # A file's tests share what they build, so it stays with one process.
-    side_by_side = ("-n", "2", "--dist", "loadfile") if not has_paths(chosen) else ()
-    session.run("pytest", *side_by_side, *chosen, env={"KERAS_BACKEND": "jax"})
-    marked = " and ".join(["every_backend", *(f"({each})" for each in markers(chosen))])
-    session.run(
-        "pytest", *side_by_side, *chosen, "-m", marked, env={"KERAS_BACKEND": "tensorflow"}, success_codes=[0, NO_TESTS]
-    )
+    return ["-n", "2", "--dist", "loadfile", "--timeout", LONGEST_TEST]
 
 
-def markers(arguments: list[str]) -> list[str]:
-    """The expressions that arguments of pytest choose markers by."""
-    return [after for option, after in pairwise(arguments) if option == "-m"]
-
-
-def has_paths(arguments: list[str]) -> bool:
-    """Whether arguments of pytest name test files, not only which of all tests to run."""
-    return any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which lines and branches the tests reach, on JAX alone; line by line in .nox/coverage-html."""
+    session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
+    install_ports(session)
+    environment = {"KERAS_BACKEND": "jax", "COVERAGE_FILE": str(Path(".nox/coverage-data").resolve())}
+    reports = ("--cov", "--cov-report", "term", "--cov-report", "html:.nox/coverage-html")
+    session.run("pytest", *side_by_side(session.posargs), *reports, *session.posargs, env=environment)
 
 
 @nox.session(name="tests-oldest", python=PYTHONS[0])
@@ -137,8 +151,8 @@ def everything(session: nox.Session) -> None:
     for name in (
         "lint", "docs",
         *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
-        "tests-oldest", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi", "bench-pi", "fuzz",
-        "killed-training", "long-run", "bench",
+        "tests-oldest", "coverage", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi",
+        "bench-pi", "fuzz", "killed-training", "long-run", "bench",
     ):  # fmt: skip
         session.notify(name)
 
@@ -161,11 +175,7 @@ def build_models(session: nox.Session) -> Path:
 def run_edge_tests(session: nox.Session) -> None:
     """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    names = (
-        "bundled", "compiled_step", "generator", "golden", "controls", "codec", "notes", "midi", "midi_channels",
-        "midi_parser", "files", "runtimes", "player", "answers", "duet", "performance", "view", "fuzz", "latency",
-    )  # fmt: skip
-    session.run("pytest", *(f"tests/test_{name}.py" for name in names), *session.posargs, env=environment)
+    session.run("pytest", *only("device", session.posargs), env=environment)
 
 
 @nox.session(name="tests-edge-litert")

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
 
 NOTES = 100_000
 
 
 def main() -> None:
     """Writes the notes or counts the flips, and prints one JSON object."""
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
     from kerasmusic.files import atomic_write
 
     parser = argparse.ArgumentParser(description="Counts the draws that differ between two runtimes.")
@@ -32,33 +32,33 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=NOTES, help=f"the number of notes to write (default: {NOTES:,})")
     options = parser.parse_args()
 
-    step = TFLiteStep(options.model)
-    generator = Generator(step, seed=1)
+    runtime = TFLiteRuntime(options.model)
+    generator = Generator(runtime, seed=1)
     if options.notes.exists():
         written = np.load(options.notes)
-        print(json.dumps({"runtime": step.runtime, "notes": len(written), "flips": flips(step, generator, written)}))
+        print(json.dumps({"runtime": runtime.name, "notes": len(written), "flips": flips(runtime, generator, written)}))
         return
     played = np.empty((options.count, 4), np.int32)
     for row in played:
         next(generator)
-        row[:] = step.note[0]
+        row[:] = runtime.note[0]
     with atomic_write(options.notes) as temporary:
         np.save(temporary, played)
-    print(json.dumps({"runtime": step.runtime, "notes": len(played), "written": str(options.notes)}))
+    print(json.dumps({"runtime": runtime.name, "notes": len(played), "written": str(options.notes)}))
 
 
-def flips(step: TFLiteStep, generator: Generator, notes: NDArray[np.int32]) -> int:
+def flips(runtime: TFLiteRuntime, generator: Generator, notes: NDArray[np.int32]) -> int:
     """The number of notes, int32 `[n, 4]`, that a step draws differently, given the notes before them."""
     count = 0
     for fields in notes:
-        before, previous = step.state.copy(), step.previous.copy()
+        before, previous = runtime.state.copy(), runtime.previous.copy()
         next(generator)
-        if np.any(step.note[0] != fields):
+        if np.any(runtime.note[0] != fields):
             count += 1
             # The state includes the differing note: restore it, and feed the recorded note instead.
-            step.state[:], step.previous[:], step.given[:] = before, previous, fields
-            step.run()
-            step.previous[:] = fields
+            runtime.state[:], runtime.previous[:], runtime.given[:] = before, previous, fields
+            runtime.run()
+            runtime.previous[:] = fields
     return count
 
 

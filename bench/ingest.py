@@ -49,15 +49,15 @@ def measure(data: str, counts: Sequence[int] = FILES) -> dict[str, Any]:
 
 def compare_readers(data: str, count: int) -> dict[str, Any]:
     """Seconds and peak memory of both readers, for `count` files spread evenly over the source."""
-    from kerasmusic.data.sources import list_source, read_members
+    from kerasmusic.data.sources import open_source
 
-    listing = list_source(data)
-    names = listing.names
+    source = open_source(data)
+    names = source.list_files().names
     names = names[:: max(1, len(names) // count)][:count] if count else names
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         selection = str(Path(folder, "selection.zip"))
         with zipfile.ZipFile(selection, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in read_members(listing.root, names):
+            for name, content in source.read(names):
                 if isinstance(content, bytes):
                     archive.writestr(name, content)
         corpus = in_fresh_process(__name__, "build_corpus", source=selection, cache=folder)

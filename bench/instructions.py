@@ -171,13 +171,13 @@ def _count_steps(path: str) -> dict[str, Any]:
     """Runs on the emulated core: few and many calls of `invoke`, then whole notes, each between two markers."""
     from kerasmusic.bench.latency import midi_messages
     from kerasmusic.bench.models import describe_model
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
 
-    step = TFLiteStep(path)
-    generator = Generator(step, seed=0)
+    runtime = TFLiteRuntime(path)
+    generator = Generator(runtime, seed=0)
     for _ in range(WARM_UP):
         midi_messages(next(generator))
-    actions: tuple[Callable[[], object], ...] = (step.invoke, lambda: midi_messages(next(generator)))
+    actions: tuple[Callable[[], object], ...] = (runtime.invoke, lambda: midi_messages(next(generator)))
     for action in actions:
         for notes in NOTES:
             _mark()
@@ -189,7 +189,7 @@ def _count_steps(path: str) -> dict[str, Any]:
 
 def _count_graphs(folder: str) -> int:
     """Runs on the emulated core: steps of all graphs in a folder, in order, each between two markers."""
-    from kerasmusic.edge.step import interpreter_module
+    from kerasmusic.edge.runtime import interpreter_module
 
     paths = sorted(Path(folder).iterdir())
     for path in paths:
@@ -199,7 +199,7 @@ def _count_graphs(folder: str) -> int:
             # Any valid note will do; without one, the graph would read uninitialised memory.
             drawn = "given" in detail["name"]
             interpreter.set_tensor(detail["index"], np.full(detail["shape"], -1 if drawn else 0, detail["dtype"]))
-        # Called directly, as TFLiteStep does, without the Python wrapper.
+        # Called directly, as TFLiteRuntime does, without the Python wrapper.
         invoke = interpreter._interpreter.Invoke
         for _ in range(2):
             invoke()

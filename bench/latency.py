@@ -25,7 +25,7 @@ from kerasmusic.bench.processes import in_fresh_process, peak_memory
 from kerasmusic.bench.timing import summary
 
 if TYPE_CHECKING:
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
     from kerasmusic.notes import Note
 
 LAYERS = ("invoke", "tensors", "note")
@@ -122,8 +122,8 @@ def start(
     clock = time.perf_counter_ns
     times = [spawned, clock()]
     cores = machine.pin(threads, core)
-    from kerasmusic.edge import Generator, TFLiteStep
-    from kerasmusic.edge.step import interpreter_module
+    from kerasmusic.edge import Generator, TFLiteRuntime
+    from kerasmusic.edge.runtime import interpreter_module
 
     module = interpreter_module()
     allocating = []
@@ -136,13 +136,13 @@ def start(
 
     module.Interpreter = TimedInterpreter  # type: ignore[attr-defined]
     times.append(clock())
-    step = TFLiteStep(path, threads=threads)
-    generator = Generator(step, seed=seed)
+    runtime = TFLiteRuntime(path, threads=threads)
+    generator = Generator(runtime, seed=seed)
     times += [clock() - sum(allocating), clock()]
     midi_messages(next(generator))
     times.append(clock())
     cold = {name: (after - before) / 1e6 for name, before, after in zip(COLD, times, times[1:], strict=False)}
-    layers = _warm_layers(step, generator, warm_up, steps, seed)
+    layers = _warm_layers(runtime, generator, warm_up, steps, seed)
     paces = {}
     if real_time:
         paces = {name: _in_real_time(generator, gap, real_time) for name, gap in pace.PACES.items()}
@@ -154,21 +154,23 @@ def midi_messages(note: Note) -> bytes:
     return bytes((0x90, note.pitch, note.velocity, 0x80, note.pitch, 0))
 
 
-def _warm_layers(step: TFLiteStep, generator: Generator, warm_up: int, steps: int, seed: int) -> dict[str, list[int]]:
+def _warm_layers(
+    runtime: TFLiteRuntime, generator: Generator, warm_up: int, steps: int, seed: int
+) -> dict[str, list[int]]:
     """The nanoseconds of `steps` steps of each layer; see the module's docstring."""
     for _ in range(warm_up):
         next(generator)
-    previous, given, uniform = step.note.copy(), step.given.copy(), step.uniform.copy()
+    previous, given, uniform = runtime.note.copy(), runtime.given.copy(), runtime.uniform.copy()
 
     def tensors() -> list[int]:
-        step.previous[:] = previous
-        step.given[:] = given
-        step.uniform[:] = uniform
-        step.run()
-        return step.note[0].tolist()
+        runtime.previous[:] = previous
+        runtime.given[:] = given
+        runtime.uniform[:] = uniform
+        runtime.run()
+        return runtime.note[0].tolist()
 
     actions: dict[str, Callable[[], object]] = {
-        "invoke": step.invoke,
+        "invoke": runtime.invoke,
         "tensors": tensors,
         "note": lambda: midi_messages(next(generator)),
     }

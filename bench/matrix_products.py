@@ -21,18 +21,18 @@ def main() -> None:
 
 def measure(path: str) -> dict[str, float]:
     """Microseconds of the matrix products, of `invoke` and of a whole note, measured in turn, and their ratios."""
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
     from kerasmusic.edge.model_file import read_model_bytes
-    from kerasmusic.edge.step import interpreter_module
+    from kerasmusic.edge.runtime import interpreter_module
     from kerasmusic.export.matrices import matrix_products
 
-    step = TFLiteStep(path)
-    generator = Generator(step, seed=0)
+    runtime = TFLiteRuntime(path)
+    generator = Generator(runtime, seed=0)
     alone = interpreter_module().Interpreter(model_content=matrix_products(read_model_bytes(path)), num_threads=1)
     alone.allocate_tensors()
     timed: dict[str, tuple[Callable[[], object], list[float]]] = {
         "matrix_products_us": (alone._interpreter.Invoke, []),
-        "invoke_us": (step.invoke, []),
+        "invoke_us": (runtime.invoke, []),
         "note_us": (generator.__next__, []),
     }
     for run, _ in timed.values():

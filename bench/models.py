@@ -29,12 +29,12 @@ def describe_model(path: str) -> dict[str, Any]:
     """Describes a file, from its metadata and from its graph in the interpreter."""
     import numpy as np
 
-    from kerasmusic.edge import TFLiteStep
+    from kerasmusic.edge import TFLiteRuntime
     from kerasmusic.edge.model_file import read_model_bytes
 
     data = read_model_bytes(path)
-    step = TFLiteStep(path)
-    interpreter, runtime = step._interpreter, step.runtime.replace("_", "-")
+    runtime = TFLiteRuntime(path)
+    interpreter, package = runtime.interpreter, runtime.name.replace("_", "-")
     operators = [(operator["op_name"], operator["inputs"]) for operator in interpreter._get_ops_details()]
     matrices = [
         interpreter._get_tensor_details(int(inputs[1]), 0) for name, inputs in operators if name == "FULLY_CONNECTED"
@@ -42,16 +42,16 @@ def describe_model(path: str) -> dict[str, Any]:
     sizes = [int(np.prod(matrix["shape"])) for matrix in matrices]
     parts = sum(name == "DELEGATE" for name, _ in operators)
     return {
-        "name": f"{step.record['preset']} {step.record['precision']}",
+        "name": f"{runtime.record['preset']} {runtime.record['precision']}",
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "preset": step.record["preset"],
-        "precision": step.record["precision"],
-        "parameters": step.record["parameters"],
-        "operators": {name: uses for name, _, uses in step.record["operators"]},
+        "preset": runtime.record["preset"],
+        "precision": runtime.record["precision"],
+        "parameters": runtime.record["parameters"],
+        "operators": {name: uses for name, _, uses in runtime.record["operators"]},
         "multiply_adds": sum(sizes),
         "matrix_bytes": sum(n * np.dtype(matrix["dtype"]).itemsize for n, matrix in zip(sizes, matrices, strict=True)),
-        "runtime": f"{runtime} {importlib.metadata.version(runtime)}",
+        "runtime": f"{package} {importlib.metadata.version(package)}",
         "xnnpack": parts > 0,
         "delegated_parts": parts,
         "nats": None,

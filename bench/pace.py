@@ -24,13 +24,13 @@ def measure(data: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    from kerasmusic.data.sources import list_source, read_members
+    from kerasmusic.data.sources import open_source
     from kerasmusic.errors import CorpusError
     from kerasmusic.midi import read_bytes
 
-    listing = list_source(data)
+    source = open_source(data)
     gaps, densest = [np.empty(0)], 0
-    for name, content in read_members(listing.root, listing.names):
+    for name, content in source.read(source.list_files().names):
         if isinstance(content, str):
             raise CorpusError(content)
         onsets = np.sort(read_bytes(content, name, pedal=False).start)

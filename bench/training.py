@@ -94,7 +94,7 @@ def measure_keras(preset: str, data: str, batches: int, adam: bool = False) -> d
 
     from kerasmusic.models import NoteModel
 
-    model = NoteModel.from_preset(preset)
+    model = NoteModel.new(preset)
     batches = _batches(model, batches)
     optimizer = keras.optimizers.AdamW(model.learning_rate, global_clipnorm=1.0) if adam else None
     return _measure_fit(model, data, model.window, model.batch_size, model.labels_per_window, batches, optimizer)
@@ -112,7 +112,7 @@ def _measure_fit(
     model: Any, data: str, length: int, batch_size: int, labels: int, batches: int, optimizer: Any = None
 ) -> dict[str, Any]:
     model.compile(optimizer or model.make_optimizer(model.learning_rate, weight_decay=0.01, clip=1.0))
-    windows = _windows(data, length, batch_size, batches, model.context)
+    windows = _windows(data, length, batch_size, batches, model.context_notes)
     found = _timed(lambda: model.fit(windows, verbose=0), windows, labels)
     return {**found, "parameters": model.count_params()}
 
@@ -127,7 +127,7 @@ def measure_torch(preset: str, data: str, batches: int) -> dict[str, Any]:
     from kerasmusic.models import NoteModel
     from kerasmusic.models.tutorial_model import UNITS
 
-    model: Any = NoteModel.from_preset(preset)
+    model: Any = NoteModel.new(preset)
     width, depth = (UNITS, 1) if preset == "tutorial" else (model.width, model.depth)
     embedding = torch.nn.Embedding(model.codec.size, width)
     lstm = torch.nn.LSTM(width, width, depth, batch_first=True)

@@ -74,19 +74,19 @@ def _on(backend: str, model: str, data: str, rounds: int) -> dict[str, Any]:
 def measure_playing(data: str, model: str, rounds: int) -> dict[str, float]:
     """Milliseconds per note of the tutorial's loop, of `Generator` and of `invoke` alone, measured in turn."""
     from kerasmusic.bench import tutorial_loop
-    from kerasmusic.edge import Generator, TFLiteStep
+    from kerasmusic.edge import Generator, TFLiteRuntime
 
     notes = _notes(data)
     theirs = tutorial_loop.build_model()
-    step = TFLiteStep(model)
-    ours = Generator(step, seed=0)
+    runtime = TFLiteRuntime(model)
+    ours = Generator(runtime, seed=0)
     tutorial_loop.generate(theirs, notes, 5)
     ours.take(1_000)
     loop, whole, invoke = [], [], []
     for _ in range(rounds):
         loop.append(1e3 * seconds(lambda: tutorial_loop.generate(theirs, notes, 40)) / 40)
         whole.append(seconds(lambda: [next(ours) for _ in range(1_000)]))
-        invoke.append(seconds(lambda: [step.invoke() for _ in range(1_000)]))
+        invoke.append(seconds(lambda: [runtime.invoke() for _ in range(1_000)]))
     return {
         "tutorial_ms": statistics.median(loop),
         "note_ms": statistics.median(whole),
@@ -103,7 +103,7 @@ def measure_training(data: str, rounds: int) -> dict[str, float]:
     from kerasmusic.models import NoteModel
 
     actions = {"tutorial": tutorial_training(data), "lstm": lstm_training(data)}
-    small = NoteModel.from_preset("small")
+    small = NoteModel.new("small")
     actions["small"] = windows_training(small, data, small.window, small.batch_size)
     for train, _ in actions.values():
         train()

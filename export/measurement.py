@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.edge.generator import Generator
-from kerasmusic.edge.step import TFLiteStep
+from kerasmusic.edge.runtime import TFLiteRuntime
 
 WARM_UP, TIMED = 200, 1_000
 
@@ -25,25 +25,25 @@ def measure(path: Path, pieces: Sequence[NDArray[np.int32]], expected: Sequence[
         expected: the log probabilities that Keras gives them, float32 `[n, 4]` each.
 
     Returns:
-        `interpreter`, `microseconds`, `difference` and `nats_lost`, as in `kerasmusic.export.Exported`.
+        `interpreter`, `microseconds`, `difference` and `nats_lost`, as in `kerasmusic.export.ExportResult`.
     """
-    step = TFLiteStep(path)
-    found: dict[str, Any] = {"interpreter": step.runtime, "difference": None, "nats_lost": None}
+    runtime = TFLiteRuntime(path)
+    found: dict[str, Any] = {"interpreter": runtime.name, "difference": None, "nats_lost": None}
     if pieces:
         differences = np.concatenate(
             [
                 wanted - scored
-                for wanted, scored in zip(expected, Generator(step, seed=0).score_fields(pieces), strict=True)
+                for wanted, scored in zip(expected, Generator(runtime, seed=0).score_fields(pieces), strict=True)
             ]
         )
         # Fields without a distribution are NaN in both.
         found["difference"] = float(np.nanmax(np.abs(differences)))
         found["nats_lost"] = float(np.nansum(differences, axis=1).mean())
-    Generator(step, seed=0).take(WARM_UP)
+    Generator(runtime, seed=0).take(WARM_UP)
     times = []
     for _ in range(TIMED):
         began = time.perf_counter_ns()
-        step.run()
+        runtime.run()
         times.append(time.perf_counter_ns() - began)
     found["microseconds"] = float(np.median(times)) / 1_000
     return found

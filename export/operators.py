@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from kerasmusic.edge.model_file import SIGNATURE
-from kerasmusic.edge.step import INPUTS, OUTPUTS
+from kerasmusic.edge.runtime import INPUTS, OUTPUTS
 from kerasmusic.errors import KerasMusicError
 
 # Operators that a step must not have: custom ones, control flow, variables and random numbers.

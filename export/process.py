@@ -49,7 +49,7 @@ class Excerpts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """An exported file, with its measured speed and accuracy.
 
     Args:
@@ -91,7 +91,7 @@ def export_tflite(
     *,
     precision: str = "float32",
     excerpts: Excerpts | None = None,
-) -> Exported:
+) -> ExportResult:
     """Exports a `.keras` file made by kerasmusic to a `.tflite` file.
 
     Args:
@@ -114,7 +114,7 @@ def export_precisions(
     outputs: Mapping[str, str | os.PathLike[str]],
     *,
     excerpts: Excerpts | None = None,
-) -> list[Exported]:
+) -> list[ExportResult]:
     """Exports a model in several precisions; `outputs` has the file of each. See `export_tflite`."""
     for precision in outputs:
         if precision not in PRECISIONS:
@@ -132,4 +132,4 @@ def export_precisions(
             outputs={precision: str(path) for precision, path in outputs.items()},
             excerpts=folder if excerpts else None,
         )  # fmt: skip
-    return [Exported(**{**report, "path": Path(report["path"])}) for report in reports]
+    return [ExportResult(**{**report, "path": Path(report["path"])}) for report in reports]

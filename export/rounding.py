@@ -19,7 +19,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.model_file import with_record
-from kerasmusic.edge.step import TFLiteStep
+from kerasmusic.edge.runtime import TFLiteRuntime
 from kerasmusic.export.operators import matrix_operators, serialize
 
 # The inputs are from the model's own playing, so that a file depends on the model alone. States take hundreds of
@@ -100,10 +100,10 @@ def _collect_inputs(model: Any, metadata: dict[str, Any], interpreter: str) -> d
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         path = Path(folder) / "watched.tflite"
         path.write_bytes(with_record(flatbuffer, metadata))
-        step = TFLiteStep(path, interpreter=interpreter)
-        arrays = [step.tensor(index) for index in watched]
+        runtime = TFLiteRuntime(path, interpreter=interpreter)
+        arrays = [runtime.tensor(index) for index in watched]
         samples = [np.empty((len(SEEDS) * NOTES, array.size), np.float32) for array in arrays]
-        notes = itertools.chain.from_iterable(itertools.islice(Generator(step, seed=seed), NOTES) for seed in SEEDS)
+        notes = itertools.chain.from_iterable(itertools.islice(Generator(runtime, seed=seed), NOTES) for seed in SEEDS)
         for row, _ in enumerate(notes):
             for array, rows in zip(arrays, samples, strict=True):
                 rows[row] = array.ravel()

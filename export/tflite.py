@@ -20,17 +20,17 @@ import kerasmusic
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
-from kerasmusic.edge.step import INPUTS, TFLiteStep
+from kerasmusic.edge.runtime import INPUTS, TFLiteRuntime
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
-from kerasmusic.export.process import CALIBRATED, Excerpts, Exported
+from kerasmusic.export.process import CALIBRATED, Excerpts, ExportResult
 from kerasmusic.export.rewriting import fuse_lookups, keep_matrix_ranges
 from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
-from kerasmusic.models.keras_step import StepModel
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.keras_runtime import StepModel
+from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
 # TensorFlow's own interpreter, which is always available here.
@@ -40,7 +40,9 @@ CALIBRATE_EVERY = 10
 BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
 
 
-def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None) -> list[Exported]:
+def export(
+    model_path: str | os.PathLike[str], outputs: Mapping[str, str], excerpts: Excerpts | None
+) -> list[ExportResult]:
     """Writes the `.tflite` files of a `.keras` file; see `process.export_precisions`.
 
     All files are made and checked before the first gets its final name.
@@ -55,11 +57,11 @@ def export(model_path: str | os.PathLike[str], outputs: Mapping[str, str], excer
             metadata = make_metadata(model, found, precision)
             temporary = files.enter_context(atomic_write(output))
             temporary.write_bytes(with_record(flatbuffer, metadata))
-            golden = golden_passage(TFLiteStep(temporary, interpreter=INTERPRETER))
+            golden = golden_passage(TFLiteRuntime(temporary, interpreter=INTERPRETER))
             temporary.write_bytes(with_record(flatbuffer, {**metadata, "golden": golden}))
             measured = measure(temporary, excerpts.validation if excerpts else [], expected)
             reports.append(
-                Exported(
+                ExportResult(
                     precision=precision,
                     path=Path(output),
                     bytes=temporary.stat().st_size,
@@ -90,10 +92,6 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
     Keras's `ExportArchive` keeps both the weights and the names; other ways silently lose one or both.
     """
-    lookup.take = tf.gather
-    lookup.take_along_axis = functools.partial(tf.gather, batch_dims=-1)
-    lookup.argmin = functools.partial(tf.argmin, output_type=tf.int32)
-    lookup.argmax = functools.partial(tf.argmax, output_type=tf.int32)
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]
@@ -104,9 +102,17 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
     archive = ExportArchive()
     archive.track(step)
-    archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
+    plain = {
+        "take": tf.gather,
+        "take_along_axis": functools.partial(tf.gather, batch_dims=-1),
+        "argmin": functools.partial(tf.argmin, output_type=tf.int32),
+        "argmax": functools.partial(tf.argmax, output_type=tf.int32),
+    }
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
-        archive.write_out(folder, verbose=False)
+        # The endpoint is traced when it is written.
+        with lookup.replaced(**plain):
+            archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
+            archive.write_out(folder, verbose=False)
         yield folder
 
 
@@ -150,16 +156,16 @@ def calibration_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> 
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder_name:
         path = Path(folder_name) / "float32.tflite"
         path.write_bytes(with_record(float32, make_metadata(model, [], "float32")))
-        step = TFLiteStep(path, interpreter=INTERPRETER)
-        generator = Generator(step, seed=0)
+        runtime = TFLiteRuntime(path, interpreter=INTERPRETER)
+        generator = Generator(runtime, seed=0)
         for fields in excerpts.calibration:
             generator.reset()
             for index, note in enumerate(fields):
-                step.given[:] = note
+                runtime.given[:] = note
                 if index % CALIBRATE_EVERY == 0:
-                    yield SIGNATURE, {name: np.array(getattr(step, name)) for name in INPUTS}
-                step.run()
-                step.previous[:] = note
+                    yield SIGNATURE, {name: np.array(getattr(runtime, name)) for name in INPUTS}
+                runtime.run()
+                runtime.previous[:] = note
 
 
 def make_metadata(model: NoteModel, found: list[Operator], precision: str) -> dict[str, Any]:

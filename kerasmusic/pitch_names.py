@@ -1,4 +1,4 @@
-"""Names of pitches; C4 is middle C, MIDI pitch 60."""
+"""Pitches of the piano and their names, C4 being middle C, MIDI pitch 60."""
 
 import re
 
@@ -6,6 +6,8 @@ from kerasmusic.errors import ArgumentError
 
 NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+# The keys of a piano, A0 to C8.
+LOWEST_KEY, HIGHEST_KEY = 21, 108
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 

@@ -19,8 +19,8 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
     from kerasmusic.models.gated_model import GatedNoteModel
 
     makers = {
-        "small": lambda: NoteModel.from_preset("small"),
-        "tutorial": lambda: NoteModel.from_preset("tutorial"),
+        "small": lambda: NoteModel.new("small"),
+        "tutorial": lambda: NoteModel.new("tutorial"),
         "tiny": lambda: GatedNoteModel(**TINY, preset="tiny"),
         "echoing": lambda: GatedNoteModel(**TINY, memory=50, preset="echoing"),
     }

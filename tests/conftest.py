@@ -3,8 +3,10 @@
 import csv
 import io
 import os
+import signal
 import zipfile
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -14,12 +16,12 @@ os.environ["PYTHONSAFEPATH"] = "1"
 import numpy as np
 import pretty_midi
 import pytest
+
 from broken_midi import FILES
 from build_models import build_models, model_paths
-
 from kerasmusic.bench.music import real_music
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.data.sources import list_source, read_members
+from kerasmusic.data.sources import open_source
 from kerasmusic.midi import read_bytes
 
 FOLDER = "maestro-v2.0.0"
@@ -37,13 +39,25 @@ PERFORMANCES = {"train": 967, "validation": 137}
 def find_maestro():
     """The listing of MAESTRO, None where there is none, or music of another kind."""
     found = real_music()
-    listing = found and list_source(found)
+    listing = found and open_source(found).list_files()
     counts = Counter(listing.assign_splits(listing.names) if listing else ())
     return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
 
 
 # Before any test sets another cache folder.
 MAESTRO = find_maestro()
+
+
+def pytest_ignore_collect(collection_path):
+    """Where Keras is absent only files of tests for a device can be imported."""
+    if collection_path.suffix == ".py" and not find_spec("keras"):
+        return "pytest.mark.device" not in collection_path.read_text() or None
+    return None
+
+
+def pytest_configure():
+    # A shell has its background jobs ignore SIGINT, and so would the processes that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header():
@@ -97,7 +111,7 @@ def performances():
     if MAESTRO is None:
         return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
     chosen = [name for member in MEMBERS for name in MAESTRO.names if name.endswith(member)]
-    return list(zip(MEMBERS, (data for _, data in read_members(MAESTRO.root, chosen)), strict=True))
+    return list(zip(MEMBERS, (data for _, data in open_source(MAESTRO.root).read(chosen)), strict=True))
 
 
 def maestros_layout(performances):

@@ -31,15 +31,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from broken_midi import FILES
 
+from broken_midi import FILES
 from kerasmusic import midi
 from kerasmusic.bench.music import real_music
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands.inspection import describe
-from kerasmusic.data.sources import list_source, read_members
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.data.sources import open_source
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 from kerasmusic.errors import KerasMusicError
@@ -88,8 +88,8 @@ def midi_seeds() -> list[bytes]:
     seeds = [file.data for file in FILES.values()]
     found = real_music()
     if found:
-        listing = list_source(found)
-        contents = (data for _, data in read_members(listing.root, listing.names) if isinstance(data, bytes))
+        source = open_source(found)
+        contents = (data for _, data in source.read(source.list_files().names) if isinstance(data, bytes))
         seeds += itertools.islice((data for data in contents if len(data) <= LARGEST_SEED), 20)
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(5):
@@ -135,11 +135,15 @@ def model_seed() -> tuple[bytes, int, dict[str, Any]]:
 
 def play_file(data: bytes) -> None:
     """Does all that a device does with a file."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
         problems = []
-        for use in (lambda: describe(path), lambda: verify(TFLiteStep(path)), lambda: Generator(path, seed=1).take(5)):
+        for use in (
+            lambda: describe(path),
+            lambda: verify(TFLiteRuntime(path)),
+            lambda: Generator(path, seed=1).take(5),
+        ):
             try:
                 use()
             except KerasMusicError as error:

@@ -43,7 +43,8 @@ def make_music(folder: Path) -> None:
 def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     """What the killed process does: begins the run, or carries it on where there is a checkpoint."""
     from kerasmusic.data.corpus import open_corpus
-    from kerasmusic.training.train import CHECKPOINT, Settings
+    from kerasmusic.training.run_folder import CHECKPOINT
+    from kerasmusic.training.settings import Settings
     from kerasmusic.training.train import train as train_run
 
     corpus = open_corpus(data, cache=cache)
@@ -115,9 +116,8 @@ def differences(alone: Path, killed: Path) -> list[str]:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras
 
-    from kerasmusic.models.loading import load_model
-    from kerasmusic.training.run_folder import read_history
-    from kerasmusic.training.train import CHECKPOINT
+    from kerasmusic.models.note_model import load_model
+    from kerasmusic.training.run_folder import CHECKPOINT, read_history
 
     found = []
     expected, history = read_history(alone), read_history(killed)

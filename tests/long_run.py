@@ -16,7 +16,7 @@ import numpy as np
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import TICKS_PER_SECOND
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 
 NOTES = 10_000_000
 LOOK_EVERY = 100_000
@@ -45,13 +45,13 @@ def memory() -> int:
 
 def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY, report: bool = False) -> Watched:
     """Plays a number of notes and returns the results."""
-    step = TFLiteStep(model)
-    generator = Generator(step, seed=seed)
-    sizes, ticks = step.codec.sizes, step.codec.step_ticks.tolist()
+    runtime = TFLiteRuntime(model)
+    generator = Generator(runtime, seed=seed)
+    sizes, ticks = runtime.codec.sizes, runtime.codec.step_ticks.tolist()
     tick, first_memory, growth, drift, faults = 0, 0, 0, 0.0, []
     began = time.monotonic()
     for index, note in enumerate(generator):
-        fields = step.note[0].tolist()
+        fields = runtime.note[0].tolist()
         tick += ticks[fields[0]]
         if not all(0 <= value < size for value, size in zip(fields, sizes, strict=True)):
             faults.append(f"note {index}: the fields {fields}")
@@ -59,8 +59,8 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
             faults.append(f"note {index}: {note}")
         drift = max(drift, abs(note.start - tick / TICKS_PER_SECOND))
         if index == 0:
-            has_distribution = ~np.isnan(step.log_prob)
-        if not np.isfinite(step.state).all() or np.isnan(step.log_prob[has_distribution]).any():
+            has_distribution = ~np.isnan(runtime.log_prob)
+        if not np.isfinite(runtime.state).all() or np.isnan(runtime.log_prob[has_distribution]).any():
             faults.append(f"note {index}: the state or a log probability is not a number")
         if len(faults) > 10:
             break

@@ -7,6 +7,7 @@ is gone.
 
 import os
 import time
+from pathlib import Path
 
 from mido.ports import BaseInput, BaseOutput
 
@@ -34,7 +35,7 @@ class Output(BaseOutput):
             raise OSError("no such device")
         messages.append((time.perf_counter(), message.copy()))
         if "SENT" in os.environ:
-            with open(os.environ["SENT"], "a") as file:
+            with Path(os.environ["SENT"]).open("a") as file:
                 print(message, file=file)
         if len(messages) == int(os.environ.get("VANISH", 0)):
             ports.remove(self.name)

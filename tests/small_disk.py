@@ -22,6 +22,6 @@ def small_disk(place: Path, size: str) -> Iterator[bool]:
 
 def fill(place: Path) -> None:
     """Fills the disk with a file `filler`."""
-    with open(place / "filler", "wb", buffering=0) as filler, suppress(OSError):
+    with (place / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(bytes(1024))

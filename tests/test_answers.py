@@ -6,13 +6,12 @@ import time
 import mido
 import numpy as np
 import pytest
-import scripted_midi
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
+import scripted_midi
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
@@ -20,8 +19,11 @@ from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
 from kerasmusic.live.outputs import MidiOutput, Voices, open_midi_output
 from kerasmusic.live.phrase import MAX_NOTES, Phrase
 from kerasmusic.notes import Notes
+from simulated import MemoryOutput, SteppedClock, events_of, simulate
 
-SHARED_STEP = TFLiteStep(bundled_model())
+pytestmark = pytest.mark.device
+
+SHARED_STEP = TFLiteRuntime(bundled_model())
 MELODY = (60, 62, 64, 67, 69, 67, 64, 62)
 
 
@@ -84,16 +86,16 @@ def test_a_key_that_is_struck_before_the_pause_is_over_carries_the_phrase_on(pla
     first = events_of(phrase_of(6), begins=1.0)
     second = events_of(phrase_of(6), begins=first[-1].time + PAUSE_SECONDS - 0.1)
     heard = []
-    hear = player.source._generator.hear
-    player.source._generator.hear = lambda fields: (heard.append(len(fields)), hear(fields))
+    prime_fields = player.source._generator.prime_fields
+    player.source._generator.prime_fields = lambda fields: (heard.append(len(fields)), prime_fields(fields))
     simulate(player, 15, [*first, *second])
     assert output.strikes[0][0] == pytest.approx(end_of(second), abs=0.05)
     # All notes are one phrase, and none primed the model twice.
     assert sum(heard) == 12
     at_once = Generator(bundled_model(), seed=7)
-    at_once.hear(player.source._primed)
+    at_once.prime_fields(player.source._primed)
     assert at_once.seconds == pytest.approx(second[-2].time - first[0].time, abs=0.05)
-    np.testing.assert_array_equal(player.source._primed_snapshot.state, at_once.place().state)
+    np.testing.assert_array_equal(player.source._primed_snapshot.state, at_once.snapshot().state)
 
 
 def test_a_key_that_is_struck_while_it_answers_silences_it(player, output, clock):

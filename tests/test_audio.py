@@ -141,6 +141,7 @@ print(audio.write_wav(notes, "x.wav"), peak() - before)
 
 @needs_fluidsynth
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory of a process")
+@pytest.mark.slow
 def test_a_long_piece_is_rendered_in_150_megabytes(tmp_path):
     command = [sys.executable, "-c", MEMORY_OF_RENDERING]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

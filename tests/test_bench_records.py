@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from kerasmusic import plots
-from kerasmusic.bench import latency, picture, readme, records, report
+from kerasmusic.bench import latency, pages, picture, records, report
 from kerasmusic.command_line import main
 from kerasmusic.errors import ArgumentError, KerasMusicError
 
@@ -29,9 +29,9 @@ def test_a_committed_record_holds_to_the_schema_and_names_no_place_of_a_machine(
     assert not any(place in path.read_text() for place in ("/home/", "/work/", "/tmp/", "/root/"))
 
 
-def test_the_readme_is_what_the_committed_records_make():
-    text = (ROOT / "README.md").read_text()
-    assert readme.section(records.read_records(COMMITTED)) in text
+@pytest.mark.parametrize(("page", "name"), [("docs/benchmarks.md", "performance"), ("README.md", "summary")])
+def test_the_tables_of_a_page_are_what_the_committed_records_make(page, name):
+    assert pages.marked(name, records.read_records(COMMITTED)) in (ROOT / page).read_text()
 
 
 def test_a_record_is_written_and_read(kept):
@@ -95,25 +95,38 @@ def test_without_a_record_of_latency_there_is_no_picture():
 
 def test_a_pi_has_a_row_of_its_own_once_it_was_measured(kept):
     record = records.read_record(kept)
-    assert readme.section([record]).count(readme.NOT_MEASURED) == 3
+    assert pages.performance([record]).count(pages.NOT_MEASURED) == 3
     record["machine"]["board"] = "Raspberry Pi 4 Model B Rev 1.4"
-    section = readme.section([record])
-    assert section.count(readme.NOT_MEASURED) == 2
-    assert "| Raspberry Pi 4 Model B Rev 1.4, " in section
-    assert f"| Raspberry Pi 5 | {readme.NOT_MEASURED}" in section
+    tables = pages.performance([record])
+    assert tables.count(pages.NOT_MEASURED) == 2
+    assert "| Raspberry Pi 4 Model B Rev 1.4, " in tables
+    assert f"| Raspberry Pi 5 | {pages.NOT_MEASURED}" in tables
 
 
-def test_only_the_section_of_a_readme_is_written(kept, tmp_path):
-    path = tmp_path / "README.md"
-    path.write_text(f"before\n\n{readme.BEGIN}\nof yore\n{readme.END}\n\nafter\n")
-    assert main(["bench", "report", str(kept), "--readme", str(path)]) == 0
+def test_the_summary_is_of_what_was_trained(kept):
+    record = records.read_record(kept)
+    assert pages.summary([record]) == pages.NOT_MEASURED
+    record["models"][0]["nats"] = {"nats": 9.3, "interval": [9.2, 9.4], "notes": 100, "pieces": 1}
+    assert "| tiny float32 | " in pages.summary([record, {"kind": "train"}])
+
+
+@pytest.mark.parametrize("name", pages.TABLES)
+def test_only_the_tables_of_a_page_are_written(name, kept, tmp_path):
+    path = tmp_path / "page.md"
+    path.write_text(f"before\n\n{pages.BEGIN.format(name)}\nof yore\n{pages.END.format(name)}\n\nafter\n")
+    assert main(["bench", "report", str(kept), "--page", str(path)]) == 0
     text = path.read_text()
     assert text.startswith("before\n\n")
     assert text.endswith("\n\nafter\n")
-    assert "tiny float32" in text
+    assert pages.marked(name, [records.read_record(kept)]) in text
     assert "of yore" not in text
+
+
+def test_a_page_without_a_place_for_tables_stays(kept, tmp_path, capsys):
+    path = tmp_path / "page.md"
     path.write_text("no markers")
-    assert main(["bench", "report", str(kept), "--readme", str(path)]) == 2
+    assert main(["bench", "report", str(kept), "--page", str(path)]) == 2
+    assert "has no place for the tables" in capsys.readouterr().err
     assert path.read_text() == "no markers"
 
 

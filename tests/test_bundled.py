@@ -5,15 +5,17 @@ import pytest
 from kerasmusic import bundled, midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import main
-from kerasmusic.edge import TFLiteStep
+from kerasmusic.edge import TFLiteRuntime
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models.keras_file import read_keras_config
 
+pytestmark = pytest.mark.device
+
 
 def test_it_proves_itself_on_this_runtime():
-    assert verify(TFLiteStep(bundled_model())).holds
+    assert verify(TFLiteRuntime(bundled_model())).holds
 
 
 def test_both_files_are_one_trained_model_under_maestros_licence():

@@ -11,6 +11,8 @@ from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ModelFileError
 from kerasmusic.notes import Notes
 
+pytestmark = pytest.mark.device
+
 CODEC = NoteCodec()
 
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import pytest
-from small_disk import fill, small_disk
 
 import kerasmusic
 from kerasmusic import midi
@@ -13,6 +12,7 @@ from kerasmusic.command_line import main
 from kerasmusic.commands import train as train_command
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
+from small_disk import fill, small_disk
 
 
 def run(capsys, *arguments):

@@ -3,8 +3,11 @@ import pytest
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.controls import RULED_OUT, bias_of, parse_key, parse_range
+from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import parse_pitch, pitch_name
+
+pytestmark = pytest.mark.device
 
 
 def test_every_pitch_has_a_name_that_means_it():
@@ -104,4 +107,4 @@ def test_density_weighs_steps_by_their_length_and_leaves_the_rest():
 @pytest.mark.parametrize("density", [float("nan"), float("inf")])
 def test_a_density_that_is_no_number_is_refused(density):
     with pytest.raises(ArgumentError, match="a density is a number"):
-        bias_of(NoteCodec(), density=density)
+        Sampling(density=density)

@@ -7,8 +7,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import PERFORMANCES
 
+from conftest import PERFORMANCES
 from kerasmusic import midi
 from kerasmusic.codec import NoteCodec
 from kerasmusic.data.corpus import open_corpus
@@ -180,8 +180,8 @@ def test_a_damaged_corpus_is_rebuilt(midi_zip, tmp_path, name, damage):
 def test_names_that_are_no_text_are_read_all_the_same(performances, tmp_path):
     (tmp_path / "music").mkdir()
     for name, (_, data) in zip((b"caf\xe9.mid", b"\x1b[2J.mid", b"plain.mid"), performances, strict=True):
-        with open(os.fsencode(tmp_path / "music") + b"/" + name, "wb") as file:
-            file.write(data if name != b"\x1b[2J.mid" else b"not music")
+        path = tmp_path / "music" / os.fsdecode(name)
+        path.write_bytes(data if name != b"\x1b[2J.mid" else b"not music")
     corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
     assert corpus.names == [os.fsdecode(b"caf\xe9.mid"), "plain.mid"]
     (reason,) = corpus.skipped.values()
@@ -200,9 +200,9 @@ def test_of_a_changed_folder_only_new_files_are_read_and_the_corpus_equals_a_new
     datas = [data for _, data in performances]
     read = []
 
-    def encode_and_note(root, names, encode):
+    def encode_and_note(source, names, encode):
         read.append(list(names))
-        return encode_files(root, names, encode)
+        return encode_files(source, names, encode)
 
     monkeypatch.setattr("kerasmusic.data.corpus.encode_files", encode_and_note)
     music = tmp_path / "music"

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from kerasmusic import bundled, midi
+from kerasmusic import bundled, midi, runs
 from kerasmusic.command_line import main
-from kerasmusic.commands import train
 from kerasmusic.data import demonstration, maestro
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.demonstration import play_demonstration
 from kerasmusic.edge import Generator
 from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
+from kerasmusic.training.run_folder import RunFiles
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def no_network(monkeypatch, tmp_path):
 def test_without_a_network_training_is_on_music_of_the_bundled_model(no_network, model, monkeypatch, capsys):
     monkeypatch.setattr(bundled, "bundled_model", lambda: model)
     monkeypatch.setattr(demonstration, "play_demonstration", partial(play_demonstration, pieces=4, notes=300))
-    monkeypatch.setattr(train, "finish_run", lambda run: None)
+    monkeypatch.setattr(runs, "finish", lambda run: RunFiles((), {}))
     assert main(["train", "--preset", "tutorial", "--epochs", "0.5", "--run", "run"]) == 0
     notice = capsys.readouterr().err.splitlines()[0]
     assert no_network in notice

@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 
 from kerasmusic.errors import ArgumentError
-from kerasmusic.models.loading import load_model
-from kerasmusic.training.callbacks import Budget, StopTogether
+from kerasmusic.models.note_model import load_model
+from kerasmusic.training.budget import Budget
 from kerasmusic.training.devices import Devices, check_devices
 from kerasmusic.training.run_folder import read_history
+from kerasmusic.training.stopping import StopTogether
 from kerasmusic.training.windows import Windows
 
 # `kerasmusic` with a preset that compiles quickly, and without exporting what it trained.
 KERASMUSIC = """
 import sys
 sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
-from kerasmusic import command_line
-from kerasmusic.commands import train
+from kerasmusic import command_line, runs
 from kerasmusic.models import presets
-from kerasmusic.models.gated_model import GatedNoteModel
+from kerasmusic.training.run_folder import RunFiles
 
-presets.PRESETS["tiny"] = lambda codec: GatedNoteModel(width=32, hidden=32, depth=2, codec=codec, preset="tiny")
-train.finish_run = lambda run: None
+presets.PRESETS["tiny"] = presets.Preset(presets.GATED, {"width": 32, "hidden": 32, "depth": 2})
+runs.finish = lambda run: RunFiles((), {})
 sys.exit(command_line.main(sys.argv[1:]))
 """
 # Two rounds, the second cut short, and some validations.
@@ -102,6 +102,7 @@ def alone(midi_zip, cache, tmp_path_factory):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_four_devices_reach_the_loss_of_one(alone, midi_zip, cache, tmp_path):
     finish(
         start(
@@ -112,6 +113,7 @@ def test_four_devices_reach_the_loss_of_one(alone, midi_zip, cache, tmp_path):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_two_processes_reach_the_loss_of_one_and_the_first_alone_writes(alone, midi_zip, cache, tmp_path):
     both = start_two(cache, "--data", midi_zip, *SETTINGS, runs=[tmp_path / "first", tmp_path / "second"])
     outputs = finish(*both)
@@ -122,6 +124,7 @@ def test_two_processes_reach_the_loss_of_one_and_the_first_alone_writes(alone, m
 
 
 @needs_jax
+@pytest.mark.slow
 def test_processes_stop_together_when_one_is_told_to_and_carry_on_together(midi_zip, cache, tmp_path):
     run = tmp_path / "run"
     both = start_two(cache, "--data", midi_zip, "--preset", "tiny", "--minutes", "60", runs=[run, run])
@@ -174,6 +177,7 @@ def test_on_another_backend_than_jax_one_line_says_so(monkeypatch):
 
 
 @needs_jax
+@pytest.mark.slow
 def test_one_device_is_not_all_of_several(midi_zip, cache, tmp_path):
     refused = start(environment(cache), "--data", midi_zip, "--devices", "all", "--run", tmp_path / "run")
     output, _ = refused.communicate(timeout=240)

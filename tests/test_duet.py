@@ -2,7 +2,6 @@ import itertools
 
 import numpy as np
 import pytest
-from simulated import MemoryOutput, SteppedClock, simulate
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
@@ -10,6 +9,9 @@ from kerasmusic.errors import ArgumentError
 from kerasmusic.live import Duet, Player
 from kerasmusic.live.duet import LONGEST_WAIT_SECONDS, MAX_WAITING
 from kerasmusic.live.inputs import Release, Strike
+from simulated import MemoryOutput, SteppedClock, simulate
+
+pytestmark = pytest.mark.device
 
 
 @pytest.fixture

@@ -15,22 +15,22 @@ import pytest
 import tensorflow as tf
 
 from kerasmusic.command_line import main
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.golden import NOTES, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError
-from kerasmusic.export import PRECISIONS, Excerpts, Exported, export_precisions, export_tflite
+from kerasmusic.export import PRECISIONS, Excerpts, ExportResult, export_precisions, export_tflite
 from kerasmusic.export.operators import Operator, check_graph, check_operators, operator_name, operators
-from kerasmusic.models.keras_step import KerasStep
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.keras_runtime import KerasRuntime
+from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
 
 PLAY = """
 import json, sys
 from kerasmusic.edge.golden import play
-from kerasmusic.models.keras_step import KerasStep
-from kerasmusic.models.loading import load_model
-print(json.dumps(play(KerasStep(load_model(sys.argv[1]))).tolist()))
+from kerasmusic.models.keras_runtime import KerasRuntime
+from kerasmusic.models.note_model import load_model
+print(json.dumps(play(KerasRuntime(load_model(sys.argv[1]))).tolist()))
 """
 
 
@@ -138,19 +138,21 @@ def every_precision(exported, corpus, tmp_path_factory):
     return export_precisions(exported["small"][0], outputs, excerpts=excerpts), excerpts
 
 
+@pytest.mark.slow
 def test_every_precision_proves_itself_and_is_smaller(every_precision):
     files, _ = every_precision
     assert [each.precision for each in files] == list(PRECISIONS)
     for each, share in zip(files, (1.0, 0.55, 0.35, 0.5), strict=True):
-        step = TFLiteStep(each.path)
-        assert step.record["precision"] == each.precision
-        assert verify(step).holds
+        runtime = TFLiteRuntime(each.path)
+        assert runtime.record["precision"] == each.precision
+        assert verify(runtime).holds
         assert each.bytes == each.path.stat().st_size <= share * files[0].bytes
         assert {name: version for name, version, _ in each.operators}["FULLY_CONNECTED"] <= 9
         assert tuple(int(part) for part in each.runtime.split(".")) <= (2, 14)
         assert each.microseconds > 0
 
 
+@pytest.mark.slow
 def test_what_a_precision_loses_is_what_evaluation_finds(every_precision, exported):
     files, excerpts = every_precision
     (expected,) = KerasScorer(load_model(exported["small"][0])).score_fields(excerpts.validation)
@@ -163,8 +165,8 @@ def test_what_a_precision_loses_is_what_evaluation_finds(every_precision, export
 
 def test_a_costly_precision_is_warned_of():
     known = {"path": "x.tflite", "bytes": 1, "operators": [], "runtime": "2.9", "interpreter": "", "microseconds": 1.0}
-    cheap = Exported(precision="int8", difference=0.1, nats_lost=0.05, **known)
-    costly = Exported(precision="int8", difference=0.1, nats_lost=0.06, **known)
+    cheap = ExportResult(precision="int8", difference=0.1, nats_lost=0.05, **known)
+    costly = ExportResult(precision="int8", difference=0.1, nats_lost=0.06, **known)
     assert cheap.warning is None
     assert "int8 loses 0.060 nats per note" in costly.warning
 
@@ -174,6 +176,7 @@ def test_calibration_without_music_is_refused(exported, tmp_path):
         export_tflite(exported["small"][0], tmp_path / "x.tflite", precision="int8-full")
 
 
+@pytest.mark.slow
 def test_the_small_step_has_fewer_than_120_operators(every_precision):
     files, _ = every_precision
     by_precision = {each.precision: sum(count for _, _, count in each.operators) for each in files}
@@ -181,6 +184,7 @@ def test_the_small_step_has_fewer_than_120_operators(every_precision):
     assert by_precision["int8"] < 120
 
 
+@pytest.mark.slow
 def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     old = exported["tutorial"][1].read_bytes()
     output = tmp_path / "model.tflite"
@@ -214,6 +218,7 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
         ),
     ],
 )
+@pytest.mark.slow
 def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
     start, line, exported, tmp_path, monkeypatch, capfd
 ):
@@ -231,7 +236,8 @@ def test_an_exporter_that_fails_is_told_in_one_line_and_what_it_said_is_kept(
 TRAIN_ON_TORCH = """
 import sys
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.training.train import Settings, train
+from kerasmusic.training.settings import Settings
+from kerasmusic.training.train import train
 
 corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
 train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
@@ -240,6 +246,7 @@ train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.slow
 def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path, precision):
     (tmp_path / "train.py").write_text(TRAIN_ON_TORCH)
     keras_file, tflite_file = tmp_path / "run" / "model.keras", tmp_path / "model.tflite"
@@ -256,7 +263,7 @@ def test_a_model_trained_on_pytorch_exports_too(midi_zip, notes, tmp_path, preci
         check=True,
     )
     export_tflite(keras_file, tflite_file)
-    assert verify(TFLiteStep(tflite_file)).parted is None
+    assert verify(TFLiteRuntime(tflite_file)).parted is None
     generator = Generator(tflite_file, seed=0)
     fields = generator.codec.encode(notes.without_leading_silence())[:100]
     (by_file,), (by_keras,) = (
@@ -274,5 +281,5 @@ def test_a_file_that_is_no_model_of_notes_is_not_exported(tmp_path):
 
 def test_keras_steps_can_be_played_like_files(exported):
     keras_file, tflite_file = exported["tutorial"]
-    played = Generator(KerasStep(load_model(keras_file)), seed=2).take(20)
+    played = Generator(KerasRuntime(load_model(keras_file)), seed=2).take(20)
     assert played == Generator(tflite_file, seed=2).take(20)

@@ -2,6 +2,8 @@ import pytest
 
 from kerasmusic.files import atomic_write
 
+pytestmark = pytest.mark.device
+
 
 def test_a_file_is_there_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.txt"

@@ -2,8 +2,11 @@ import os
 import random
 import signal
 
-import fuzz
 import pytest
+
+import fuzz
+
+pytestmark = pytest.mark.device
 
 
 @pytest.mark.parametrize(("kind", "cases"), [("midi", 400), ("codec", 400), ("file", 60), ("record", 60)])

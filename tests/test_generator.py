@@ -1,18 +1,22 @@
+import dataclasses
 import itertools
 import json
 import zipfile
 
 import numpy as np
 import pytest
-from long_run import play
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
 from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
+from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
+from long_run import play
+
+pytestmark = pytest.mark.device
 
 
 @pytest.fixture(params=["small", "tutorial"])
@@ -55,14 +59,14 @@ def test_take_ends_with_the_notes_or_the_seconds(small):
 
 
 def test_a_model_whose_time_stands_still_is_stopped(exported):
-    step = TFLiteStep(exported["tutorial"][1])
-    run, generator = step.run, Generator(step, seed=0)
+    runtime = TFLiteRuntime(exported["tutorial"][1])
+    run, generator = runtime.run, Generator(runtime, seed=0)
 
     def stand_still():
         run()
-        step.note[0, 0] = 0
+        runtime.note[0, 0] = 0
 
-    step.run = stand_still
+    runtime.run = stand_still
     notes = generator.take(seconds=2)
     assert len(notes) == 2 * DENSEST
     assert notes.start.max() == 0
@@ -86,9 +90,9 @@ def test_a_seeds_random_numbers_are_one_sequence_of_philoxs(small):
 def test_it_goes_back_to_where_it_was(small):
     generator = Generator(small, seed=7)
     generator.take(1_020)
-    place = generator.place()
+    snapshot = generator.snapshot()
     first = generator.take(40)
-    generator.go_to(place)
+    generator.restore(snapshot)
     assert generator.take(40) == first
 
 
@@ -99,8 +103,29 @@ def test_settings_change_from_the_next_note_on(small):
     after = generator.take(200)
     assert before == Generator(small, seed=7).take(50)
     assert set(after.pitch % 12) <= parse_key("D minor")
-    generator.change()
+    generator.sampling = Sampling()
     assert not set(generator.take(200).pitch % 12) <= parse_key("D minor")
+
+
+def test_changing_one_setting_keeps_the_others(small):
+    generator = Generator(small, seed=7, key="D minor", min_p=0.1, density=1.0)
+    generator.change(temperature=0.9)
+    assert generator.sampling == Sampling(key="D minor", min_p=0.1, density=1.0, temperature=0.9)
+    assert set(generator.take(100).pitch % 12) <= parse_key("D minor")
+    generator.change(key=None)
+    assert generator.sampling == Sampling(min_p=0.1, density=1.0, temperature=0.9)
+    np.testing.assert_allclose(generator._runtime.min_p, [[0.1] * 4])
+
+
+def test_settings_that_are_refused_leave_those_before(small):
+    generator = Generator(small, seed=7, key="D minor")
+    with pytest.raises(ArgumentError, match="C4-C4: has no pitch of the key Db major"):
+        generator.change(key="Db major", pitch_range="C4-C4")
+    assert generator.sampling == Sampling(key="D minor")
+
+
+def test_every_setting_is_a_keyword_of_the_generator():
+    assert SamplingChanges.__optional_keys__ == {field.name for field in dataclasses.fields(Sampling)}
 
 
 def test_density_makes_notes_come_closer_or_further_apart():
@@ -162,7 +187,7 @@ def test_its_own_notes_as_primer_bring_it_where_it_was(small):
     played, primed = Generator(small, seed=5), Generator(small, seed=5)
     first = [next(played) for _ in range(40)]
     primed.prime(Notes.from_iterable(first))
-    np.testing.assert_allclose(primed._step.state, played._step.state, atol=1e-5)
+    np.testing.assert_allclose(primed._runtime.state, played._runtime.state, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +208,12 @@ def test_arguments_out_of_range_are_refused_with_their_value(small, wrong, messa
 
 @pytest.mark.parametrize("kind", ["tiny", "echoing", "tutorial"])
 def test_however_hot_or_cold_it_plays_notes(exported, kind):
-    step = TFLiteStep(exported[kind][1])
+    runtime = TFLiteRuntime(exported[kind][1])
     for temperature in (0, 1e-300, 1e-45, 1e-38, 1e-10, 1e3, 1e30, 3.4e38):
         for min_p in (0, 1e-45, 0.5, 1):
-            notes = Generator(step, seed=1, temperature=temperature, min_p=min_p).take(30)
+            notes = Generator(runtime, seed=1, temperature=temperature, min_p=min_p).take(30)
             assert len(notes) == 30
-            assert np.isfinite(step.state).all()
+            assert np.isfinite(runtime.state).all()
 
 
 def test_a_temperature_that_no_step_can_hold_is_refused(small):
@@ -200,14 +225,14 @@ def test_a_temperature_that_no_step_can_hold_is_refused(small):
 @pytest.mark.parametrize("kind", ["tiny", "tutorial"])
 @pytest.mark.parametrize("bias", [-1e4, 1e4, 3e38, -3e38, np.inf, -np.inf, np.nan])
 def test_whatever_the_bias_it_plays_notes(exported, kind, bias):
-    step = TFLiteStep(exported[kind][1])
-    generator = Generator(step, seed=1)
+    runtime = TFLiteRuntime(exported[kind][1])
+    generator = Generator(runtime, seed=1)
     for biased in (slice(None), slice(0, 1), slice(130, 140)):
-        step.bias[:] = 0
-        step.bias[0, biased] = bias
+        runtime.bias[:] = 0
+        runtime.bias[0, biased] = bias
         assert len(generator.take(20)) == 20
-        assert np.isfinite(step.state).all()
-    generator = Generator(step, seed=1, pitch_range="C4-C4", key="C major")
+        assert np.isfinite(runtime.state).all()
+    generator = Generator(runtime, seed=1, pitch_range="C4-C4", key="C major")
     assert set(generator.take(50).pitch.tolist()) == {60}
 
 
@@ -230,12 +255,12 @@ MANY = np.arange(100_000)
 )
 @pytest.mark.parametrize("kind", ["tiny", "tutorial"])
 def test_any_primer_is_heard_and_followed_by_notes(exported, kind, primer):
-    step = TFLiteStep(exported[kind][1])
-    generator = Generator(step, seed=1)
+    runtime = TFLiteRuntime(exported[kind][1])
+    generator = Generator(runtime, seed=1)
     generator.prime(primer[1])
     notes = generator.take(30)
     assert len(notes) == 30
-    assert np.isfinite(step.state).all()
+    assert np.isfinite(runtime.state).all()
     heard = generator.codec.encode(primer[1])
     assert notes.start[0] >= generator.codec.step_ticks[heard[:, 0]].sum() / 100
 
@@ -248,27 +273,27 @@ def test_seconds_without_end_are_refused(small):
 
 def test_a_model_that_plays_what_its_codec_does_not_have_is_found_out(exported):
     for index, value in itertools.product(range(4), (-1, 10_000)):
-        step = TFLiteStep(exported["tutorial"][1])
-        run, generator = step.run, Generator(step, seed=0)
+        runtime = TFLiteRuntime(exported["tutorial"][1])
+        run, generator = runtime.run, Generator(runtime, seed=0)
         assert generator.take(3)
 
-        def go_wrong(run=run, step=step, index=index, value=value):
+        def go_wrong(run=run, runtime=runtime, index=index, value=value):
             run()
-            step.note[0, index] = value
+            runtime.note[0, index] = value
 
-        step.run = go_wrong
+        runtime.run = go_wrong
         with pytest.raises(ModelFileError, match=rf"the fields \[.*{value}.*\], which its codec does not have"):
             next(generator)
 
 
 def test_fields_that_the_codec_does_not_have_end_in_an_error(exported):
-    step = TFLiteStep(exported["tiny"][1])
-    generator = Generator(step, seed=0)
+    runtime = TFLiteRuntime(exported["tiny"][1])
+    generator = Generator(runtime, seed=0)
     with pytest.raises(ArgumentError, match="note 1 has 128 for its pitch, not within 0 to 127"):
         list(generator.score_fields([np.array([[0, 60, 0, 0], [0, 128, 0, 0]])]))
-    step.previous[:] = 10_000
+    runtime.previous[:] = 10_000
     with pytest.raises(ModelFileError, match=r"the model's step failed \(.*; its file is damaged, or it was given"):
-        step.run()
+        runtime.run()
 
 
 def test_a_long_piece_keeps_its_time_its_range_and_its_memory(exported):
@@ -307,7 +332,7 @@ def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
         ("other.tflite", rf"its state is \[1, {record['state_size']}\], but its record says \[1, 7\]"),
     ]:
         with pytest.raises(ModelFileError, match=message) as caught:
-            TFLiteStep(tmp_path / name)
+            TFLiteRuntime(tmp_path / name)
         assert name in str(caught.value)
         assert "\n" not in str(caught.value)
 

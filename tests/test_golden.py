@@ -4,9 +4,11 @@ import json
 import pytest
 
 from kerasmusic.command_line import main
-from kerasmusic.edge import TFLiteStep
-from kerasmusic.edge.golden import NOTES, verify
+from kerasmusic.edge import TFLiteRuntime
+from kerasmusic.edge.golden import NOTES, play, score, verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
+
+pytestmark = pytest.mark.device
 
 needs_tensorflow = pytest.mark.skipif(
     not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow, which a device has not"
@@ -25,7 +27,7 @@ def changed(path, tmp_path, change):
 
 @pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing"])
 def test_a_file_proves_itself_on_another_runtime(exported, preset):
-    verdict = verify(TFLiteStep(exported[preset][1]))
+    verdict = verify(TFLiteRuntime(exported[preset][1]))
     assert verdict.holds
     assert verdict.notes == NOTES
     assert verdict.parted is None
@@ -35,9 +37,9 @@ def test_a_file_proves_itself_on_another_runtime(exported, preset):
 @needs_tensorflow
 @pytest.mark.parametrize("interpreter", ["ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"])
 def test_the_interpreter_can_be_chosen(exported, interpreter):
-    step = TFLiteStep(exported["tutorial"][1], interpreter=interpreter)
-    assert step.runtime == interpreter.split(".")[0]
-    assert verify(step).holds
+    runtime = TFLiteRuntime(exported["tutorial"][1], interpreter=interpreter)
+    assert runtime.name == interpreter.split(".")[0]
+    assert verify(runtime).holds
 
 
 def test_another_note_or_probability_fails_the_proof_with_exit_code_1(exported, tmp_path, capsys):
@@ -62,7 +64,39 @@ def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
     assert "no golden passage" in capsys.readouterr().err
 
 
+def test_a_passage_is_played_by_the_settings_in_the_file(exported, tmp_path):
+    runtime = TFLiteRuntime(exported["small"][1])
+    settings = {"seed": 7, "temperature": 0.5, "min_p": 0.1, "density": 1.0, "key": None, "pitch_range": "C3-C5"}
+    fields = play(runtime, 20, settings)
+
+    def another(record):
+        record["golden"] = {
+            "settings": settings, "notes": fields.tolist(), "log_prob": score(runtime, fields).astype(float).tolist(),
+        }  # fmt: skip
+
+    verdict = verify(TFLiteRuntime(changed(exported["small"][1], tmp_path, another)))
+    assert verdict.holds
+    assert (verdict.notes, verdict.parted) == (20, None)
+
+
+def test_a_file_of_before_without_settings_is_proved_by_those_of_its_time(exported, tmp_path):
+    path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].pop("settings"))
+    assert verify(TFLiteRuntime(path)).holds
+
+
+@pytest.mark.parametrize(
+    "settings", ["loud", 7, {"seed": -1}, {"tempo": 1}, {"key": "X"}, {"seed": "1"}, {"step": 1}, {"model": 1}]
+)
+def test_settings_that_make_no_sense_are_refused_in_a_line(exported, tmp_path, capsys, settings):
+    path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].update(settings=settings))
+    assert main(["verify", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert "golden passage" in error
+    assert "export it again" in error
+    assert error.count("\n") == 1
+
+
 def test_an_int8_file_plays_and_scores_on_every_runtime(exported):
-    step = TFLiteStep(exported["tiny"][1].with_name("int8.tflite"))
-    assert step.record["precision"] == "int8"
-    assert verify(step).holds
+    runtime = TFLiteRuntime(exported["tiny"][1].with_name("int8.tflite"))
+    assert runtime.record["precision"] == "int8"
+    assert verify(runtime).holds

@@ -7,7 +7,7 @@ from kerasmusic.errors import ArgumentError
 from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.growing import grown
 from kerasmusic.models.note_model import NoteModel
-from kerasmusic.models.presets import PRESETS
+from kerasmusic.models.presets import GATED, PRESETS, Preset
 from kerasmusic.models.scoring import KerasScorer
 
 pytestmark = pytest.mark.every_backend
@@ -29,7 +29,7 @@ def preset_of(monkeypatch):
     """Adds presets of gated models."""
 
     def add(name, **sizes):
-        monkeypatch.setitem(PRESETS, name, lambda codec: GatedNoteModel(**sizes, codec=codec, preset=name))
+        monkeypatch.setitem(PRESETS, name, Preset(GATED, sizes))
         return name
 
     return add
@@ -68,4 +68,4 @@ def test_other_shapes_cannot_be_grown_into(narrow, preset_of, sizes):
 
 def test_the_tutorials_model_cannot_become_another():
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
-        grown(NoteModel.from_preset("tutorial"), "small")
+        grown(NoteModel.new("tutorial"), "small")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import step
+from kerasmusic.edge import runtime
 from kerasmusic.edge.installing import PythonBuild, this_python, where_it_is_too_old, where_none_is_installed
 from kerasmusic.errors import MissingPackageError
 
@@ -63,7 +63,7 @@ def test_the_extras_it_names_are_there_and_the_one_for_32_bits_does_not_ask_the_
 )
 def test_each_command_that_needs_an_interpreter_names_the_line(command, tmp_path):
     # For the processes that a command starts, too, an interpreter that is not installed.
-    for module in step.INTERPRETERS:
+    for module in runtime.INTERPRETERS:
         package = tmp_path / "packages" / module.split(".")[0]
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("raise ModuleNotFoundError(name=__name__)\n")
@@ -80,4 +80,4 @@ def test_each_command_that_needs_an_interpreter_names_the_line(command, tmp_path
 
 def test_an_interpreter_that_is_named_and_not_there_is_missed_too():
     with pytest.raises(MissingPackageError, match="no TFLite interpreter is installed"):
-        step.interpreter_module("kerasmusic_has_no_such_interpreter")
+        runtime.interpreter_module("kerasmusic_has_no_such_interpreter")

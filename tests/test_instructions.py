@@ -10,7 +10,7 @@ import pytest
 
 from kerasmusic.bench import instructions
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.edge.step import interpreter_module
+from kerasmusic.edge.runtime import interpreter_module
 from kerasmusic.errors import KerasMusicError, MissingPackageError
 from kerasmusic.export.prefixes import prefixes
 

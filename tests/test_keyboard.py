@@ -27,8 +27,8 @@ def played(keyboard, state, notes):
     states = []
     for t in range(notes.shape[1]):
         if t:
-            state = keyboard.later(state, notes[:, t, 0])
-        state = as_numpy(keyboard.struck(state, notes[:, t]))
+            state = keyboard.advance(state, notes[:, t, 0])
+        state = as_numpy(keyboard.note_on(state, notes[:, t]))
         states.append(state)
     return KeyboardState(*(np.stack(part, axis=1) for part in zip(*states, strict=True)))
 
@@ -47,7 +47,7 @@ def test_a_sequence_gives_exactly_the_states_of_the_steps(seed, most):
     )
     before.due[:, -1] = 0
     expected = played(keyboard, before, notes)
-    for states, wanted in zip(as_numpy(keyboard.sequence(before, notes)), expected, strict=True):
+    for states, wanted in zip(as_numpy(keyboard.scan(before, notes)), expected, strict=True):
         np.testing.assert_array_equal(states, wanted)
 
 
@@ -55,7 +55,7 @@ def test_it_says_of_a_real_performance_what_its_notes_say(notes):
     fields = CODEC.encode(notes.without_leading_silence())[:300]
     sounded = CODEC.decode(fields)
     start, end = (np.rint(times * 100).astype(int) for times in (sounded.start, sounded.end))
-    states = as_numpy(Keyboard(CODEC).sequence(silence(), fields[None]))
+    states = as_numpy(Keyboard(CODEC).scan(silence(), fields[None]))
     for index in (0, 10, 100, len(fields) - 1):
         now = start[index]
         for pitch in range(PITCHES):
@@ -72,7 +72,7 @@ def test_time_passing_silences_keys_and_nothing_goes_below_silence():
     state = silence()
     state.ticks[0, 60], state.ticks[0, 64] = 30, 80
     state.due[0, 29] = state.due[0, 79] = DUE
-    later = as_numpy(Keyboard(CODEC).later(state, np.array([50], "int32")))
+    later = as_numpy(Keyboard(CODEC).advance(state, np.array([50], "int32")))
     assert later.ticks[0, 60] == 0
     assert later.ticks[0, 64] == 30
     assert later.ticks.min() == 0
@@ -84,4 +84,4 @@ def test_a_pause_longer_than_the_horizon_leaves_nothing_due():
     state.due[0, :-1] = DUE
     longest = len(CODEC.step_ticks) - 1
     assert CODEC.step_ticks[longest] == pytest.approx(1_200, abs=60)
-    assert not as_numpy(Keyboard(CODEC).later(state, np.array([longest], "int32"))).due.any()
+    assert not as_numpy(Keyboard(CODEC).advance(state, np.array([longest], "int32"))).due.any()

@@ -38,7 +38,7 @@ def test_a_uniform_model_scores_the_size_of_each_field_and_the_width_of_its_bins
 
 def test_whole_pieces_are_scored_with_the_state_carried(corpus):
     keras.utils.set_random_seed(0)
-    model = NoteModel.from_preset("small")
+    model = NoteModel.new("small")
     result = evaluate(KerasScorer(model), corpus)
     nats = []
     for piece in corpus.performances("validation"):

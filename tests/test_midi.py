@@ -10,16 +10,18 @@ import mido
 import numpy as np
 import pretty_midi
 import pytest
-from broken_midi import FILES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broken_midi import FILES
 from kerasmusic import midi
 from kerasmusic.bench.music import real_music
 from kerasmusic.codec import NoteCodec
-from kerasmusic.data.sources import list_source, read_members
+from kerasmusic.data.sources import open_source
 from kerasmusic.errors import ArgumentError, MidiError
 from kerasmusic.notes import Notes
+
+pytestmark = pytest.mark.device
 
 
 def write_file(path, *instruments, tempo=120.0):
@@ -361,11 +363,12 @@ OTHERWISE = (
 
 def test_corpora_keep_the_fields_that_the_reader_before_this_one_gave():
     root = real_music()
-    names = list_source(root).names if root else []
+    source = root and open_source(root)
+    names = source.list_files().names if source else []
     if len(names) not in DIGESTS:
         pytest.skip("needs MAESTRO or the Nottingham tunes; CONTRIBUTING.md says how to test on them")
     found, codec = hashlib.sha256(), NoteCodec()
-    for name, data in read_members(root, names):
+    for name, data in source.read(names):
         if not name.endswith(OTHERWISE):
             found.update(codec.encode(midi.read_bytes(data, name).without_leading_silence()).astype("<i2").tobytes())
     assert found.hexdigest() == DIGESTS[len(names)]

@@ -5,6 +5,12 @@ import pretty_midi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from kerasmusic import midi
+from kerasmusic.audio import import_fluidsynth, soundfont_path
+from kerasmusic.errors import ArgumentError, MissingPackageError
+from kerasmusic.midi_channels import instruments_from_song
+from kerasmusic.midi_parser import parse
 from midi_model import (
     Event,
     control,
@@ -20,11 +26,7 @@ from midi_model import (
     tempo,
 )
 
-from kerasmusic import midi
-from kerasmusic.audio import import_fluidsynth, soundfont_path
-from kerasmusic.errors import ArgumentError, MissingPackageError
-from kerasmusic.midi_channels import instruments_from_song
-from kerasmusic.midi_parser import parse
+pytestmark = pytest.mark.device
 
 
 def read(*tracks, sustained=True, **options):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from midi_model import Event, exclusive, file_bytes, meta, number, off, on, program, tempo, track_bytes
 
 from kerasmusic import midi, midi_parser
 from kerasmusic.errors import MidiError
 from kerasmusic.midi_parser import parse
+from midi_model import Event, exclusive, file_bytes, meta, number, off, on, program, tempo, track_bytes
+
+pytestmark = pytest.mark.device
 
 NOTE = [on(0, 60), off(480, 60)]
 

@@ -3,17 +3,17 @@
 import keras
 import numpy as np
 import pytest
-from build_models import TINY
 
+from build_models import TINY
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge import Generator
 from kerasmusic.edge.generator import LEAST_LOG_PROB
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.gated_model import GatedNoteModel
-from kerasmusic.models.keras_step import KerasStep, StepModel
-from kerasmusic.models.loading import load_model
-from kerasmusic.models.presets import PRESETS
+from kerasmusic.models.keras_runtime import KerasRuntime, StepModel
+from kerasmusic.models.note_model import load_model
+from kerasmusic.models.presets import GATED, PRESETS, Preset
 from kerasmusic.models.scoring import KerasScorer
 from kerasmusic.training.windows import Windows
 
@@ -28,9 +28,9 @@ def model(request):
         patch.setitem(
             PRESETS,
             "echoing",
-            lambda codec: GatedNoteModel(**TINY, memory=50, codec=codec, preset="echoing"),
+            Preset(GATED, {**TINY, "memory": 50}),
         )
-        yield NoteModel.from_preset(request.param)
+        yield NoteModel.new(request.param)
 
 
 @pytest.fixture
@@ -128,9 +128,15 @@ def test_it_comes_back_from_its_file_the_same(model, fields, tmp_path):
 
 
 def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
-    trained = NoteModel.from_preset(model.preset)
+    trained = NoteModel.new(model.preset)
     windows = Windows(
-        corpus, "train", length=min(trained.window, 64), context=trained.context, batch_size=8, batches=4, advance=False
+        corpus,
+        "train",
+        length=min(trained.window, 64),
+        context=trained.context_notes,
+        batch_size=8,
+        batches=4,
+        advance=False,
     )
     trained.compile(keras.optimizers.Adam(2e-3))
     history = trained.fit(windows, epochs=8, verbose=0).history
@@ -139,7 +145,7 @@ def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
 
 
 def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus):
-    window = Windows(corpus, "train", length=model.window, context=model.context, batch_size=4, batches=1)[0][0]
+    window = Windows(corpus, "train", length=model.window, context=model.context_notes, batch_size=4, batches=1)[0][0]
     filled = np.concatenate([window, np.full_like(window, -1)])
     alone, with_fillers = model(window), model(filled)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(with_fillers)[4:], 0)
@@ -162,7 +168,7 @@ def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
 
 
 def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
-    model = NoteModel.from_preset("small")
+    model = NoteModel.new("small")
     for head in (*model.heads, model.due_to_duration):
         head.kernel.assign(keras.ops.zeros(head.kernel.shape))
     fields = model.codec.encode(notes.without_leading_silence())[:100]
@@ -171,19 +177,19 @@ def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
 
 
 def test_a_probability_below_float32s_least_has_a_finite_score(notes):
-    model = NoteModel.from_preset("small")
+    model = NoteModel.new("small")
     fields = model.codec.encode(notes.without_leading_silence())[:5]
     bias = np.zeros(128, "float32")
     bias[fields[0, 1]] = -500
     model.heads[1].bias.assign(bias)
-    (scores,) = Generator(KerasStep(model), seed=0).score_fields([fields])
+    (scores,) = Generator(KerasRuntime(model), seed=0).score_fields([fields])
     assert scores[0, 1] == LEAST_LOG_PROB
     assert np.isfinite(scores).all()
 
 
 def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
     keras.utils.set_random_seed(1)
-    model = NoteModel.from_preset("tutorial")
+    model = NoteModel.new("tutorial")
     model.step_seconds.bias.assign([0.5])
     model.step_seconds.kernel.assign(keras.ops.zeros((128, 1)))
     model.duration_seconds.bias.assign([-3.0])
@@ -198,17 +204,36 @@ def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
 
 @pytest.mark.parametrize(("preset", "most"), [("tiny", 300_000), ("small", 2_000_000), ("base", 8_000_000)])
 def test_a_preset_is_no_larger_than_its_name_promises(preset, most):
-    assert most / 2 < NoteModel.from_preset(preset).count_params() <= most
+    assert most / 2 < NoteModel.new(preset).count_params() <= most
 
 
 def test_a_wide_model_takes_larger_batches():
-    sizes = {preset: NoteModel.from_preset(preset).batch_size for preset in ("tutorial", "tiny", "small", "base")}
+    sizes = {preset: NoteModel.new(preset).batch_size for preset in ("tutorial", "tiny", "small", "base")}
     assert sizes == {"tutorial": 64, "tiny": 8, "small": 8, "base": 32}
 
 
 def test_an_unknown_preset_is_refused_by_name():
     with pytest.raises(ArgumentError, match=r"enormous: no such preset; there are .*small"):
-        NoteModel.from_preset("enormous")
+        NoteModel.new("enormous")
+
+
+def test_a_preset_comes_with_its_trained_weights_or_says_how_to_make_a_new_model():
+    trained = NoteModel.from_preset("small")
+    assert trained.preset == "small"
+    assert trained.record["licence"].startswith("CC BY-NC-SA 4.0")
+    assert NoteModel.from_preset("small", load_weights=False).record == {}
+    with pytest.raises(ArgumentError, match=r"tiny: no trained weights .*NoteModel\.new\('tiny'\) makes a new model"):
+        NoteModel.from_preset("tiny")
+
+
+def test_muon_takes_the_matrices_between_layers_and_adam_all_other_weights():
+    model = NoteModel.new("tiny")
+    optimizer = model.make_optimizer(1e-3, 0.01, 1.0)
+    by_muon = {each.path.split("/")[-2] for each in model.trainable_variables if not optimizer._should_use_adamw(each)}
+    assert by_muon == {
+        *("keyboard_before", "trunk_to_heads", "keyboard_now"),
+        *("decay", "candidate", "perceptron", "output"),
+    }
 
 
 def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
@@ -235,7 +260,7 @@ def test_a_model_is_neither_made_nor_loaded_where_keras_is_set_to_another_precis
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
         with pytest.raises(ArgumentError, match=message):
-            NoteModel.from_preset("tutorial")
+            NoteModel.new("tutorial")
         with pytest.raises(ArgumentError, match=message):
             load_model(exported["tutorial"][0])
     finally:

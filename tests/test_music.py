@@ -3,7 +3,7 @@ import pytest
 from kerasmusic.bench.music import VARIABLE, music, named_music, real_music
 from kerasmusic.command_line import main
 from kerasmusic.data import demonstration, maestro
-from kerasmusic.data.sources import list_source
+from kerasmusic.data.sources import open_source
 from kerasmusic.errors import ArgumentError
 
 
@@ -50,7 +50,7 @@ def test_without_any_the_bundled_model_plays(cache, monkeypatch):
     })  # fmt: skip
     found = music()
     assert found.parent == cache
-    assert len(list_source(found).names) == 3
+    assert len(open_source(found).list_files().names) == 3
 
 
 def test_a_benchmark_takes_the_music_that_is_named(midi_zip, monkeypatch, capsys):

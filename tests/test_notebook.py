@@ -7,6 +7,7 @@ NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "tutorial.ipynb"
 
 
 @pytest.mark.skipif(os.environ.get("KERAS_BACKEND") != "jax", reason="the notebook's own backend is JAX")
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(midi_zip, tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("KERASMUSIC_DATA", str(midi_zip))

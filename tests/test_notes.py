@@ -7,6 +7,8 @@ from kerasmusic import midi
 from kerasmusic.errors import ArgumentError
 from kerasmusic.notes import Note, Notes
 
+pytestmark = pytest.mark.device
+
 
 def test_notes_are_sorted_by_onset_then_pitch():
     notes = Notes([1.0, 0.0, 1.0], [64, 72, 60], [0.1, 0.2, 0.3], [1, 2, 3])

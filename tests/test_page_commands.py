@@ -1,14 +1,11 @@
 """The commands that the pages and the help show: each is one that the command line takes, and short ones are run."""
 
-import ast
-import glob
 import importlib.util
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -16,13 +13,14 @@ from pathlib import Path
 import click
 import pretty_midi
 import pytest
-from conftest import stand_in
-from test_audio import has_fluidsynth
 
+from conftest import stand_in
 from kerasmusic.bench.music import VARIABLE
 from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import kerasmusic as command_line
 from kerasmusic.command_line import main
+from nox_sessions import sessions
+from test_audio import has_fluidsynth
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKDOWN = [
@@ -75,21 +73,6 @@ def parse(command, arguments):
     if isinstance(command, click.Group):
         _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         parse(chosen, rest)
-
-
-def sessions():
-    """The names of the sessions of `noxfile.py`, read without nox, with the Python version where nox adds it."""
-    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
-    pythons = [each.rsplit(" ", 1)[1] for each in classifiers if re.search(r":: 3\.\d+$", each)]
-    for function in ast.parse((ROOT / "noxfile.py").read_text()).body:
-        for decorator in getattr(function, "decorator_list", []):
-            called = isinstance(decorator, ast.Call)
-            if ast.unparse(decorator.func if called else decorator) == "nox.session":
-                options = {each.arg: each.value for each in decorator.keywords} if called else {}
-                name = options["name"].value if "name" in options else function.name
-                yield name
-                if ast.unparse(options.get("python", ast.Constant(None))) == "PYTHONS":
-                    yield from (f"{name}-{python}" for python in pythons)
 
 
 def options_of(arguments):
@@ -204,6 +187,7 @@ def desk(tmp_path_factory):
         shutil.copytree(ROOT / "bench" / "records", "bench/records")
         shutil.copy(ROOT / "README.md", "README.md")
         (desk / "docs").mkdir()
+        shutil.copy(ROOT / "docs" / "benchmarks.md", "docs/benchmarks.md")
         for name in ("here", "workstation", "pi"):
             shutil.copy("bench/records/latency.json", f"{name}.json")
     return desk
@@ -228,10 +212,12 @@ def test_a_short_command_does_what_it_says(line, capsys):
     arguments = shlex.split(line)[1:]
     if ("render" in arguments or "--wav" in arguments) and not has_fluidsynth():
         pytest.skip("needs FluidSynth's library")
-    written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--readme", "--picture")]
+    written = [Path(path) for option, path in pairwise(arguments) if option in ("-o", "--page", "--picture")]
     before = [path.stat().st_mtime_ns if path.exists() else 0 for path in written]
     # The shell's work.
-    arguments = [found for word in arguments for found in (sorted(glob.glob(word)) if "*" in word else [word])]
+    arguments = [
+        found for word in arguments for found in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
+    ]
     code = main(arguments)
     out, err = capsys.readouterr()
     assert code == 0, err

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from kerasmusic.command_line import main
+from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
-from kerasmusic.live.controls import KEYS, Controls
+from kerasmusic.live.controls import KEYS, denser, next_key, warmer
 from kerasmusic.live.performance import PlayOptions, catch_signals
+
+pytestmark = pytest.mark.device
 
 HERE = Path(__file__).parent
 
@@ -166,21 +169,18 @@ def test_signals_are_recorded_and_handlers_restored():
 
 
 def test_controls_go_up_and_down_within_their_limits():
-    controls = Controls(temperature=0.1)
-    controls.warm(-0.2)
-    assert controls.temperature == 0
+    sampling = warmer(Sampling(temperature=0.1), -0.2)
+    assert sampling.temperature == 0
     for _ in range(100):
-        controls.thicken(0.1)
-    assert controls.density == 3
-    controls.turn_key(-1)
-    assert controls.key == KEYS[-1]
-    controls.turn_key(1)
-    assert controls.key is None
+        sampling = denser(sampling, 0.1)
+    assert sampling.density == 3
+    sampling = next_key(sampling, -1)
+    assert sampling.key == KEYS[-1]
+    sampling = next_key(sampling, 1)
+    assert sampling == Sampling(temperature=0, density=3)
     assert len(set(KEYS)) == 24
     # From a key that is not in the list, the first key in the list comes next.
-    other = Controls(key="dm")
-    other.turn_key(1)
-    assert other.key == KEYS[0]
+    assert next_key(Sampling(key="dm"), 1).key == KEYS[0]
 
 
 def test_contradictory_options_are_refused():

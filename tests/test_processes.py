@@ -39,13 +39,15 @@ def test_a_notebook_opens_a_corpus(midi_zip, tmp_path):
     assert "".join(output.text for output in cell.outputs) == "the script runs\n3 performances\n"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_trains_and_evaluates(midi_zip, tmp_path):
     script = (
         "print('the script runs')\n"
         "from kerasmusic import open_corpus\n"
-        "from kerasmusic.models.scoring import open_scorer\n"
+        "from kerasmusic.opening import open_scorer\n"
         "from kerasmusic.evaluation.likelihood import evaluate\n"
-        "from kerasmusic.training.train import Settings, train\n"
+        "from kerasmusic.training.settings import Settings\n"
+        "from kerasmusic.training.train import train\n"
         f"corpus = open_corpus({str(midi_zip)!r}, cache={str(tmp_path / 'cache')!r})\n"
         "trained = train(corpus, 'run', Settings(preset='tutorial', epochs=0.1))\n"
         "scorer = open_scorer('run/model.keras')\n"

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def run(folder, *arguments, backend="jax"):
     """The standard output and the standard error of a process."""

@@ -9,6 +9,7 @@ import pytest
 from kerasmusic.data import corpus as corpus_module
 from kerasmusic.data.corpus import encode_performance, open_corpus
 from kerasmusic.data.reader_pool import encode_files
+from kerasmusic.data.sources import FolderSource
 from kerasmusic.errors import CorpusError, MidiError
 
 
@@ -30,7 +31,8 @@ def encode_as_requested(data, name, **options):
 
 
 def outcomes_of(folder, **options):
-    return dict(encode_files(folder, sorted(path.name for path in folder.iterdir()), encode_as_requested, **options))
+    names = sorted(path.name for path in folder.iterdir())
+    return dict(encode_files(FolderSource(folder), names, encode_as_requested, **options))
 
 
 def test_a_process_that_dies_takes_one_file_with_it(tmp_path):
@@ -77,7 +79,7 @@ def test_a_corpus_is_built_of_the_files_that_did_not_kill_their_reader(performan
 def test_no_process_is_left_behind(tmp_path):
     for index in range(4):
         (tmp_path / str(index)).write_bytes(b"x")
-    files = encode_files(tmp_path, [str(index) for index in range(4)], encode_as_requested)
+    files = encode_files(FolderSource(tmp_path), [str(index) for index in range(4)], encode_as_requested)
     next(files)
     workers = files.gi_frame.f_locals["outcomes"].gi_frame.f_locals["workers"]
     pids = [worker.process.pid for worker in workers if worker.process]

@@ -26,7 +26,7 @@ def played(repeats, notes):
     """The last state of notes `[batch, T, 4]` struck one by one, and the echoes after each."""
     state, echoes = silence(repeats, len(notes)), []
     for t in range(notes.shape[1]):
-        state, echo = map(as_numpy, repeats.struck(state, notes[:, t]))
+        state, echo = map(as_numpy, repeats.note_on(state, notes[:, t]))
         echoes.append(echo)
     return state, Echo(*(np.stack(part, axis=1) for part in zip(*echoes, strict=True)))
 
@@ -52,11 +52,11 @@ def test_a_sequence_gives_exactly_the_states_and_echoes_of_the_steps(seed, keys,
     repeats = Repeats(memory)
     notes = random_notes(seed, 37, keys)
     state, echo = played(repeats, notes)
-    last, echoes = map(as_numpy, repeats.sequence(silence(repeats, 2), notes))
+    last, echoes = map(as_numpy, repeats.scan(silence(repeats, 2), notes))
     for found, expected in zip((*last, *echoes), (*state, *echo), strict=True):
         np.testing.assert_array_equal(found, expected)
-    middle, first = map(as_numpy, repeats.sequence(silence(repeats, 2), notes[:, :20]))
-    last, second = map(as_numpy, repeats.sequence(middle, notes[:, 20:]))
+    middle, first = map(as_numpy, repeats.scan(silence(repeats, 2), notes[:, :20]))
+    last, second = map(as_numpy, repeats.scan(middle, notes[:, 20:]))
     for found, expected in zip(last, state, strict=True):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.concatenate([first.note, second.note], axis=1), echo.note)
@@ -118,7 +118,7 @@ def test_after_a_context_it_expects_what_it_does_after_having_heard_it(notes, si
     repeats = Repeats(300)
     heard = CODEC.encode(notes.without_leading_silence())[: 300 - silent]
     context = np.concatenate([np.zeros((silent, 4), "int32"), heard])[None]
-    state = as_numpy(repeats.after(context))
+    state = as_numpy(repeats.state_after(context))
     expected, _ = played(repeats, heard[None]) if len(heard) else (silence(repeats), None)
     for part in ("pitch", "intervals", "others"):
         np.testing.assert_array_equal(getattr(state, part), getattr(expected, part))

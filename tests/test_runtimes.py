@@ -5,11 +5,13 @@ import struct
 import pytest
 
 from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
-from kerasmusic.edge.step import TFLiteStep, interpreter_module
+from kerasmusic.edge.runtime import TFLiteRuntime, interpreter_module
 from kerasmusic.errors import KerasMusicError, ModelFileError
 from kerasmusic.export.operators import Operator
 from kerasmusic.export.runtimes import FIRST_RUNTIMES, oldest_runtime
 from kerasmusic.quiet import quiet_stderr
+
+pytestmark = pytest.mark.device
 
 
 def number(version):
@@ -84,4 +86,4 @@ def test_a_runtime_too_old_is_told_which_one_it_takes(exported, tmp_path):
     with pytest.raises(
         ModelFileError, match=r"FULLY_CONNECTED.*needs TFLite 9\.9 or newer; run: pip install --upgrade"
     ):
-        TFLiteStep(path)
+        TFLiteRuntime(path)

@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -12,8 +13,6 @@ import time
 
 import numpy as np
 import pytest
-from killed_training import differences, finish, kill_and_resume, make_music, start
-from small_disk import fill, small_disk
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands import train as train_command
@@ -21,13 +20,16 @@ from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation.likelihood import evaluate
-from kerasmusic.models.loading import load_model
-from kerasmusic.models.scoring import open_scorer
+from kerasmusic.models.note_model import load_model
+from kerasmusic.opening import open_scorer
 from kerasmusic.training import train as training
-from kerasmusic.training.callbacks import Budget, Schedule, rate_at
+from kerasmusic.training.budget import Budget, Schedule, rate_at
 from kerasmusic.training.run_folder import read_history, read_start
-from kerasmusic.training.train import Settings, train
-from kerasmusic.training.windows import TRANSPOSITION, Windows
+from kerasmusic.training.settings import Settings
+from kerasmusic.training.train import Ending, train
+from kerasmusic.training.windows import Windows
+from killed_training import differences, finish, kill_and_resume, make_music, start
+from small_disk import fill, small_disk
 
 pytestmark = pytest.mark.every_backend
 
@@ -59,9 +61,10 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
     assert {"pitch", "step", "duration", "velocity", "val_pitch", "minutes", "learning_rate"} <= set(history)
 
 
+@pytest.mark.slow
 def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
     trained = train(corpus, tmp_path, Settings(preset="tutorial", minutes=0.05, batch_size=4))
-    assert trained.ended == "budget spent"
+    assert (trained.ending, trained.ended) == (Ending.BUDGET_SPENT, "budget spent")
     assert read_history(tmp_path)["minutes"][-1] >= 0.05
 
 
@@ -76,7 +79,7 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     stopper.start()
     stopped = train(corpus, tmp_path, settings)
     stopper.join()
-    assert stopped.ended == "stopped by SIGINT"
+    assert (stopped.ending, stopped.ended) == (Ending.STOPPED, "stopped by SIGINT")
     before = read_history(tmp_path)["training_steps"]
     assert before[-1] == stopped.steps > 0
     assert load_model(tmp_path).record["steps"] == stopped.steps
@@ -97,6 +100,7 @@ def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corp
     assert {str(path) for path in tmp_path.iterdir()} - {str(tmp_path / "history.csv")} <= set(renamed)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
     data, cache = tmp_path / "music", tmp_path / "cache"
     make_music(data)
@@ -143,6 +147,7 @@ def forbid_large_files(run, process):
         (forbid_large_files, lambda run: None, "File too large"),
     ],
 )
+@pytest.mark.slow
 def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_whole(begun, spoil, restore, reason):
     run, mounted = begun
     if not mounted and spoil is not forbid_large_files:
@@ -280,6 +285,7 @@ def test_minutes_count_from_the_end_of_the_first_step():
     assert budget.compiling_seconds == compiled
 
 
+@pytest.mark.slow
 def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
     trained = train(corpus, tmp_path / "run", Settings(preset="tutorial", minutes=0.1 / 60))
     assert trained.compiling_seconds > 0.1
@@ -364,6 +370,7 @@ def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run, corpus, tmp_path):
     settings = Settings(preset="small", start=str(run / "model.keras"), epochs=0.02)
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
@@ -371,5 +378,8 @@ def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_lines_transposition_is_that_of_the_windows():
-    assert train_command.TRANSPOSITION == TRANSPOSITION == Settings(minutes=1).transposition
+def test_the_defaults_of_the_command_line_and_the_windows_are_those_of_the_settings():
+    options = {option.name: option.default for option in train_command.run.params}
+    for name in ("transposition", "stretch", "precision", "seed"):
+        assert options[name] == getattr(Settings(minutes=1), name)
+    assert inspect.signature(Windows).parameters["transposition"].default == Settings.transposition

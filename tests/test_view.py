@@ -3,21 +3,23 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from simulated import MemoryOutput, SteppedClock, simulate
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.keypresses import parse_keys
 from kerasmusic.live.player import AHEAD_SECONDS
 from kerasmusic.live.view import HELP, View, draw
 from kerasmusic.notes import Note
+from simulated import MemoryOutput, SteppedClock, simulate
+
+pytestmark = pytest.mark.device
 
 WORDS = ["what is", "what to do"]
 
@@ -63,14 +65,14 @@ def test_where_there_is_no_room_for_notes_there_are_words():
 
 
 def test_keys_change_temperature_density_and_key_while_it_plays():
-    clock, generator, controls = SteppedClock(), Generator(bundled_model(), seed=7), Controls()
+    clock, generator = SteppedClock(), Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), MemoryOutput(clock), clock)
     pressed, frames = [], []
 
     def read(seconds):
         return [pressed.pop(0)] if pressed else []
 
-    view = View(frames.append, read, lambda: (120, 30), player, generator, controls, "small")
+    view = View(frames.append, read, lambda: (120, 30), player, generator, "small")
     simulate(player, 20, each=lambda: None)
     assert view.turn(0.05)
     assert "small" in frames[-1].lines()[-2]
@@ -82,7 +84,7 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
     assert "temperature 1.10  density -0.3  C minor" in frames[-1].lines()[-2]
     view.turn(0.05)
     simulate(player, 40)
-    assert generator._step.temperature[0].tolist() == pytest.approx([1.1] * 4)
+    assert generator._runtime.temperature[0].tolist() == pytest.approx([1.1] * 4)
     assert {pitch % 12 for when, pitch, *_ in player.output.strikes if when > 20.2} <= {0, 2, 3, 5, 7, 8, 10, 11}
     view.turn(0.05)
     tempo = float(re.search(r"([\d.]+) notes/s", frames[-1].lines()[-2])[1])
@@ -103,14 +105,19 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     import fcntl
     import termios
 
-    child, terminal = pty.fork()
-    if not child:
-        os.environ.update(
-            MIDO_BACKEND="scripted_midi", PYTHONPATH=str(Path(__file__).parent), PORTS="Piano", TERM="xterm-256color"
-        )
-        os.chdir(tmp_path)
-        command = [sys.executable, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"]
-        os.execv(sys.executable, command)
+    terminal, side_of_the_command = pty.openpty()
+    # The first terminal that a session opens becomes its own, so that Ctrl-Z reaches it.
+    begin = (
+        "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    added = {"MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(Path(__file__).parent), "PORTS": "Piano"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", begin, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano"],
+        stdin=side_of_the_command, stdout=side_of_the_command, stderr=side_of_the_command, start_new_session=True,
+        cwd=tmp_path, env={**os.environ, **added, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(side_of_the_command)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     seen = ""
 
@@ -132,16 +139,15 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     os.write(terminal, b"k")
     wait_for("C major")
     os.write(terminal, b"\x1a")
-    _, status = os.waitpid(child, os.WUNTRACED)
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
     # The screen's earlier contents are restored.
     wait_for("\x1b[?1049l")
     seen = ""
-    os.kill(child, signal.SIGCONT)
+    process.send_signal(signal.SIGCONT)
     wait_for("\x1b[?1049h")
     wait_for("C major")
     os.write(terminal, b"q")
     wait_for("; seed ")
-    _, status = os.waitpid(child, 0)
+    assert process.wait(60) == 0
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 0

@@ -12,19 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from midi_model import file_bytes, random_tracks
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
-from kerasmusic.codec import NoteCodec
+from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
 from kerasmusic.command_line import main
+from kerasmusic.edge import controls, golden
 from kerasmusic.edge.controls import bias_of
-from kerasmusic.edge.golden import TOLERANCES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.edge.sampling import DENSITY, MIN_P
 from kerasmusic.errors import KerasMusicError, MidiError
 from kerasmusic.export import web_page
 from kerasmusic.live.controls import KEYS
+from kerasmusic.midi_channels import PEDAL_DOWN
+from kerasmusic.midi_parser import SUSTAIN
 from kerasmusic.notes import Notes
+from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
+from midi_model import file_bytes, random_tracks
 
 needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
 SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
@@ -228,10 +232,36 @@ def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(expor
     assert read_record(read_model_bytes(model), "it")["precision"] == "int8"
 
 
-def test_the_page_allows_what_the_library_allows():
-    (table,) = re.findall(r"TOLERANCES = {(.*?)};", (Path(web_page.__file__).parent / "web" / "golden.js").read_text())
-    pairs = re.findall(r'"?([\w-]+)"?: ([\d.e-]+)', table)
-    assert {name: float(number) for name, number in pairs} == TOLERANCES
+def constant_of(file, name):
+    """The value of a constant in one of the page's modules: a literal, with a number behind no arithmetic."""
+    code = (Path(web_page.__file__).parent / "web" / file).read_text()
+    (literal,) = re.findall(rf"^(?:export )?const {name} = (.*?);$", code, flags=re.DOTALL | re.MULTILINE)
+    literal = re.sub(r"//.*", "", literal)
+    quoted = re.sub(r"([{,]\s*)([A-Za-z_]\w*)\s*:", r'\1"\2":', literal)
+    return json.loads(re.sub(r",(\s*[}\]])", r"\1", quoted))
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        ("golden.js", "TOLERANCES", golden.TOLERANCES),
+        ("golden.js", "SETTINGS", golden.SETTINGS),
+        ("golden.js", "CHORDS", [list(chord) for chord in golden.CHORDS]),
+        ("generator.js", "MIN_P", dict(MIN_P)),
+        ("generator.js", "DENSITY", DENSITY),
+        ("controls.js", "RULED_OUT", controls.RULED_OUT),
+        ("controls.js", "SHORTEST_TICKS", controls.SHORTEST_TICKS),
+        ("controls.js", "MIDDLE_TICKS", controls.MIDDLE_TICKS),
+        ("controls.js", "SCALES", {name: list(scale) for name, scale in controls.SCALES.items()}),
+        ("codec.js", "TICKS_PER_SECOND", TICKS_PER_SECOND),
+        ("piano_range.js", "LOWEST", LOWEST_KEY),
+        ("piano_range.js", "HIGHEST", HIGHEST_KEY),
+        ("midi_file.js", "SUSTAIN", SUSTAIN),
+        ("midi_file.js", "PEDAL_DOWN", PEDAL_DOWN),
+    ],
+)
+def test_the_page_has_the_librarys_constants(file, name, value):
+    assert constant_of(file, name) == value
 
 
 @needs_node

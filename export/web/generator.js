@@ -6,9 +6,8 @@ import { Uniforms } from "./philox.js";
 
 const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
-// Excludes very unlikely pitches; the same default as in Python.
+// The defaults of Python's `Sampling`; a test compares them.
 const MIN_P = { pitch: 0.02 };
-/** The default density; the same as in Python. */
 export const DENSITY = -0.2;
 
 const byField = (value, fallback) =>
@@ -35,13 +34,13 @@ export class Generator {
     this.#tick = 0;
     this.step.state.fill(0);
     this.step.previous.set(START_NOTE);
-    this.step.minP.set(byField(MIN_P, 0));
     this.change(settings);
   }
 
-  /** Sets the temperature (a number, or one by field), key and density for the next notes. */
-  change({ temperature = 1, key = "", density = DENSITY }) {
+  /** Sets the sampling from the next note on: temperature and min-p, one number or by field, a key and a density. */
+  change({ temperature = 1, minP = MIN_P, key = "", density = DENSITY }) {
     this.step.temperature.set(byField(temperature, 1));
+    this.step.minP.set(byField(minP, 0));
     this.step.bias.set(biasOf(this.codec, { key, density }));
   }
 

@@ -1,1 +1,1 @@
-"""The commands of `kerasmusic`, a module each. They import what they need when they run: help comes at once."""
+"""The commands of `kerasmusic`, one module each. They import what they need when they run, so that help is quick."""

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from kerasmusic.bench.music import VARIABLE, music, named_music
-from kerasmusic.commands.command import command, default_output, force, say
+from kerasmusic.commands.command import LateHelp, command, default_output, force, say
 from kerasmusic.errors import ArgumentError
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
@@ -20,13 +20,13 @@ data = click.option(
     "--data",
     metavar="PATH",
     help=f"A folder or zip of MIDI files (default: what the environment variable {VARIABLE} names, else MAESTRO where "
-    "it was downloaded before, else what the bundled model plays).",
+    "it was downloaded before, else a demonstration that the bundled model plays).",
 )
-short = click.option("--short", is_flag=True, help="A quick form, to see that it runs.")
+short = click.option("--short", is_flag=True, help="Measure briefly, to see that it runs.")
 
 
 def output(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Where a record is kept."""
+    """The option that names the record to write."""
     option = click.option(
         "-o",
         "--output",
@@ -45,6 +45,28 @@ def _output(context: click.Context, parameter: click.Parameter, path: str) -> st
     return path
 
 
+def _latency_help(setting: str, text: str) -> dict[str, Any]:
+    """The arguments of an option whose help ends with the default of a setting of the latency benchmark."""
+
+    def late_help() -> str:
+        from kerasmusic.bench.latency import Settings
+
+        return f"{text} (default: {_written(getattr(Settings(), setting))})."
+
+    return {"cls": LateHelp, "late_help": late_help}
+
+
+def _files_help() -> str:
+    from kerasmusic.bench.ingest import FILES
+
+    return f"How many files, 0 for all (default: {_written(FILES)})."
+
+
+def _written(value: int | tuple[int, ...]) -> str:
+    """A number, or a list of them as `numbers` reads it."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:,}"
+
+
 @click.group("bench")
 def run() -> None:
     """Measure what kerasmusic costs, here or on a Raspberry Pi."""
@@ -58,19 +80,21 @@ def run() -> None:
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--threads", help="Numbers of threads to measure (default: 1,2,4).")
-@click.option("--rounds", type=click.IntRange(1), help="Starts of each file (default: 5).")
-@click.option("--steps", type=click.IntRange(1), help="Steps timed in each start (default: 1,000).")
+@click.option("--threads", **_latency_help("threads", "Numbers of threads to measure"))
+@click.option("--rounds", type=click.IntRange(1), **_latency_help("rounds", "Starts of each file"))
+@click.option("--steps", type=click.IntRange(1), **_latency_help("steps", "Steps timed in each start"))
 @click.option("--sustained", metavar="TIME", help="Also play on for so long, such as 10m, to see it throttle.")
 @click.option("--core", type=click.IntRange(0), help="The core to be bound to (default: the last).")
-@click.option("--seed", type=click.IntRange(0), help="Of the order of files, and of the notes (default: 0).")
+@click.option("--seed", type=click.IntRange(0), **_latency_help("seed", "The seed of the order of files, and of notes"))
 @click.option(
     "--data",
     metavar="PATH",
     help="A folder or zip of MIDI files, to measure nats per note as well (default: what the environment variable "
     f"{VARIABLE} names).",
 )
-@click.option("--pieces", type=click.IntRange(1), help="Nats of the first so many validation performances alone.")
+@click.option(
+    "--pieces", type=click.IntRange(1), help="Measure nats on only the first so many validation performances."
+)
 @short
 @output("latency")
 def latency(
@@ -79,7 +103,7 @@ def latency(
 ) -> None:  # fmt: skip
     """Measure how fast a note is, by the edge install alone.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     import dataclasses
 
@@ -100,14 +124,14 @@ def latency(
     "report",
     """
     kerasmusic bench report here.json pi.json --picture latency.png
-    kerasmusic bench report bench/records/*.json --readme README.md
+    kerasmusic bench report bench/records/*.json --page docs/benchmarks.md --page README.md
     """,
 )
 @click.argument("records", metavar="RECORD.json...", nargs=-1, required=True)
 @click.option("--picture", metavar="FILE", help="Draw latency into a .png or .svg file.")
-@click.option("--readme", metavar="FILE", help="Write the section on performance of a README anew.")
-def report(records: tuple[str, ...], picture: str | None, readme: str | None) -> None:
-    """Print records as tables, draw them, or put them into a README."""
+@click.option("--page", metavar="FILE", multiple=True, help="Rewrite the tables of a page; may be repeated.")
+def report(records: tuple[str, ...], picture: str | None, page: tuple[str, ...]) -> None:
+    """Print records as tables, draw them, or put them into pages."""
     from kerasmusic.bench import report
     from kerasmusic.bench.records import read_records
 
@@ -118,10 +142,11 @@ def report(records: tuple[str, ...], picture: str | None, readme: str | None) ->
 
         plots.check_suffix(Path(picture))
         plots.save(pictures.latency(read), picture)
-    if readme:
-        from kerasmusic.bench.readme import write_section
+    if page:
+        from kerasmusic.bench.pages import write_tables
 
-        write_section(readme, read)
+        for each in page:
+            write_tables(each, read)
         return
     click.echo("\n\n\n".join(report.text(record) for record in read))
 
@@ -138,9 +163,9 @@ def report(records: tuple[str, ...], picture: str | None, readme: str | None) ->
 @short
 @output("tutorial")
 def tutorial(model: str | None, data: str | None, short: bool, output: str) -> None:
-    """Measure TensorFlow's tutorial beside kerasmusic, in one run.
+    """Measure TensorFlow's tutorial and kerasmusic in one run.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     from kerasmusic.bench import tutorial
 
@@ -155,7 +180,7 @@ def tutorial(model: str | None, data: str | None, short: bool, output: str) -> N
     kerasmusic bench train --data maestro-v2.0.0-midi.zip --presets tiny,small
     """,
 )
-@click.option("--presets", help="Which (default: all).")
+@click.option("--presets", help="The presets to train, such as tiny,small (default: all).")
 @data
 @short
 @output("train")
@@ -174,12 +199,12 @@ def train(presets: str | None, data: str | None, short: bool, output: str) -> No
     kerasmusic bench ingest --data maestro-v2.0.0-midi.zip
     """,
 )
-@click.option("--files", help="How many files, 0 for all (default: 100,300,0).")
+@click.option("--files", cls=LateHelp, late_help=_files_help)
 @data
 @short
 @output("ingest")
 def ingest(files: str | None, data: str | None, short: bool, output: str) -> None:
-    """Measure how fast MIDI files are read, beside a loop of pretty_midi."""
+    """Measure how fast MIDI files are read, against a loop of pretty_midi."""
     from kerasmusic.bench import ingest
 
     counts = numbers(files, least=0) if files else ingest.SHORT if short else ingest.FILES
@@ -194,17 +219,19 @@ def ingest(files: str | None, data: str | None, short: bool, output: str) -> Non
     """,
 )
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--folder", metavar="DIR", required=True, help="What holds qemu/ and arm64/: nox -s bench-pi makes it.")
+@click.option(
+    "--folder", metavar="DIR", required=True, help="The folder with qemu/ and arm64/ that nox -s bench-pi makes."
+)
 @click.option("--site", metavar="DIR", required=True, help="Packages for arm64, kerasmusic among them.")
-@click.option("--profile", is_flag=True, help="Also by operator; needs TensorFlow here.")
-@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than there.")
+@click.option("--profile", is_flag=True, help="Also count by operator; needs TensorFlow here.")
+@click.option("--against", metavar="RECORD.json", help="Fail where small takes 10 % more than in this record.")
 @output("instructions")
 def instructions(
     models: tuple[str, ...], folder: str, site: str, profile: bool, against: str | None, output: str
 ) -> int:
     """Count the instructions of a note on emulated cores of Raspberry Pis.
 
-    MODEL is a .tflite file; by default the model that came with the package.
+    MODEL is a .tflite file; by default the bundled model.
     """
     from kerasmusic.bench import instructions
     from kerasmusic.bench.records import read_record
@@ -248,7 +275,7 @@ def _keep(record: dict[str, Any], path: str) -> None:
 
 
 def _music(data: str | None) -> str:
-    """The music that --data names, else what `music` finds, which is said."""
+    """The music that --data names, else what `music` finds, which is printed."""
     if data:
         return data
     found = str(music())

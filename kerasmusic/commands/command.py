@@ -1,4 +1,4 @@
-"""What all commands have in common: an example in the help, `--quiet`, and how they say things."""
+"""The parts that all commands share: an example in the help, `--quiet` and `--force`, and their output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class ExampleCommand(click.Command):
                 expose_value=False,
                 callback=_keep_quiet,
                 is_eager=True,
-                help="Say only what was asked for and what is wrong.",
+                help="Print only results and errors.",
             )
         )
 
@@ -42,25 +42,51 @@ class ExampleCommand(click.Command):
         formatter.write(f"\nexample:\n{lines}\n")
 
 
+class LateHelp(click.Option):
+    """An option whose help is written when it is shown, since its default stands in a module that needs NumPy.
+
+    Args:
+        late_help: writes the help.
+    """
+
+    def __init__(self, *arguments: Any, late_help: Callable[[], str], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.late_help = late_help
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        self.help = self.late_help()
+        return super().get_help_record(ctx)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["jax", "tensorflow", "torch"])
+    'jax, tensorflow or torch'
+    """
+    *before, last = names
+    return f"{', '.join(before)} or {last}" if before else last
+
+
 def command(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Makes a function a command; its docstring is the help."""
     return click.command(name, cls=ExampleCommand, example=example, context_settings={"max_content_width": 100})
 
 
 def say(text: str) -> None:
-    """Prints what a person wants to know as it goes, unless `--quiet`."""
+    """Prints progress for a person to read, unless `--quiet`."""
     if not _is_quiet():
         click.echo(text)
 
 
 def warn(text: str) -> None:
-    """Prints what a person should know, on the standard error, unless `--quiet`."""
+    """Prints a warning on the standard error, unless `--quiet`."""
     if not _is_quiet():
         click.echo(text, err=True)
 
 
 def length(seconds: float) -> str:
-    """The length of music, as people say it.
+    """A length of music in words.
 
     >>> length(7.25), length(272.4), length(3599.9), length(43_260)
     ('7.2 s', '4 min 32 s', '1 h 0 min', '12 h 1 min')
@@ -75,7 +101,7 @@ def length(seconds: float) -> str:
 
 
 def answer(values: object) -> None:
-    """Prints JSON for a script to read; what is not a number is null, since JSON has no other word for it."""
+    """Prints JSON for a script to read; NaN becomes null, since JSON has none."""
     click.echo(json.dumps(_without_nan(values), indent=1, default=str, allow_nan=False))
 
 
@@ -108,15 +134,15 @@ force = click.option(
 
 
 def default_output(path: Path, *, own: bool = False) -> Path:
-    """A path that a command writes to though nobody named it: by default, or beside the file that `-o` names.
+    """Checks a path that a command writes to by default, since the user has not named it.
 
-    A file that `-o` names is replaced, as by `cp`. What stands under a name that nobody gave is somebody's data, and is
-    replaced only with `--force`, an option of every command that calls this.
+    A file that `-o` names is replaced, as by `cp`. A file under a default name may be somebody's data: it is replaced
+    only with `--force`, an option of every command that calls this.
 
     Args:
-        path: where it would write.
-        own: whether a file of that name can only be what kerasmusic made of the same source, such as the exported model
-            in a run's folder; that is replaced.
+        path: the default path.
+        own: whether a file of that name can only be one that kerasmusic made of the same source, such as the exported
+            model in a run's folder; it is replaced.
 
     Raises:
         ArgumentError: the path exists.

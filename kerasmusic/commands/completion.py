@@ -1,4 +1,4 @@
-"""`kerasmusic completion`: what a shell needs to complete commands and options."""
+"""`kerasmusic completion`: shell scripts that complete commands and options."""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @click.group("data")
 def run() -> None:
-    """Build a corpus from MIDI files, or look into one."""
+    """Build, show or check a corpus of MIDI files."""
 
 
 def _sources(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The folders and zips that a corpus is made of, in the order in which they are named."""
+    """The arguments that name the folders and zips of a corpus, in their order."""
     option = click.option(
         "--data", "further", multiple=True, metavar="PATH", help="A further folder or zip; may be given again."
     )
@@ -47,7 +47,7 @@ def _named(paths: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
 @arguments.strict
 @as_json
 def build(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, strict: bool, as_json: bool) -> None:
-    """Build the corpus of PATH, a folder or a zip of MIDI files, or of several, anew."""
+    """Rebuild the corpus of PATH, a folder or a zip of MIDI files, or of several."""
     from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(_named(paths, further), pedal=not no_pedal, rebuild=True, strict=strict), as_json)
@@ -58,7 +58,7 @@ def build(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, stri
 @arguments.pedal
 @as_json
 def info(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, as_json: bool) -> None:
-    """Show what is in the corpus of PATH, a folder or a zip of MIDI files, or of several, building it if need be."""
+    """Show the corpus of PATH, a folder or a zip of MIDI files, or of several; builds it if necessary."""
     from kerasmusic.data.corpus import open_corpus
 
     _show(open_corpus(_named(paths, further), pedal=not no_pedal), as_json)
@@ -72,7 +72,7 @@ def info(paths: tuple[str, ...], further: tuple[str, ...], no_pedal: bool, as_js
 def check(data: str, against: str, no_pedal: bool, as_json: bool) -> int:
     """Find performances of PATH that are in the validation or the test split of another source, by their notes.
 
-    They are recordings or compositions that a model shall not have been trained on; exits with 1 where there are any.
+    A model must not be trained on these recordings or compositions. The exit code is 1 where there are any.
     """
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.data.overlap import find_overlaps, held_out

@@ -1,4 +1,4 @@
-"""`kerasmusic evaluate`: how likely real music is to a model, and what its own is like."""
+"""`kerasmusic evaluate`: the likelihood of real music, and how generated music compares with it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ from dataclasses import asdict
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command
+from kerasmusic.commands.command import LateHelp, answer, as_json, command
 from kerasmusic.errors import ArgumentError
+
+
+def _music_help() -> str:
+    from kerasmusic.evaluation.musicality import NOTES, PIECES
+
+    return (
+        f"Also let the model play a piece of {NOTES:,} notes for every two performances, up to {PIECES} pieces, and "
+        "show how far its music is from theirs; quickest by a .tflite file, or with fewer --pieces."
+    )
 
 
 @command(
@@ -25,14 +34,11 @@ from kerasmusic.errors import ArgumentError
     help="A folder or a zip of MIDI files; may be given again for more of them (default: download MAESTRO).",
 )  # fmt: skip
 @click.option("--split", default="validation", show_default=True, help="train, validation or test.")
-@click.option("--pieces", type=int, help="Only the first so many performances.")
+@click.option("--pieces", type=int, help="Evaluate only the first so many performances.")
+@click.option("--music", is_flag=True, cls=LateHelp, late_help=_music_help)
 @click.option(
-    "--music",
-    is_flag=True,
-    help="Also let the model play a piece of 5,000 notes for every two performances, up to 64 pieces, and show how far "
-    "its music is from theirs; quickest by a .tflite file, or with fewer --pieces.",
+    "--seed", type=int, help="The seed of the first piece that --music plays; the next seeds follow (default: 0)."
 )
-@click.option("--seed", type=int, help="Of the first piece that --music plays; the next follow (default: 0).")
 @arguments.sampling
 @arguments.pedal
 @arguments.backend
@@ -42,26 +48,24 @@ def run(
     temperature: str | None, min_p: str | None, density: float | None, no_pedal: bool, backend: str | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure how likely MODEL finds real performances, in nats per note.
+    """Measure the likelihood that MODEL gives to real performances, in nats per note.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
+    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    if not music and (sampling or seed is not None):
+    if not music and [temperature, min_p, density, seed] != [None] * 4:
         raise ArgumentError(
             "--seed, --temperature, --min-p and --density are for the music that --music plays; add --music"
         )
-    path = arguments.model_path(model)
-    arguments.choose_backend_for(path, backend)
+    sampling = arguments.asked_sampling(temperature, min_p, density)
     from kerasmusic.evaluation import musicality
     from kerasmusic.evaluation.likelihood import evaluate
-    from kerasmusic.models.scoring import open_scorer
+    from kerasmusic.opening import open_generator, open_scorer
 
-    # What can be wrong is found before the long work begins.
-    scorer = open_scorer(path)
-    generator = arguments.open_generator(path, backend, seed=seed or 0, **sampling) if music else None
+    # Errors are found before the long work begins.
+    scorer = open_scorer(model, backend=backend)
+    generator = open_generator(model, backend=backend, seed=seed or 0, sampling=sampling) if music else None
     corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)
     real = musicality.real_pieces(corpus, split, pieces) if music else []
     result = evaluate(scorer, corpus, split, pieces)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,31 +10,41 @@ from typing import TYPE_CHECKING
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import answer, as_json, command, default_output, force, say, warn
-from kerasmusic.errors import ArgumentError, KerasMusicError, suggest
+from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, listed, say, warn
+from kerasmusic.errors import ArgumentError, suggest
 
 if TYPE_CHECKING:
-    from kerasmusic.export import Excerpts, Exported
+    from kerasmusic.export import Excerpts, ExportResult
+
+
+def _target_help() -> str:
+    from kerasmusic.export.targets import TARGETS
+
+    return f"What to export to: {listed(list(TARGETS))}."
+
+
+def _precision_help() -> str:
+    from kerasmusic.export import PRECISIONS
+
+    return f"The precision of the weights: {', '.join(PRECISIONS)}, or all of them with a table of what each costs."
 
 
 @command(
     "export",
     """
-    kerasmusic export --tflite runs/mine --precision int8 -o model.tflite
-    kerasmusic export --web page/ runs/mine/model.tflite --serve
+    kerasmusic export runs/mine --to tflite --precision int8 -o model.tflite
+    kerasmusic export runs/mine --to web -o page/ --serve
     """,
 )
 @click.argument("model", required=False)
-@click.option("--tflite", metavar="RUN", help="The run's folder or .keras file to export.")
-@click.option("--web", metavar="DIR", help="The folder to write, of a page that any static host serves.")
-@click.option("--serve", is_flag=True, help="Serve the page of --web on this machine.")
+@click.option("--to", "target", metavar="TARGET", cls=LateHelp, late_help=_target_help)
+@click.option("--tflite", metavar="RUN", help="The same as RUN --to tflite.")
+@click.option("--web", metavar="DIR", help="The same as --to web -o DIR.")
+@click.option("--serve", is_flag=True, help="Serve the web page on this machine.")
+@click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
 @click.option(
-    "--precision",
-    default="float32",
-    show_default=True,
-    help="Of the weights: float32, float16, int8, int8-full, or all of them with a table of what each costs.",
+    "-o", "--output", metavar="FILE", help="The file or folder to write (default for tflite: next to the model)."
 )
-@click.option("-o", "--output", metavar="FILE", help="The file to write (default: beside the model).")
 @click.option(
     "--data",
     metavar="PATH",
@@ -45,29 +54,51 @@ if TYPE_CHECKING:
 @arguments.pedal
 @as_json
 def run(
-    model: str | None, tflite: str | None, web: str | None, serve: bool, precision: str, output: str | None,
-    data: str | None, no_pedal: bool, as_json: bool,
+    model: str | None, target: str | None, tflite: str | None, web: str | None, serve: bool, precision: str,
+    output: str | None, data: str | None, no_pedal: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Export a trained model for other devices, or as a web page that plays it.
+    """Export MODEL for other devices: a .keras or .tflite file or a run's folder.
 
-    MODEL is what --web plays, a .tflite file or a run's folder; by default the model that came with the package.
+    The target tflite takes what was trained; web takes an exported file too, or the bundled model.
     """
-    if bool(tflite) == bool(web):
-        raise click.UsageError("say what to export: --tflite RUN, or --web DIR")
-    if web:
-        _export_web(_web_model(model, precision), precision, web, serve)
+    if [target, tflite, web].count(None) != 2:
+        raise click.UsageError("say what to export to: --to tflite or --to web, or --tflite RUN, or --web DIR")
+    if web and output:
+        raise ArgumentError(f"{output}: --web {web} names the folder already")
+    if tflite and model:
+        raise ArgumentError(f"{model}: --tflite {tflite} names the model already")
+    target = target or ("web" if web else "tflite")
+    if serve and target != "web":
+        raise ArgumentError("--serve: is for --to web")
+    if target == "tflite":
+        if not (model or tflite):
+            raise ArgumentError("name the run's folder or the .keras file to export")
+        _export_tflite(str(model or tflite), precision, output, data, no_pedal, as_json)
         return
-    if model or serve:
-        raise ArgumentError(f"{model or '--serve'}: goes with --web")
-    assert tflite is not None
-    source = Path(tflite)
-    source = source / "model.keras" if source.is_dir() else source
-    if not source.exists():
-        raise KerasMusicError(f"{source}: no such file")
+    from kerasmusic.export.targets import export_model, find_target
+
+    folder = web or output or str(default_output(Path(find_target(target).output)))
+    size = export_model(model, target, folder, precision=precision)
+    if as_json:
+        answer({"target": target, "path": folder, "bytes": size})
+    elif target == "web":
+        say(f"{folder}: {size:,} bytes; any static host serves it")
+    else:
+        say(f"{folder}: {size:,} bytes")
+    if serve:
+        _serve(folder)
+
+
+def _export_tflite(
+    model: str, precision: str, output: str | None, data: str | None, no_pedal: bool, as_json: bool
+) -> None:
+    from kerasmusic.opening import find_keras_file
+
+    source = find_keras_file(model)
     outputs = _outputs(source, precision, output)
     excerpts = _excerpts(source, precision, data, no_pedal)
     if excerpts is None and precision != "float32":
-        warn("what it costs is not measured: name real music with --data")
+        warn("the loss of precision is not measured: name real music with --data")
     from kerasmusic.export import export_precisions
 
     exported = export_precisions(source, outputs, excerpts=excerpts)
@@ -83,22 +114,23 @@ def run(
 
 
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
-    """The file of each precision that was asked for."""
+    """The output file of each precision."""
     from kerasmusic.export import PRECISIONS
+    from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
 
     if precision not in (*PRECISIONS, "all"):
         raise ArgumentError(f"{precision}: no such precision; {suggest(precision, (*PRECISIONS, 'all'))}")
     precisions = PRECISIONS if precision == "all" else (precision,)
-    path = Path(output) if output else source.with_suffix(".tflite")
-    if path.suffix != ".tflite":
+    path = Path(output) if output else source.with_suffix(TFLITE.suffix)
+    if path.suffix != TFLITE.suffix:
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
-    # A name that was asked for is kept; otherwise float32's file is not what another precision writes over.
+    # A name given with -o is kept; otherwise no other precision replaces the float32 file.
     named = output and len(precisions) == 1
     outputs = {
         each: path if named or each == "float32" else path.with_stem(f"{path.stem}-{each}") for each in precisions
     }
-    is_runs_own = not output and source.name == "model.keras" and is_run(source.parent)
+    is_runs_own = not output and source.name == RUN_MODEL + KERAS.suffix and is_run(source.parent)
     for each in outputs.values():
         if not output or each != path:
             default_output(each, own=is_runs_own)
@@ -106,9 +138,10 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
 
 
 def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) -> Excerpts | None:
-    """Of the music that is named, or else of what the run was trained on, where that is still there."""
+    """Excerpts of the music that --data names, else of what the run was trained on, if that is still there."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.export import Excerpts
+    from kerasmusic.opening import codec_of
     from kerasmusic.training.run_folder import read_start
 
     pedal = not no_pedal
@@ -119,10 +152,10 @@ def _excerpts(source: Path, precision: str, data: str | None, no_pedal: bool) ->
         data, pedal = start["data"], start["pedal"]
         if not all(Path(source).exists() for source in data):
             return None
-    return Excerpts.of(open_corpus(data, codec=arguments.codec_of(source), pedal=pedal))
+    return Excerpts.of(open_corpus(data, codec=codec_of(source), pedal=pedal))
 
 
-def _show(exported: Sequence[Exported]) -> None:
+def _show(exported: Sequence[ExportResult]) -> None:
     click.echo(
         f"{'precision':<10} {'bytes':>11} {'difference':>10} {'nats lost':>9} {'operators':>9} {'TFLite':>6} "
         f"{'us per step':>9}  file"
@@ -146,28 +179,10 @@ def _show(exported: Sequence[Exported]) -> None:
     )
 
 
-def _web_model(model: str | None, precision: str) -> Path:
-    """The model file that a page is to play: the one named, or the bundled one."""
-    if model and precision == "float32" and (Path(model) / "model.tflite").exists():
-        return Path(model) / "model.tflite"
-    path = arguments.model_path(model)
-    if path.suffix == ".tflite" and precision != "float32":
-        raise ArgumentError(f"{path}: is exported already; --precision {precision} is for a .keras file")
-    return path
+def _serve(folder: str) -> None:
+    from kerasmusic.export.web_page import page_server
 
-
-def _export_web(model: Path, precision: str, folder: str, serve: bool) -> None:
-    from kerasmusic.export.web_page import page_server, write_page
-
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as place:
-        if model.suffix == ".keras":
-            from kerasmusic.export import export_tflite
-
-            model = export_tflite(model, Path(place) / "model.tflite", precision=precision).path
-        size = write_page(model, folder)
-    say(f"{folder}: {size:,} bytes; any static host serves it")
-    if serve:
-        with page_server(folder) as server:
-            host, port = map(str, server.server_address[:2])
-            click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
-            server.serve_forever()
+    with page_server(folder) as server:
+        host, port = map(str, server.server_address[:2])
+        click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
+        server.serve_forever()

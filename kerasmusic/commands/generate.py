@@ -1,4 +1,4 @@
-"""`kerasmusic generate`: music in a file."""
+"""`kerasmusic generate`: writes music to a file."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ OUTPUT = "music.mid"
     """,
 )
 @click.argument("model", required=False)
-@click.option("--notes", type=int, help=f"How many notes (default: {NOTES}, where --seconds is not given).")
-@click.option("--seconds", type=float, help="How long, in seconds of music.")
+@click.option("--notes", type=int, help=f"The number of notes (default: {NOTES}, unless --seconds is given).")
+@click.option("--seconds", type=float, help="The length in seconds of music.")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
-@click.option("--primer", metavar="FILE", help="A MIDI file to carry on from; the music begins with it.")
+@click.option("--primer", metavar="FILE", help="A MIDI file to continue; the music begins with it.")
 @arguments.instrument
 @click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
 @click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("-o", "--output", metavar="FILE", help=f"MIDI file (default: {OUTPUT}).")
-@click.option("--wav", is_flag=True, help="Also write the sound, beside the MIDI file.")
-@click.option("--png", is_flag=True, help="Also draw the piano roll, beside the MIDI file.")
+@click.option("--wav", is_flag=True, help="Also write the sound, next to the MIDI file.")
+@click.option("--png", is_flag=True, help="Also draw the piano roll, next to the MIDI file.")
 @force
 @arguments.backend
 @as_json
@@ -46,9 +46,10 @@ def run(
     min_p: str | None, density: float | None, primer: str | None, instrument: int | None, key: str | None,
     pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make music with MODEL: a .keras or .tflite file or a run's folder, or the model that came with the package."""
+    """Make music with MODEL: a .keras or .tflite file or a run's folder, or the bundled model."""
     from kerasmusic import midi
     from kerasmusic.notes import Notes
+    from kerasmusic.opening import find_model, open_generator
 
     path = Path(output) if output else default_output(Path(OUTPUT))
     if path.suffix.lower() not in midi.WRITTEN_SUFFIXES:
@@ -69,10 +70,10 @@ def run(
         plots.check_installed()
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    found = arguments.model_path(model)
+    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
+    found = find_model(model)
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
-    generator = arguments.open_generator(found, backend, seed=seed, key=key, pitch_range=pitch_range, **sampling)
+    generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
     if notes is not None and notes > most:
@@ -97,7 +98,7 @@ def run(
 
 
 def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:
-    """The most notes, and seconds of them, that can follow a beginning in the files that are to be written."""
+    """The most notes, and the most seconds, that can follow a primer in the files that will be written."""
     from kerasmusic import midi
     from kerasmusic.codec import TICKS_PER_SECOND
 
@@ -106,6 +107,6 @@ def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[i
         from kerasmusic import audio
 
         seconds = min(seconds, audio.LONGEST_WAV_SECONDS)
-    # The last note may be the longest that there is.
+    # The last note may be as long as the codec allows.
     ringing = float(generator.codec.duration_ticks.max()) / TICKS_PER_SECOND
     return midi.MAX_NOTES - len(beginning), max(0.0, seconds - ringing - generator.seconds)

@@ -1,4 +1,4 @@
-"""`kerasmusic inspect`: what a file is."""
+"""`kerasmusic inspect`: describes a model or a MIDI file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from kerasmusic.commands.command import answer, as_json, command
 def run(file: str, instrument: int | None, as_json: bool) -> None:
     """Show what FILE is: a .tflite, .keras or MIDI file, or the model in a run's folder."""
     from kerasmusic.commands.inspection import describe, summary
+    from kerasmusic.opening import find_model
 
     path = Path(file)
-    path = arguments.model_path(file) if path.is_dir() else path
+    path = find_model(file) if path.is_dir() else path
     if as_json:
         answer(summary(path, instrument))
         return

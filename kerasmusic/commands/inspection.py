@@ -1,4 +1,4 @@
-"""What a file is, in words, without loading more than it takes to say so."""
+"""Descriptions of model and MIDI files, read without loading weights."""
 
 from __future__ import annotations
 
@@ -18,27 +18,29 @@ from kerasmusic.general_midi import PROGRAMS
 from kerasmusic.midi_channels import Instrument
 from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.notes import Notes
+from kerasmusic.opening import KERAS, KINDS, TFLITE
 from kerasmusic.pitch_names import NAMES, pitch_name
 
 FIRST_NOTES = 10
 
 
 def describe(path: Path, instrument: int | None = None) -> list[str]:
-    """Lines that say what a `.tflite`, a `.keras` or a MIDI file is; of a MIDI file, `instrument` alone.
+    """Describes a `.tflite`, a `.keras` or a MIDI file in lines of text; of a MIDI file, `instrument` alone.
 
     Raises:
         KerasMusicError: it is none of these, or cannot be read.
     """
     if not path.exists():
         raise KerasMusicError(f"{path}: no such file")
-    if instrument is not None and path.suffix in (".tflite", ".keras"):
+    kind = KINDS.get(path.suffix)
+    if instrument is not None and kind:
         raise ArgumentError(f"{instrument}: --instrument is for MIDI files, and {path} is a model")
-    if path.suffix == ".tflite":
+    if kind is TFLITE:
         lines = _describe_tflite(path)
-    elif path.suffix == ".keras":
+    elif kind is KERAS:
         lines = _describe_keras(path)
     else:
-        # Whatever its name: where it is no MIDI file either, the reader says what it is.
+        # Whatever its name: if it is no MIDI file either, the reader's error says so.
         lines = _describe_midi(path, instrument)
     try:
         return [printable(line) for line in lines]
@@ -47,16 +49,17 @@ def describe(path: Path, instrument: int | None = None) -> list[str]:
 
 
 def summary(path: Path, instrument: int | None = None) -> dict[str, Any]:
-    """The same as JSON values: a model file's record, or what a MIDI file's notes and instruments come to.
+    """Describes a file in JSON values: a model file's metadata, or a summary of a MIDI file's notes and instruments.
 
     Raises:
         KerasMusicError: as `describe`.
     """
-    if path.suffix not in (".tflite", ".keras"):
+    kind = KINDS.get(path.suffix)
+    if kind is None:
         return _summary_of_midi(path, instrument)
     describe(path, instrument)
     found: dict[str, Any] = {"file": str(path), "bytes": path.stat().st_size}
-    if path.suffix == ".tflite":
+    if kind is TFLITE:
         record = read_record(read_model_bytes(path), str(path))
         return {**found, **{name: value for name, value in record.items() if name != "golden"}}
     name, config = read_keras_config(path)
@@ -92,7 +95,7 @@ def _summary_of_midi(path: Path, instrument: int | None) -> dict[str, Any]:
 
 
 def _melodic(instruments: list[Instrument], instrument: int | None) -> list[Instrument]:
-    """The instruments whose notes are looked at: the one that was asked for, or all that are not drums."""
+    """The instruments that are described: the chosen one, or all but drums."""
     return [each for each in instruments if not each.is_drum] if instrument is None else [instruments[instrument]]
 
 
@@ -165,7 +168,7 @@ def _program_name(instrument: Instrument) -> str:
 
 
 def _commonest_names(notes: Notes) -> str:
-    """The names of the pitch classes, the commonest first, with their shares."""
+    """The names of the pitch classes and their shares, the most common first."""
     counts = np.bincount(notes.pitch % 12, minlength=12)
     order = np.argsort(-counts, kind="stable")
     return ", ".join(f"{NAMES[index]} {counts[index] / len(notes):.0%}" for index in order if counts[index])

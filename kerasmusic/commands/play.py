@@ -1,13 +1,17 @@
-"""`kerasmusic play`: music now, without end or together with somebody."""
+"""`kerasmusic play`: plays live, without end or together with a person."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import command, say
+from kerasmusic.commands.command import LateHelp, command, say
+
+
+def _pause_help() -> str:
+    from kerasmusic.live.performance import PlayOptions
+
+    return f"With --midi-in: seconds of silence that end a phrase (default: {PlayOptions.pause:g})."
 
 
 @command(
@@ -22,43 +26,35 @@ from kerasmusic.commands.command import command, say
 )
 @click.argument("model", required=False)
 @click.option("--midi-out", metavar="PORT", help="Play on a MIDI port: its name, or a part of it.")
-@click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its vein.")
+@click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its style.")
 @click.option(
     "--duet",
     metavar="pitch|time",
     help="With --midi-in: your keys give each note's pitch, or its time, and the model the rest of it.",
 )
-@click.option(
-    "--pause",
-    type=float,
-    default=0.8,
-    show_default=True,
-    metavar="SECONDS",
-    help="With --midi-in: how long a silence ends a phrase.",
-)
-@click.option("--seconds", type=float, help="End after so long (default: play until Ctrl-C).")
+@click.option("--pause", type=float, metavar="SECONDS", cls=LateHelp, late_help=_pause_help)
+@click.option("--seconds", type=float, help="Stop after this time (default: play until Ctrl-C).")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
 @click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
 @click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file for FluidSynth (default: a small one).")
-@click.option("--driver", help="What FluidSynth plays on: alsa, pulseaudio, coreaudio (default: its own choice).")
-@click.option("--plain", is_flag=True, help="Show no moving picture.")
+@click.option("--driver", help="The audio driver of FluidSynth: alsa, pulseaudio, coreaudio (default: its own choice).")
+@click.option("--plain", is_flag=True, help="Show one line instead of the moving piano roll.")
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
-    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float,
+    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float | None,
     seconds: float | None, seed: int | None, temperature: str | None, min_p: str | None, density: float | None,
     key: str | None, pitch_range: str | None, soundfont: str | None, driver: str | None, plain: bool, ports: bool,
     backend: str | None,
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the model that came with the package.
+    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
     """
-    from kerasmusic.edge.generator import DENSITY
-    from kerasmusic.live.controls import Controls
     from kerasmusic.live.performance import PlayOptions, play
+    from kerasmusic.opening import TFLITE, find_model, open_generator
 
     if ports:
         from kerasmusic.live.ports import load_backend, port_names
@@ -70,17 +66,13 @@ def run(
         midi_out=midi_out,
         midi_in=midi_in,
         duet=duet,
-        pause=pause,
+        pause=PlayOptions.pause if pause is None else pause,
         soundfont=soundfont,
         driver=driver,
-        seconds=float("inf") if seconds is None else seconds,
+        seconds=PlayOptions.seconds if seconds is None else seconds,
     )
-    sampling = arguments.asked_sampling(temperature, min_p, density)
-    controls = Controls(sampling.pop("temperature", 1.0), sampling.pop("density", DENSITY), key, pitch_range)
-    path = arguments.model_path(model)
-    # Of a run, what was made for playing.
-    if model and Path(model).is_dir() and path.with_suffix(".tflite").exists():
-        path = path.with_suffix(".tflite")
-    generator = arguments.open_generator(path, backend, seed=seed, **sampling)
+    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
+    path = find_model(model, prefer=TFLITE)
+    generator = open_generator(path, backend=backend, seed=seed, sampling=sampling)
     title = path.parent.name if path.stem == "model" else path.stem
-    say(f"{play(generator, options, controls, title=title, plain=plain)}; seed {generator.seed}")
+    say(f"{play(generator, options, title=title, plain=plain)}; seed {generator.seed}")

@@ -1,4 +1,4 @@
-"""`kerasmusic plot`: pictures of music and of trainings."""
+"""`kerasmusic plot`: pictures of music and of training runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from kerasmusic.training.run_folder import is_run
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--first", type=int, metavar="N", help="Only the first N notes (default: all).")
 @click.option("--distributions", is_flag=True, help="Of one file too: pitch, step, duration and velocity.")
-@click.option("-o", "--output", metavar="FILE", help="A .png or .svg file (default: beside the first file, .png).")
+@click.option("-o", "--output", metavar="FILE", help="A .png or .svg file (default: a .png next to the first file).")
 @arguments.instrument
 @force
 def run(
     files: tuple[str, ...], first: int | None, distributions: bool, output: str | None, instrument: int | None
 ) -> None:
-    """Draw a piano roll, how notes are distributed, or how a training went.
+    """Draw a piano roll, the distributions of notes, or the losses of a run.
 
     FILE is a MIDI file; several, to compare, real music first; or the folder of a run, or of several.
     """

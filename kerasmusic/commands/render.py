@@ -13,7 +13,7 @@ from kerasmusic.errors import ArgumentError
 
 @command("render", "kerasmusic render music.mid -o music.wav")
 @click.argument("file")
-@click.option("-o", "--output", metavar="FILE", help="A .wav file (default: beside the MIDI file).")
+@click.option("-o", "--output", metavar="FILE", help="A .wav file (default: next to the MIDI file).")
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file (default: a small one).")
 @arguments.instrument
 @force

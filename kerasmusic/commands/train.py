@@ -1,9 +1,9 @@
-"""`kerasmusic train`: from music to a model, its exported file and a sample of what it plays."""
+"""`kerasmusic train`: trains a model, exports it and plays a sample."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +11,16 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import command, say, warn
-from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError, printable
+from kerasmusic.errors import ModelFileError, NoNetworkError, printable
+from kerasmusic.training.settings import MINUTES, Settings
 
 if TYPE_CHECKING:
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
-    from kerasmusic.training.train import Settings
 
-SAMPLE_SECONDS = 60.0
-MINUTES = 10.0
-# After fewer passes over the data a model has hardly learned anything.
+# After fewer passes over the data a model has learned next to nothing.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
-# As `kerasmusic.training.windows` has it, which would load Keras.
-TRANSPOSITION = 5
 
 
 @command(
@@ -46,45 +42,48 @@ TRANSPOSITION = 5
     help="A folder or a zip of MIDI files; may be given again for more of them, each with its own split (default: "
     "download MAESTRO; without a network, a demonstration that the bundled model plays).",
 )
-@click.option("--preset", help="The architecture: tutorial, tiny, small or base (default: small).")
+@click.option("--preset", help=f"The architecture: tutorial, tiny, small or base (default: {Settings.preset}).")
 @click.option(
     "--from",
     "start",
     metavar="MODEL",
-    help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the one that came with the "
-    "package. With a wider --preset, that one starts from what the model has learnt.",
+    help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the bundled one. "
+    "A wider --preset grows the model and keeps what it has learnt.",
 )
-@click.option("--minutes", type=float, help=f"How long to train, from the first step on (default: {MINUTES:g}).")
-@click.option("--epochs", type=float, help="How long to train, in passes over the data instead.")
+@click.option("--minutes", type=float, help=f"Training time, from the first step on (default: {MINUTES:g}).")
+@click.option("--epochs", type=float, help="The same in passes over the data.")
 @click.option("--run", "folder", metavar="DIR", help="The run's folder (default: runs/PRESET-BACKEND-TIME).")
-@click.option("--resume", metavar="RUN", help="Carry on a run that was stopped, with its own data and settings.")
+@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own data and settings.")
 @click.option("--batch-size", type=int, help="Windows in a batch (default: the preset's).")
-@click.option("--learning-rate", type=float, help="The highest learning rate (default: the preset's).")
+@click.option("--learning-rate", type=float, help="The peak learning rate (default: the preset's).")
 @click.option(
     "--transposition",
     type=int,
-    default=TRANSPOSITION,
+    default=Settings.transposition,
     show_default=True,
     metavar="SEMITONES",
-    help="Play the music up to so many semitones higher or lower; 0 keeps its keys.",
+    help="Transpose the music by up to this many semitones; 0 keeps its keys.",
 )
 @click.option(
     "--stretch",
     type=float,
-    default=0.0,
+    default=Settings.stretch,
     show_default=True,
     metavar="SHARE",
-    help="Play it up to this much slower or faster, such as 0.05; for performances, not for music on a grid.",
+    help="Play it up to this share slower or faster, such as 0.05; for performances, not for music on a grid.",
 )
 @click.option(
     "--precision",
-    default="float32",
+    default=Settings.precision,
     show_default=True,
-    help="Of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster at it.",
+    help="The precision of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster "
+    "at it.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and the windows.")
 @click.option(
-    "--devices", default="one", show_default=True, help="One, or all: each takes its share of every batch, on JAX."
+    "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
+)
+@click.option(
+    "--devices", default="one", show_default=True, help="one, or all: each takes its share of every batch, on JAX."
 )
 @arguments.pedal
 @arguments.strict
@@ -95,8 +94,10 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
 
     chosen = choose_backend(backend)
 
+    from kerasmusic import runs
+    from kerasmusic.opening import codec_of
     from kerasmusic.training.devices import check_devices
-    from kerasmusic.training.run_folder import check_new_run
+    from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
 
     check_devices(options["devices"])
     if resume:
@@ -105,11 +106,13 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         settings = _new_settings(options)
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
         check_new_run(place)
-    codec = arguments.codec_of(place / "checkpoint.keras" if resume else settings.start)
+    settings.check_backend(chosen)
+    learnt = place / CHECKPOINT if resume else settings.start
+    codec = codec_of(learnt) if learnt and Path(learnt).exists() else None
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
     _warn_of_splits(corpus)
 
-    from kerasmusic.training.train import train
+    from kerasmusic.training.train import Ending, train
 
     trained = train(corpus, place, settings, resume=bool(resume), devices=options["devices"])
     if not trained.wrote:
@@ -119,20 +122,22 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         f"{trained.steps:,} steps in {trained.seconds / 60:.1f} minutes, after {trained.compiling_seconds / 60:.1f} of "
         f"compiling, {trained.ended}; saved in {place}"
     )
-    if trained.ended.startswith("stopped"):
+    if trained.ending is Ending.STOPPED:
         say(f"carry on with: kerasmusic train --resume {place}")
         return
     if trained.passes < FEWEST_PASSES:
         longer = "--minutes" if settings.epochs is None else "--epochs"
         smaller = "" if settings.preset in SMALLEST else ", or train a smaller --preset such as tiny"
         warn(f"too short to learn from: {trained.passes:.2g} of a pass over the data; give it more {longer}{smaller}")
-    finish_run(place)
+    files = runs.finish(place)
+    for path, reason in files.missing.items():
+        warn(f"{path.name} not written: {reason}")
+    say("left " + ", ".join(sorted(path.name for path in place.iterdir() if not path.name.startswith("."))))
 
 
 def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
-    """A run's own settings, longer where that was asked for; its data takes the place of the options'."""
+    """The settings of a run, made longer on request; sets the options for data to those of the run."""
     from kerasmusic.training.run_folder import read_start
-    from kerasmusic.training.train import Settings
 
     began = read_start(resume)
     longer = {name: options[name] for name in ("minutes", "epochs") if options[name] is not None}
@@ -142,8 +147,6 @@ def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
 
 
 def _new_settings(options: dict[str, Any]) -> Settings:
-    from kerasmusic.training.train import Settings
-
     start, preset = _start_and_preset(options["start"], options["preset"])
     unbounded = options["minutes"] is None and options["epochs"] is None
     return Settings(
@@ -161,33 +164,42 @@ def _new_settings(options: dict[str, Any]) -> Settings:
 
 
 def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None, str]:
-    """The `.keras` file that --from names, and the preset that is trained: that file's, where no other is named."""
-    from kerasmusic.bundled import bundled_model
+    """The `.keras` file that --from names, and the preset to train, by default that of the file."""
     from kerasmusic.models.keras_file import read_keras_config
-    from kerasmusic.models.presets import check_preset
+    from kerasmusic.models.presets import find_preset
+    from kerasmusic.opening import find_keras_file
 
     if preset:
-        check_preset(preset)
+        find_preset(preset)
     if not start:
-        return None, preset or "small"
-    path = bundled_model(".keras") if start == "pretrained" else arguments.model_path(start)
-    if path.suffix != ".keras":
-        raise ArgumentError(f"{path}: is for playing; training starts from a .keras file")
+        return None, preset or Settings.preset
+    path = find_keras_file(None if start == "pretrained" else start)
     return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
 
 
 def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
-    """What --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
+    """Opens what --data names, else MAESTRO; without a network, a demonstration that the bundled model plays."""
     from kerasmusic.data.maestro import download_maestro
 
     try:
         return arguments.open_data(data or [str(download_maestro())], no_pedal, codec=codec, strict=strict)
     except NoNetworkError as error:
-        return _open_demonstration(error, no_pedal, codec)
+        from kerasmusic import bundled
+        from kerasmusic.data import demonstration
+
+        try:
+            bundled.bundled_model()
+        except ModelFileError:
+            raise error from None
+        warn(
+            f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
+            "notes that the bundled model plays"
+        )
+        return demonstration.open_demonstration(pedal=not no_pedal, codec=codec)
 
 
 def _warn_of_splits(corpus: Corpus) -> None:
-    """Says what makes the validation loss mean less than it seems to, or nothing at all."""
+    """Warns where there is no validation split, or it is not independent of the training split."""
     from kerasmusic.data.overlap import find_overlaps
 
     if "validation" in corpus.empty:
@@ -203,70 +215,3 @@ def _warn_of_splits(corpus: Corpus) -> None:
                     f"{len(leaks)} performances of {place} to train on are held out in {other}, such as "
                     f"{printable(leaks[0].name)}; 'kerasmusic data check {place} --against {other}' lists them"
                 )
-
-
-def _open_demonstration(error: NoNetworkError, no_pedal: bool, codec: NoteCodec | None) -> Corpus:
-    import dataclasses
-
-    from kerasmusic.bundled import bundled_model
-    from kerasmusic.data import demonstration
-    from kerasmusic.edge.model_file import read_model_bytes, read_record
-
-    try:
-        model = bundled_model()
-    except ModelFileError:
-        raise error from None
-    warn(
-        f"{error}; for now this trains on a demonstration: {demonstration.PIECES} pieces of {demonstration.NOTES} "
-        "notes that the bundled model plays"
-    )
-    corpus = arguments.open_data([str(demonstration.play_demonstration(model))], no_pedal, codec=codec)
-    return dataclasses.replace(corpus, licence=read_record(read_model_bytes(model), str(model))["licence"])
-
-
-def finish_run(run: Path) -> None:
-    """What a finished run leaves beside its model: the exported file, a sample of its music, pictures and sound."""
-    from kerasmusic import midi
-    from kerasmusic.training.run_folder import read_history
-
-    def draw_loss() -> None:
-        from kerasmusic import plots
-
-        plots.save(plots.loss_curves(read_history(run)), run / "loss.png")
-
-    def export() -> None:
-        from kerasmusic.export import export_tflite
-
-        export_tflite(run / "model.keras", run / "model.tflite")
-
-    _attempt(draw_loss, run / "loss.png")
-    _attempt(export, run / "model.tflite")
-    model = run / "model.tflite" if (run / "model.tflite").exists() else run / "model.keras"
-    try:
-        generator = arguments.open_generator(model, seed=0)
-    except MissingPackageError:
-        generator = arguments.open_generator(run / "model.keras", seed=0)
-    notes = generator.take(seconds=SAMPLE_SECONDS)
-    midi.write(notes, run / "sample.mid")
-
-    def draw() -> None:
-        from kerasmusic import plots
-
-        plots.save(plots.piano_roll(notes), run / "sample.png")
-
-    def sound() -> None:
-        from kerasmusic.audio import write_wav
-
-        write_wav(notes, run / "sample.wav")
-
-    _attempt(draw, run / "sample.png")
-    _attempt(sound, run / "sample.wav")
-    say("left " + ", ".join(sorted(path.name for path in run.iterdir() if not path.name.startswith("."))))
-
-
-def _attempt(action: Callable[[], None], path: Path) -> None:
-    """Does what an optional package is needed for, or says in a line what is missing."""
-    try:
-        action()
-    except MissingPackageError as error:
-        warn(f"{path.name} not written: {error}")

@@ -1,4 +1,4 @@
-"""`kerasmusic verify`: a file's own proof."""
+"""`kerasmusic verify`: plays the golden passage of a file and compares."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def run(file: str, as_json: bool) -> int:
     FILE is a .tflite file. The exit code is 0 where it is what it says it is, else 1.
     """
     from kerasmusic.edge.golden import verify
-    from kerasmusic.edge.step import TFLiteStep
+    from kerasmusic.edge.runtime import TFLiteRuntime
 
-    verdict = verify(TFLiteStep(file))
+    verdict = verify(TFLiteRuntime(file))
     if as_json:
         answer({"file": file, "holds": verdict.holds, **asdict(verdict)})
     else:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, NoteCodec
 from kerasmusic.data.reader_pool import encode_files
-from kerasmusic.data.sources import SPLITS, SourceListing, join_licences, list_source
+from kerasmusic.data.sources import SPLITS, Source, SourceListing, join_licences, open_source
 from kerasmusic.errors import CorpusError
 from kerasmusic.files import atomic_folder
 from kerasmusic.midi import read_bytes
@@ -101,7 +101,7 @@ class Corpus:
 
 
 def open_corpus(
-    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    source: str | os.PathLike[str] | Source | Sequence[str | os.PathLike[str] | Source],
     *,
     codec: NoteCodec | None = None,
     pedal: bool = True,
@@ -112,8 +112,8 @@ def open_corpus(
     """Opens the corpus of one or several folders or zips of MIDI files; builds it if it is not in the cache.
 
     Args:
-        source: a folder or zip, or several. Each of several keeps its own splits, and its name becomes a prefix of the
-            names of its files.
+        source: a folder or zip, or a `Source`, or several of them. Each of several keeps its own splits, and its name
+            becomes a prefix of the names of its files.
         codec: the codec that encodes the notes; by default `NoteCodec()`.
         pedal: whether the sustain pedal lengthens notes; see `kerasmusic.midi`.
         cache: the folder that holds corpora; by default one in the user's cache folder.
@@ -124,20 +124,21 @@ def open_corpus(
         CorpusError: a source does not exist or is named twice, or none of its files can be read; with `strict`, any
             file cannot be read.
     """
-    sources = [source] if isinstance(source, str | os.PathLike) else list(source)
-    roots = [Path(each).resolve() for each in sources]
+    given = [source] if isinstance(source, str | os.PathLike | Source) else list(source)
+    sources = [each if isinstance(each, Source) else open_source(each) for each in given]
+    roots = [each.root.resolve() for each in sources]
     if not roots:
         raise CorpusError("no source is named; a corpus is made of a folder or a zip of MIDI files, or of several")
     for index, root in enumerate(roots):
         if root in roots[:index]:
-            raise CorpusError(f"{sources[index]}: named twice; name each source once")
+            raise CorpusError(f"{sources[index].root}: named twice; name each source once")
     folder = Path(cache or default_cache())
-    parts = [_open_one(Path(each), codec or NoteCodec(), pedal, folder, rebuild, strict) for each in sources]
+    parts = [_open_one(each, codec or NoteCodec(), pedal, folder, rebuild, strict) for each in sources]
     return parts[0] if len(parts) == 1 else _open_joined(parts, folder, rebuild)
 
 
-def _open_one(root: Path, codec: NoteCodec, pedal: bool, cache: Path, rebuild: bool, strict: bool) -> Corpus:
-    listing = list_source(root)
+def _open_one(source: Source, codec: NoteCodec, pedal: bool, cache: Path, rebuild: bool, strict: bool) -> Corpus:
+    root, listing = source.root, source.list_files()
     keys = _keys(listing)
     recipe = json.dumps({"format": FORMAT, "codec": codec.to_json(), "pedal": pedal}, sort_keys=True).encode()
     source_id = _digest(recipe, os.fsencode(root.resolve()))[:8]
@@ -146,7 +147,7 @@ def _open_one(root: Path, codec: NoteCodec, pedal: bool, cache: Path, rebuild: b
     for _ in range(TRIES):
         if corpus is None:
             previous = None if rebuild else _read_previous(cache, source_id)
-            _build(listing, keys, codec, pedal, folder, previous)
+            _build(source, listing, keys, codec, pedal, folder, previous)
             del previous
             _delete_others(folder, source_id)
             corpus = _load(folder, listing, keys)
@@ -377,6 +378,7 @@ class _FieldsFile:
 
 
 def _build(
+    source: Source,
     listing: SourceListing,
     keys: NDArray[np.uint64],
     codec: NoteCodec,
@@ -386,7 +388,7 @@ def _build(
 ) -> None:
     known = _known(keys, previous)
     new = [name for name, index in zip(listing.names, known.tolist(), strict=True) if index < 0]
-    outcomes = encode_files(listing.root, new, functools.partial(encode_performance, codec=codec, pedal=pedal))
+    outcomes = encode_files(source, new, functools.partial(encode_performance, codec=codec, pedal=pedal))
     # Files are handed out in order, but a short file may be done before a long one that precedes it.
     early: dict[str, NDArray[np.int16] | str] = {}
     ends = np.zeros(len(keys), np.uint64)

@@ -5,6 +5,7 @@ A model trained on it can at best imitate the one that played it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -12,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from kerasmusic import midi
+from kerasmusic import bundled, midi
+from kerasmusic.codec import NoteCodec
+from kerasmusic.data.corpus import Corpus, open_corpus
 from kerasmusic.edge import Generator
-from kerasmusic.edge.model_file import read_model_bytes
-from kerasmusic.edge.step import TFLiteStep
+from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.edge.runtime import TFLiteRuntime
 from kerasmusic.errors import ArgumentError, KerasMusicError, ProcessError
 from kerasmusic.files import atomic_folder
 from kerasmusic.processes import map_in_processes
@@ -70,6 +73,22 @@ def play_demonstration(
     return target
 
 
+def open_demonstration(*, pedal: bool = True, codec: NoteCodec | None = None) -> Corpus:
+    """The corpus of what the bundled model plays, under the licence of that model.
+
+    Args:
+        pedal: see `open_corpus`.
+        codec: likewise.
+
+    Raises:
+        ModelFileError: this installation came without the bundled model.
+        MissingPackageError: no TFLite interpreter is installed.
+    """
+    model = bundled.bundled_model()
+    corpus = open_corpus([play_demonstration(model)], pedal=pedal, codec=codec)
+    return dataclasses.replace(corpus, licence=read_record(read_model_bytes(model), str(model))["licence"])
+
+
 def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
     """Plays the pieces in parallel, with a progress bar."""
     from kerasmusic.progress import progress
@@ -86,7 +105,7 @@ def _play_all(model: Path, seeds: range, notes: int, folder: Path) -> None:
 
 def _play_each(model: Path, notes: int, folder: Path, seeds: Iterator[int]) -> Iterator[bytes]:
     """The service of a worker process: writes the piece of each seed."""
-    step = TFLiteStep(model)
+    runtime = TFLiteRuntime(model)
     for seed in seeds:
-        midi.write(Generator(step, seed=seed).take(notes), folder / f"seed-{seed}.mid")
+        midi.write(Generator(runtime, seed=seed).take(notes), folder / f"seed-{seed}.mid")
         yield b""

@@ -92,6 +92,7 @@ def _fetch(url: str, partial: Path) -> None:
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310 - our URL, or the caller's
     except urllib.error.HTTPError as error:
+        error.close()  # and its connection
         if error.code == 416:  # the file is already complete; the checksum decides
             return
         raise

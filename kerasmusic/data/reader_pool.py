@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.data.sources import read_members
+from kerasmusic.data.sources import Source
 from kerasmusic.errors import MidiError, ProcessError, printable
 from kerasmusic.processes import map_in_processes
 
@@ -30,12 +29,12 @@ Encode = Callable[[bytes, str], NDArray[np.int16]]
 
 
 def encode_files(
-    root: Path, names: Sequence[str], encode: Encode, *, timeout: float = TIMEOUT_SECONDS
+    source: Source, names: Sequence[str], encode: Encode, *, timeout: float = TIMEOUT_SECONDS
 ) -> Generator[tuple[str, NDArray[np.int16] | str], None, None]:
     """Reads and encodes files of a source in parallel, with a progress bar.
 
     Args:
-        root: the folder or zip.
+        source: the source; picklable.
         names: the names of the files in it.
         encode: a picklable function that encodes a file.
         timeout: seconds allowed for one file.
@@ -48,7 +47,7 @@ def encode_files(
     """
     from kerasmusic.progress import progress
 
-    outcomes = map_in_processes(functools.partial(_read_each, root, encode), names, timeout=timeout)
+    outcomes = map_in_processes(functools.partial(_read_each, source, encode), names, timeout=timeout)
     with progress("reading MIDI", "file", len(names)) as bar, closing(outcomes):
         for name, answer in outcomes:
             if isinstance(answer, bytes):
@@ -60,9 +59,9 @@ def encode_files(
             bar.update()
 
 
-def _read_each(root: Path, encode: Encode, names: Iterator[str]) -> Iterator[bytes]:
+def _read_each(source: Source, encode: Encode, names: Iterator[str]) -> Iterator[bytes]:
     """The service of a worker process: yields the outcome of each file."""
-    for name, data in read_members(root, names):
+    for name, data in source.read(names):
         try:
             if isinstance(data, str):
                 raise MidiError(data)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import os
 import stat
 import zipfile
+from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -85,42 +87,6 @@ class _Found:
             self.stamps.extend(stamp)
 
 
-def list_source(root: str | os.PathLike[str]) -> SourceListing:
-    """Lists the MIDI files below a folder or in a zip.
-
-    If a csv file in the source has the columns `midi_filename` and `split`, as MAESTRO's has, it decides the splits,
-    and files that it does not name are left out. Links to folders are followed. A folder that can be reached by several
-    paths is listed once, by a path without links if there is one.
-
-    Raises:
-        CorpusError: the path does not exist, is neither a folder nor a zip, cannot be read or holds no MIDI file.
-    """
-    root = Path(root)
-    if root.is_dir():
-        found = _files_of_folder(root)
-    elif zipfile.is_zipfile(root):
-        found = _files_of_zip(root)
-    elif root.exists():
-        raise CorpusError(f"{root}: neither a folder nor a zip file of MIDI files")
-    else:
-        raise CorpusError(f"{root}: no such folder or zip file")
-    names = found.names
-    if not names:
-        reasons = "".join(f"; {reason}" for reason in list(found.unreadable.values())[:1])
-        raise CorpusError(f"{root}: holds no MIDI file ({' or '.join(SUFFIXES)}){reasons}")
-    splits = _read_tables(root, sorted(found.tables)) or None
-    order = sorted(range(len(names)), key=names.__getitem__)
-    absent: list[str] = []
-    if splits is not None:
-        absent = sorted(splits.keys() - set(names))
-        order = [index for index in order if names[index] in splits]
-        if not order:
-            raise CorpusError(f"{root}: none of the {len(splits)} files that its csv lists exists")
-    stamps = np.frombuffer(found.stamps, np.int64).reshape(-1, 2)[order]
-    licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
-    return SourceListing(root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence)
-
-
 def join_licences(*licences: str) -> str:
     """The licence of a combination, which names each distinct part once.
 
@@ -130,22 +96,131 @@ def join_licences(*licences: str) -> str:
     return "; and ".join(dict.fromkeys(part for licence in licences for part in licence.split("; and ")))
 
 
-def read_members(root: Path, names: Iterable[str]) -> Iterable[tuple[str, bytes | str]]:
-    """Yields each named file of a source with its bytes, or with the reason why it cannot be read.
+class Source(ABC):
+    """A place with MIDI files: a folder, a zip, or a kind of one's own, of which docs/extending.md has an example.
 
-    A zip is never extracted to disk: members of at most `MAX_BYTES` are read into memory. Members that would be unsafe
-    to extract, which are links and names that lead outside, are refused as well.
+    The processes that read the files get a copy of it by pickle.
+
+    Args:
+        root: names the source in messages, and tells it from other sources in the cache.
     """
-    archive = None if root.is_dir() else zipfile.ZipFile(root)
-    with archive or nullcontext():
-        for name in names:
-            try:
-                yield name, _member(archive, name) if archive else _file(root / name)
-            except OSError as error:
-                yield name, _unreadable(name, error)
-            except Exception as error:  # zipfile and its decompressors raise many types
-                reason = printable(" ".join(str(error).split())) or type(error).__name__
-                yield name, f"{printable(name)}: cannot be read ({reason})"
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root)
+
+    @abstractmethod
+    def list_files(self) -> SourceListing:
+        """Lists the files.
+
+        Raises:
+            CorpusError: the source cannot be read, or holds no MIDI file.
+        """
+
+    @abstractmethod
+    def open_reader(self) -> AbstractContextManager[Callable[[str], bytes]]:
+        """A context that gives a function from a file's name to its bytes, at most `MAX_BYTES`, or any exception."""
+
+    def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | str]]:
+        """Yields each named file with its bytes, or with the reason why it cannot be read."""
+        with self.open_reader() as read:
+            for name in names:
+                try:
+                    yield name, read(name)
+                except OSError as error:
+                    yield name, _unreadable(name, error)
+                except Exception as error:  # zipfile and its decompressors raise many types
+                    reason = printable(" ".join(str(error).split())) or type(error).__name__
+                    yield name, f"{printable(name)}: cannot be read ({reason})"
+
+
+def open_source(root: str | os.PathLike[str]) -> Source:
+    """The source that a path names, a folder or a zip.
+
+    Raises:
+        CorpusError: the path does not exist, or is neither a folder nor a zip.
+    """
+    root = Path(root)
+    if root.is_dir():
+        return FolderSource(root)
+    if zipfile.is_zipfile(root):
+        return ZipSource(root)
+    if root.exists():
+        raise CorpusError(f"{root}: neither a folder nor a zip file of MIDI files")
+    raise CorpusError(f"{root}: no such folder or zip file")
+
+
+class _FileSource(Source):
+    """Files under names with slashes, and among them csv tables.
+
+    If a table has the columns `midi_filename` and `split`, as MAESTRO's has, it decides the splits, and files that it
+    does not name are left out.
+    """
+
+    def list_files(self) -> SourceListing:
+        """Lists the MIDI files in the order of their names, with the splits of a table if there is one."""
+        root, found = self.root, self._find()
+        names = found.names
+        if not names:
+            reasons = "".join(f"; {reason}" for reason in list(found.unreadable.values())[:1])
+            raise CorpusError(f"{root}: holds no MIDI file ({' or '.join(SUFFIXES)}){reasons}")
+        splits = self._read_tables(sorted(found.tables)) or None
+        order = sorted(range(len(names)), key=names.__getitem__)
+        absent: list[str] = []
+        if splits is not None:
+            absent = sorted(splits.keys() - set(names))
+            order = [index for index in order if names[index] in splits]
+            if not order:
+                raise CorpusError(f"{root}: none of the {len(splits)} files that its csv lists exists")
+        stamps = np.frombuffer(found.stamps, np.int64).reshape(-1, 2)[order]
+        licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
+        return SourceListing(root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence)
+
+    def _find(self) -> _Found:
+        raise NotImplementedError
+
+    def _read_tables(self, tables: list[str]) -> dict[str, str]:
+        splits: dict[str, str] = {}
+        for table, data in self.read(tables):
+            if isinstance(data, str):
+                raise CorpusError(f"{self.root}: its table {data}")
+            rows = _rows(self.root, table, data)
+            if rows and {"midi_filename", "split"} <= rows[0].keys():
+                folder = PurePosixPath(table).parent
+                for row in rows:
+                    if row["split"] in SPLITS and row["midi_filename"]:
+                        splits[str(folder / row["midi_filename"])] = row["split"]
+        return splits
+
+
+class FolderSource(_FileSource):
+    """The MIDI files below a folder.
+
+    Links to folders are followed. A folder that can be reached by several paths is listed once, by a path without links
+    if there is one.
+    """
+
+    def _find(self) -> _Found:
+        return _files_of_folder(self.root)
+
+    def open_reader(self) -> AbstractContextManager[Callable[[str], bytes]]:
+        """A function that reads a file by its name."""
+        return nullcontext(lambda name: _file(self.root / name))
+
+
+class ZipSource(_FileSource):
+    """The MIDI files in a zip, which is never extracted to disk.
+
+    Members that would be unsafe to extract, which are links and names that lead outside, are refused.
+    """
+
+    def _find(self) -> _Found:
+        return _files_of_zip(self.root)
+
+    @contextmanager
+    def open_reader(self) -> Iterator[Callable[[str], bytes]]:
+        """A function that reads a member by its name, while the zip is open."""
+        with zipfile.ZipFile(self.root) as archive:
+            yield functools.partial(_member, archive)
 
 
 def _file(path: Path) -> bytes:
@@ -235,17 +310,3 @@ def _rows(root: Path, table: str, data: bytes) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"))))
     except csv.Error as error:
         raise CorpusError(f"{root}: its table {table} cannot be read ({error})") from None
-
-
-def _read_tables(root: Path, tables: list[str]) -> dict[str, str]:
-    splits: dict[str, str] = {}
-    for table, data in read_members(root, tables):
-        if isinstance(data, str):
-            raise CorpusError(f"{root}: its table {data}")
-        rows = _rows(root, table, data)
-        if rows and {"midi_filename", "split"} <= rows[0].keys():
-            folder = PurePosixPath(table).parent
-            for row in rows:
-                if row["split"] in SPLITS and row["midi_filename"]:
-                    splits[str(folder / row["midi_filename"])] = row["split"]
-    return splits

@@ -1,7 +1,7 @@
 """The device's side: plays an exported model with NumPy and a TFLite interpreter, nothing else."""
 
-from kerasmusic.edge.compiled_step import CompiledModelStep
+from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.generator import Generator
-from kerasmusic.edge.step import Step, TFLiteStep
+from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
 
-__all__ = ["CompiledModelStep", "Generator", "Step", "TFLiteStep"]
+__all__ = ["CompiledModelRuntime", "Generator", "Runtime", "TFLiteRuntime"]

@@ -1,19 +1,17 @@
-"""What a player can ask of a model, as additions to its logits: a key, a range of the keyboard, notes per second."""
+"""Steering a model by additions to its logits: a key, a range of pitches, and a density of notes."""
 
-import math
 import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import NoteCodec
+from kerasmusic.codec import PITCHES, NoteCodec
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
-# Finite, and far below any logit: such a pitch is not drawn.
+# Finite, and far below any logit, so that such a pitch is never drawn.
 RULED_OUT = -1e4
-# Steps up to here are chords and ornaments: density changes how often they come, not what they are. The page in
-# `export/web` has the same.
+# Steps up to this one are chords and ornaments: density changes how often they come, not how long they are.
 SHORTEST_TICKS = 6
 MIDDLE_TICKS = 20
 SCALES = {
@@ -53,6 +51,24 @@ def parse_key(text: str) -> frozenset[int]:
     return frozenset((tonic + degree) % 12 for degree in scale)
 
 
+def allowed_pitches(key: str | None, pitch_range: str | None) -> NDArray[np.bool_]:
+    """Whether each pitch is in a key and a range, bool `[128]`; None allows all.
+
+    Raises:
+        ArgumentError: no such key or range, or none of the range's pitches is in the key.
+    """
+    pitch = np.arange(PITCHES)
+    allowed = np.ones(PITCHES, bool)
+    if key is not None:
+        allowed &= np.isin(pitch % 12, sorted(parse_key(key)))
+    if pitch_range is not None:
+        low, high = parse_range(pitch_range)
+        allowed &= (pitch >= low) & (pitch <= high)
+    if not allowed.any():
+        raise ArgumentError(f"{pitch_range}: has no pitch of the key {key}; take a wider range")
+    return allowed
+
+
 def bias_of(
     codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None, density: float = 0.0
 ) -> NDArray[np.float32]:
@@ -65,24 +81,13 @@ def bias_of(
         density: 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely.
 
     Raises:
-        ArgumentError: no such key or range, none of its pitches in the key, or a density that is no number.
+        ArgumentError: no such key or range, or none of the range's pitches is in the key.
 
     >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
     >>> int((bias[128:256] == 0).sum())
     7
     """
-    if not math.isfinite(density):
-        raise ArgumentError(f"{density:g}: a density is a number, such as 0.5, or -0.5 for fewer notes")
-    pitch = np.arange(codec.sizes.pitch)
-    allowed = np.ones(len(pitch), bool)
-    if key is not None:
-        allowed &= np.isin(pitch % 12, sorted(parse_key(key)))
-    if pitch_range is not None:
-        low, high = parse_range(pitch_range)
-        allowed &= (pitch >= low) & (pitch <= high)
-    if not allowed.any():
-        raise ArgumentError(f"{pitch_range}: has no pitch of the key {key}; take a wider range")
     bias = np.zeros(codec.size, np.float32)
     bias[: codec.sizes.step] = -density * np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
-    bias[codec.offsets.pitch : codec.offsets.pitch + len(pitch)][~allowed] = RULED_OUT
+    bias[codec.offsets.pitch : codec.offsets.duration][~allowed_pitches(key, pitch_range)] = RULED_OUT
     return bias

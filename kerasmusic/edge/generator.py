@@ -6,15 +6,17 @@ import itertools
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_PER_SECOND
 from kerasmusic.edge.controls import bias_of
-from kerasmusic.edge.step import Step, TFLiteStep
+from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
+from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
@@ -23,24 +25,14 @@ DRAWN = -1
 BLOCK = 1024
 # Philox makes eight float32 of each count of its counter.
 COUNTS_PER_BLOCK = BLOCK * len(FIELDS) // 8
-# Rules out the pitches that the model itself thinks wild, which it is bound to draw sometimes in a long piece. Not the
-# times: a long duration has its probability spread over many narrow bins, each of them small, and a piece without long
-# durations soon stops being music.
-MIN_P = {"pitch": 0.02}
-# Who hears only himself hurries, a model too: dense passages are many notes to learn from and lead on to dense ones. At
-# 0, 5,000 notes of the bundled model end at twice the notes per second of performances, at -0.2 at as many; see
-# docs/training.md.
-DENSITY = -0.2
-# The log of about the least probability that is a float32; what is less counts as that.
+# The log of about the smallest float32 probability; smaller ones are raised to it.
 LEAST_LOG_PROB = np.float32(-87.0)
-# What the step's inputs can hold.
-LARGEST_NUMBER = float(np.finfo(np.float32).max)
 # Notes per second that no piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
 
-class Place(NamedTuple):
-    """Where a generator is in its piece: everything that decides what comes next, settings aside."""
+class Snapshot(NamedTuple):
+    """Where a generator is in its piece: everything that determines the next notes, except for the sampling."""
 
     state: NDArray[np.float32]
     previous: NDArray[np.int32]
@@ -55,49 +47,39 @@ class Generator:
     generator (NumPy's Philox), four for each drawn note, and everything else is in the model's step.
 
     Args:
-        model: a `.tflite` file made by `kerasmusic export`, or a `Step`.
+        model: a `.tflite` file made by `kerasmusic export`, or a `Runtime`.
         seed: names the piece, from 0 to 2**64 - 1; by default one is chosen, to be found in `seed`.
-        temperature: one number for all fields, or by field, such as `{"pitch": 1.1, "step": 0.9}`; 0 takes the
-            likeliest value, 1 draws from the model's own probabilities.
-        min_p: likewise; a value less likely than this share of the likeliest is never drawn. Best for pitch alone;
-            see `MIN_P`, the default.
-        key: a key to stay in, such as "C major".
-        pitch_range: pitches to stay in, such as "C2-C6".
-        density: more or fewer notes per second; 0 leaves the model's own, see `controls.bias_of`.
+        sampling: how notes are drawn; `Sampling()` by default.
         threads: threads the interpreter may use.
+        **changes: fields of `Sampling` that differ from `sampling`, such as `temperature=0.9` or `key="C major"`.
 
     Raises:
-        ModelFileError: the file is not a kerasmusic model, or plays what its codec does not have.
+        ModelFileError: the file is not a kerasmusic model, or plays values that its codec does not have.
         ArgumentError: an argument out of its range.
 
     Example, with a model that was exported before::
 
-        for note in itertools.islice(Generator("model.tflite", seed=7), 100):
+        for note in itertools.islice(Generator("model.tflite", seed=7, temperature=0.9), 100):
             print(note.start, note.pitch, note.duration, note.velocity)
     """
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | Step,
+        model: str | os.PathLike[str] | Runtime,
         *,
         seed: int | None = None,
-        temperature: float | Mapping[str, float] = 1.0,
-        min_p: float | Mapping[str, float] = MIN_P,
-        key: str | None = None,
-        pitch_range: str | None = None,
-        density: float = DENSITY,
+        sampling: Sampling | None = None,
         threads: int = 1,
+        **changes: Unpack[SamplingChanges],
     ) -> None:
         self.seed = secrets.randbits(32) if seed is None else seed
         if not 0 <= self.seed < 2**64:
             raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
-        # What can be wrong is found before the model is read.
-        by_field("temperature", temperature, default=1.0, highest=math.inf)
-        min_ps = by_field("min_p", min_p, default=0.0, highest=1.0)
-        self._step = TFLiteStep(model, threads=threads) if isinstance(model, str | os.PathLike) else model
-        self.codec = self._step.codec
-        self._step.min_p[:] = min_ps
-        self.change(temperature=temperature, key=key, pitch_range=pitch_range, density=density)
+        # Wrong settings are found before the model is read.
+        sampling = replace(sampling or Sampling(), **changes)
+        self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
+        self.codec = self._runtime.codec
+        self.sampling = sampling
         self._step_ticks = self.codec.step_ticks.tolist()
         self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
         self._velocities = self.codec.velocities.tolist()
@@ -112,35 +94,41 @@ class Generator:
 
     def forget(self) -> None:
         """Goes to before a first note, with the random numbers going on: other notes will come than those before."""
-        self._step.state[:] = 0
-        self._step.previous[:] = self.codec.start_note
+        self._runtime.state[:] = 0
+        self._runtime.previous[:] = self.codec.start_note
         self._tick = 0
 
-    def change(
-        self,
-        *,
-        temperature: float | Mapping[str, float] = 1.0,
-        key: str | None = None,
-        pitch_range: str | None = None,
-        density: float = DENSITY,
-    ) -> None:
-        """Sets what it plays by, all of it anew, from the next note on; the arguments are those of the class."""
-        temperatures = by_field("temperature", temperature, default=1.0, highest=math.inf)
-        self._step.bias[:] = bias_of(self.codec, key=key, pitch_range=pitch_range, density=density)
-        self._step.temperature[:] = temperatures
+    @property
+    def sampling(self) -> Sampling:
+        """How notes are drawn, from the next one on; assign another `Sampling` to change it."""
+        return self._sampling
+
+    @sampling.setter
+    def sampling(self, sampling: Sampling) -> None:
+        bias = bias_of(self.codec, key=sampling.key, pitch_range=sampling.pitch_range, density=sampling.density)
+        self._runtime.bias[:], self._runtime.temperature[:], self._runtime.min_p[:] = (
+            bias,
+            sampling.temperatures(),
+            sampling.min_ps(),
+        )
+        self._sampling = sampling
+
+    def change(self, **changes: Unpack[SamplingChanges]) -> None:
+        """Changes some fields of `sampling` from the next note on, and keeps the others."""
+        self.sampling = replace(self.sampling, **changes)
 
     @property
     def seconds(self) -> float:
-        """When the last note that it played or heard began, in seconds of the piece."""
+        """Onset of the last note that it played or was given, in seconds of the piece."""
         return self._tick / TICKS_PER_SECOND
 
-    def place(self) -> Place:
-        """Where it is, to go back to."""
-        return Place(self._step.state.copy(), self._step.previous.copy(), self._tick, self._drawn)
+    def snapshot(self) -> Snapshot:
+        """Where it is, for `restore`."""
+        return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
 
-    def go_to(self, place: Place) -> None:
-        """Goes back to where it was: the same notes come again, if the settings are the same."""
-        self._step.state[:], self._step.previous[:], self._tick, self._drawn = place
+    def restore(self, snapshot: Snapshot) -> None:
+        """Goes back to where it was: with the same sampling, the same notes come again."""
+        self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn = snapshot
 
     def __iter__(self) -> Generator:
         return self
@@ -149,11 +137,11 @@ class Generator:
         return self.complete()
 
     def complete(self, *, step: float | None = None, pitch: int | None = None) -> Note:
-        """The next note, of which a player gives the step [s] or the pitch or both, and the model draws the rest.
+        """The next note, of which the caller may give the step [s] and the pitch, and the model draws the rest.
 
-        A given step is rounded as the codec does it, to 10 ms or more.
+        A given step is rounded to the codec's grid, 10 ms or more.
         """
-        inputs = self._step
+        inputs = self._runtime
         inputs.given[:] = DRAWN
         if step is not None:
             inputs.given[0, STEP] = self.codec.step_from_ticks(np.rint(step * TICKS_PER_SECOND))
@@ -178,7 +166,7 @@ class Generator:
         return note
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
-        """float32 `[4]`: the random numbers of a note, by how many were drawn before it."""
+        """float32 `[4]`: the random numbers of a note, by its number among the drawn ones."""
         block, row = divmod(number, BLOCK)
         if block != self._block:
             philox = np.random.Philox(key=self.seed, counter=block * COUNTS_PER_BLOCK)
@@ -187,9 +175,9 @@ class Generator:
         return self._uniforms[row]
 
     def take(self, notes: int | None = None, *, seconds: float | None = None) -> Notes:
-        """The next notes: a number of them, or as many as begin within so many seconds, or what ends first.
+        """The next notes: a number of them, or all that begin within so many seconds, whichever ends first.
 
-        A model whose time stands still, all notes at once, is stopped after `DENSEST` notes for each second.
+        A model whose time stands still, with all notes at once, is stopped after `DENSEST` notes for each second.
 
         Raises:
             ArgumentError: neither is given, or one is negative or without end.
@@ -208,21 +196,21 @@ class Generator:
         return Notes.from_iterable(itertools.takewhile(lambda note: note.start < until, coming))
 
     def prime(self, notes: Notes) -> None:
-        """Lets the model hear notes, as if it had played them; the next note carries on from there.
+        """Feeds notes to the model as if it had played them; the next note carries on from there.
 
-        The first note's onset counts from the last note the model played or heard, or from the beginning; the times of
-        the notes that follow go on from the last note heard.
+        The first note's onset counts from the last note that was played or given, or from the piece's beginning; the
+        onsets of the notes that follow count from the last note given.
         """
-        self.hear(self.codec.encode(notes))
+        self.prime_fields(self.codec.encode(notes))
 
-    def hear(self, fields: NDArray[np.integer]) -> None:
+    def prime_fields(self, fields: NDArray[np.integer]) -> None:
         """The same for notes as fields, int `[n, 4]`."""
         for note in fields:
-            self._hear(note)
+            self._feed(note)
             self._tick += self._step_ticks[note[0]]
 
     def score(self, notes: Notes) -> NDArray[np.float32]:
-        """How likely the model finds a piece, played from its beginning; what was played so far is left as it was.
+        """The log probabilities of a piece from its beginning; the generator stays where it is.
 
         Returns:
             float32 `[n, 4]`: for each note, sorted as `codec.encode` sorts them, the natural log of the model's own
@@ -233,35 +221,19 @@ class Generator:
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
         """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
-        step = self._step
+        runtime = self._runtime
         for fields in map(self.codec.checked, pieces):
-            kept = step.state.copy(), step.previous.copy()
-            step.state[:] = 0
-            step.previous[:] = self.codec.start_note
+            kept = runtime.state.copy(), runtime.previous.copy()
+            runtime.state[:] = 0
+            runtime.previous[:] = self.codec.start_note
             log_probs = np.empty((len(fields), len(FIELDS)), np.float32)
             for row, note in zip(log_probs, fields, strict=True):
-                self._hear(note)
-                np.maximum(step.log_prob[0], LEAST_LOG_PROB, out=row)
-            step.state[:], step.previous[:] = kept
+                self._feed(note)
+                np.maximum(runtime.log_prob[0], LEAST_LOG_PROB, out=row)
+            runtime.state[:], runtime.previous[:] = kept
             yield log_probs
 
-    def _hear(self, fields: NDArray[np.integer]) -> None:
-        self._step.given[:] = fields
-        self._step.run()
-        self._step.previous[:] = fields
-
-
-def by_field(name: str, value: float | Mapping[str, float], *, default: float, highest: float) -> list[float]:
-    """One number a field, from one number for all or a mapping by field, each from 0 to `highest`.
-
-    >>> by_field("temperature", {"pitch": 1.1}, default=1.0, highest=math.inf)
-    [1.0, 1.1, 1.0, 1.0]
-    """
-    values = value if isinstance(value, Mapping) else dict.fromkeys(FIELDS, value)
-    for field, number in values.items():
-        if field not in FIELDS:
-            raise ArgumentError(f"{field}: no such field for {name}; there are {', '.join(FIELDS)}")
-        if not 0 <= number <= min(highest, LARGEST_NUMBER):
-            limit = f"0 or more, up to {LARGEST_NUMBER:.2g}" if math.isinf(highest) else f"from 0 to {highest:g}"
-            raise ArgumentError(f"{number:g}: a {name} is {limit}")
-    return [float(values.get(field, default)) for field in FIELDS]
+    def _feed(self, fields: NDArray[np.integer]) -> None:
+        self._runtime.given[:] = fields
+        self._runtime.run()
+        self._runtime.previous[:] = fields

@@ -1,11 +1,12 @@
-"""The golden passage: notes that travel inside a file, so that it can be proved again wherever it lands.
+"""The golden passage: notes inside a file that prove it on any other runtime.
 
-The exporter plays the passage from a seed and scores it; `verify` does both again on the runtime at hand. Scoring goes
-note by note over given notes, so rounding cannot add up; playing shows that no rounding flips a draw.
+The exporter plays the passage from a seed and scores it; `verify` repeats both on the runtime at hand. Scoring goes
+note by note over given notes, so rounding cannot accumulate; playing shows that no rounding flips a draw.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.edge.compiled_step import CompiledModelStep
+from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.installing import this_python
-from kerasmusic.edge.step import Step, TFLiteStep
-from kerasmusic.errors import ModelFileError
+from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
+from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
 NOTES = 1_000
+# The settings of a new passage, which travel with it; files without any were made with these.
 SETTINGS: dict[str, Any] = {
     "seed": 2026,
     "temperature": {"pitch": 0.95, "step": 1.05},
@@ -38,15 +40,15 @@ TOLERANCES = {"float32": 1e-3, "float16": 2e-3, "int8": 1.0, "int8-full": 5.0}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What verifying a file found.
+    """The result of verifying a file.
 
     Args:
         difference: the largest difference of a log probability from the file's own.
-        tolerance: the largest that its precision allows.
-        notes: notes of the passage.
+        tolerance: the largest difference that its precision allows.
+        notes: number of notes in the passage.
         parted: the first note, counted from 1, that was played differently; None where all were the same.
-        must_match: whether a precision as this must play all notes the same.
-        runtime: what ran it.
+        must_match: whether a file of this precision must play the very same notes.
+        runtime: name of the runtime that ran it.
     """
 
     difference: float
@@ -58,7 +60,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the file is what it says it is, on this runtime."""
+        """Whether the file plays and scores its passage on this runtime as it did when it was exported."""
         return self.difference <= self.tolerance and not (self.must_match and self.parted)
 
     def __str__(self) -> str:
@@ -70,45 +72,52 @@ class Verdict:
         )
 
 
-def golden_passage(step: Step) -> dict[str, Any]:
+def golden_passage(runtime: Runtime) -> dict[str, Any]:
     """Plays and scores the passage: JSON values for a file's record."""
-    fields = play(step)
-    scores = score(step, fields)
+    fields = play(runtime)
+    scores = score(runtime, fields)
     return {
+        "settings": SETTINGS,
         "notes": fields.tolist(),
         # JSON has no NaN: a field without a distribution has null.
         "log_prob": [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in scores],
     }
 
 
-def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
+def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
     """Plays and scores the golden passage inside a file again.
 
     Raises:
         ModelFileError: the file holds none.
     """
     try:
-        golden = step.record["golden"]
+        golden = runtime.record["golden"]
         fields = np.array(golden["notes"], np.int32).reshape(-1, len(FIELDS))
         expected = np.array(golden["log_prob"], np.float64).reshape(-1, len(FIELDS))
-        precision = step.record["precision"]
+        precision = runtime.record["precision"]
         tolerance = TOLERANCES[precision]
-    except (KeyError, TypeError, ValueError, OverflowError):
+        settings = dict(golden.get("settings", SETTINGS))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise ModelFileError("the file holds no golden passage to verify it by; export it again") from None
     if (
         not len(fields)
         or len(fields) != len(expected)
         or fields.min() < 0
-        or np.any(fields >= np.array(step.codec.sizes))
+        or np.any(fields >= np.array(runtime.codec.sizes))
     ):
         raise ModelFileError("the file's golden passage is damaged; export it again")
-    scores = score(step, fields)
+    scores = score(runtime, fields)
     unknown = np.isnan(expected)
     # Where only one of the two is NaN, that is as far apart as can be.
     difference = np.where(unknown & np.isnan(scores), 0.0, np.abs(scores - expected))
     # Not by nan_to_num, which warns where tflite-runtime has told an ARMv7 to take the smallest numbers for zero.
     difference[np.isnan(difference)] = np.inf
-    played = play(step, len(fields))
+    try:
+        played = play(runtime, len(fields), settings)
+    except (ArgumentError, TypeError) as error:
+        raise ModelFileError(
+            f"the settings of the file's golden passage are damaged ({error}); export it again"
+        ) from None
     different = np.flatnonzero((played != fields).any(axis=1))
     return Verdict(
         difference=float(difference.max()),
@@ -118,24 +127,33 @@ def verify(step: TFLiteStep | CompiledModelStep) -> Verdict:
         # The kernels for 32-bit ARM are 2.5e-4 of a log probability apart from all others, which flips a draw in a
         # passage of this length; in 64 bits 4e-6.
         must_match=precision == "float32" and this_python().bits == 64,
-        runtime=step.runtime,
+        runtime=runtime.name,
     )
 
 
-def play(step: Step, notes: int = NOTES) -> NDArray[np.int32]:
-    """The passage's notes played from its seed, int32 `[notes, 4]`."""
-    generator = Generator(step, **SETTINGS)
+def play(runtime: Runtime, notes: int = NOTES, settings: Mapping[str, Any] = SETTINGS) -> NDArray[np.int32]:
+    """The passage's notes played from its seed, int32 `[notes, 4]`.
+
+    Args:
+        runtime: runs the model's step.
+        notes: how many.
+        settings: the seed, and fields of `Sampling`.
+
+    Raises:
+        ArgumentError, TypeError: the settings are not those of a generator.
+    """
+    generator = Generator(runtime, **settings)
     generator.prime(_primer())
     fields = np.empty((notes, len(FIELDS)), np.int32)
     for row in fields:
         next(generator)
-        row[:] = step.note[0]
+        row[:] = runtime.note[0]
     return fields
 
 
-def score(step: Step, fields: NDArray[np.int32]) -> NDArray[np.float32]:
+def score(runtime: Runtime, fields: NDArray[np.int32]) -> NDArray[np.float32]:
     """The log probabilities of the notes, as a piece of their own, float32 `[notes, 4]`."""
-    return next(Generator(step, seed=0).score_fields([fields]))
+    return next(Generator(runtime, seed=0).score_fields([fields]))
 
 
 def _primer() -> Notes:

@@ -1,17 +1,17 @@
-"""How well a model knows music: the probability it gives to performances that it has never seen.
+"""Likelihood: the probability that a model gives to performances it was not trained on.
 
 The measure is nats per note: the negative natural log of the probability of a note's step, pitch, duration and
 velocity, averaged over all notes of a split. So that it compares between codecs and with other projects' models:
 
-- the sustain pedal is heard: a note lasts until the pedal lifts or its key is struck again;
-- onset and duration are on a grid of 10 ms, as probability mass; a bin of several ticks counts its width, as if it
-  spread its mass evenly;
+- the sustain pedal is applied: a note lasts until the pedal lifts or its key is struck again;
+- onset and duration are on a grid of 10 ms, as probability mass; the mass of a bin of several ticks is spread evenly
+  over them;
 - velocity is in 32 steps;
 - pieces are whole, and the state is carried from first note to last;
 - simultaneous notes are sorted by pitch.
 
 A model over events compares by its nats per token times its tokens per note (4.03 on MAESTRO v2's test split with the
-vocabulary of 388 events). Bits a second are the same, for each second of music.
+vocabulary of 388 events). Bits per second are the same measure for each second of music.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Nats per note.
+    """The likelihood of a split, in nats per note; less is better.
 
     Args:
         nats: of all fields together, NaN where a field has no distribution.
         by_field: of each field.
-        interval: where `nats` lies with 95 % confidence, had other pieces of the same kind been asked.
-        bits_per_second: `nats` for each second of music, in bits.
-        notes: how many notes were scored.
-        pieces: how many performances.
+        interval: the 95 % confidence interval of `nats` over pieces, by bootstrap.
+        bits_per_second: the same in bits, for each second of music.
+        notes: the number of notes that were scored.
+        pieces: the number of performances.
     """
 
     nats: float
@@ -80,13 +80,13 @@ def evaluate(scorer: Scorer, corpus: Corpus, split: str = "validation", pieces: 
 
 
 def nats_of(fields: NDArray[np.integer], log_prob: NDArray[np.float32], scorer: Scorer) -> NDArray[np.float64]:
-    """Nats of each field of each note, float64 `[n, 4]`, with the width of the bins counted."""
+    """Nats of each field of each note, float64 `[n, 4]`, corrected for the widths of the bins."""
     widths = [width[fields[:, index]] for index, width in enumerate(scorer.codec.log_widths)]
     return np.stack(widths, axis=-1) - log_prob
 
 
 def _interval(nats: NDArray[np.float64], counts: NDArray[np.int64]) -> tuple[float, float]:
-    """The middle 95 % of the means of pieces drawn again with replacement (Efron's bootstrap), seeded."""
+    """The 95 % confidence interval of the mean, by a seeded bootstrap over pieces (Efron, 1979)."""
     drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
     means = nats[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

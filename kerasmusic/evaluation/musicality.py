@@ -1,30 +1,30 @@
-"""What generated music is like against real music: distances of their notes' distributions, and repetition.
+"""Musicality: distances between the distributions of generated and real notes, and repetition.
 
 The distance is Jensen and Shannon's: the square root of their divergence, to base 2, so that it is a metric from 0 (the
 same distribution) to 1 (nothing in common). It is taken between histograms of:
 
 - pitch, 128 bins, and pitch class, 12 bins;
-- step and duration, in ticks of 10 ms. The bins grow by a third of a doubling: hearing compares times by their ratio,
-  and a few dozen bins are filled by a thousand notes where hundreds would be mostly noise. Up to 50 ms each tick has a
+- step and duration, in ticks of 10 ms. The bins grow by a third of an octave: listeners compare times by their ratio,
+  and a thousand notes fill a few dozen bins where hundreds would be mostly noise. Up to 50 ms each tick has a
   bin of its own, and so has the step of 0, a chord's. They are not the codec's bins, so that models with different
-  codecs compare;
+  codecs can be compared;
 - velocity, 32 bins of 4;
 - polyphony: how many notes sound when a note is struck, itself and those struck in the same tick among them, one value
   a note. A note sounds until its end, with the pedal where the notes were read with it, or until its key is struck
   again. Bins as for times.
 
 Repetition is the share of runs of 8 pitches that occurred before in the passage, in the notes' order (onset, then
-pitch). It has no best value: real music's stands beside it.
+pitch). It has no best value, and is reported with that of real music.
 
-No distance of a finite sample is 0, so each stands beside that of real music to other real music, taken in the same
-way: the performances are split in two halves, 20 times, seeded; from one half as many performances are taken as there
-are generated pieces, all of them where there is a piece for each, and both are compared with the whole other half. A
-generated piece is cut to the length of the performance it stands beside, and the other way round, so that both samples
-have as many pieces and as many notes, and chance makes both distances larger by the same. They are averaged over the
-splits. Of each piece the first 5,000 notes count.
+The distance of a finite sample is never 0, so each is reported with that of real music to other real music, computed in
+the same way. The performances are split in two halves, 20 times, seeded. From one half as many performances are taken
+as there are generated pieces, all of them where there is a piece for each, and both are compared with the whole other
+half. Of a generated piece and the performance it is paired with, the longer is cut to the length of the shorter, so
+that both samples have as many pieces and as many notes, and chance adds the same to both distances. They are averaged
+over the splits. Of each piece the first 5,000 notes count.
 
-Collapse shows as growth from the first 1,000 notes to the last 1,000 of 5,000, which are compared in the same way, with
-real performances' first 1,000 and last 1,000 of (at most) 5,000 beside them. Repetition is then that within the 1,000.
+Collapse shows as growth from the first 1,000 notes to the last 1,000 of 5,000. They are compared in the same way with
+the first 1,000 and the last 1,000 of (at most) 5,000 notes of real performances, and repetition is that within them.
 
 After Lin, "Divergence measures based on the Shannon entropy" (1991), for the distance, and Yang and Lerch, "On the
 evaluation of generative models in music" (2020), for comparing distances between sets with distances within real music.
@@ -70,7 +70,7 @@ MEASURES = (*BINS, "repetition")
 PARTS = {"whole": slice(None), "first": slice(PASSAGE), "last": slice(-PASSAGE, None)}
 
 
-class Beside(NamedTuple):
+class Comparison(NamedTuple):
     """One measure of generated music, and the same of real music."""
 
     generated: float
@@ -79,27 +79,27 @@ class Beside(NamedTuple):
 
 @dataclass(frozen=True)
 class Musicality:
-    """What generated music is like, by measure: the distances of `BINS` to real music, from 0 to 1, and repetition.
+    """The measures of generated music: the distances of `BINS` to real music, from 0 to 1, and repetition.
 
     Args:
         whole: of whole pieces.
         first: of their first 1,000 notes.
         last: of their last 1,000 notes.
-        pieces: how many generated pieces were compared.
-        performances: with how many real ones.
+        pieces: the number of generated pieces.
+        performances: the number of real performances.
 
-    As text it is a table.
+    `str` gives a table.
     """
 
-    whole: dict[str, Beside]
-    first: dict[str, Beside]
-    last: dict[str, Beside]
+    whole: dict[str, Comparison]
+    first: dict[str, Comparison]
+    last: dict[str, Comparison]
     pieces: int
     performances: int
 
     def to_json(self) -> dict[str, Any]:
-        """The same as JSON values, by part and measure."""
-        parts = {part: {measure: beside._asdict() for measure, beside in getattr(self, part).items()} for part in PARTS}
+        """The measures as JSON values, by part and measure."""
+        parts = {part: {measure: values._asdict() for measure, values in getattr(self, part).items()} for part in PARTS}
         return {**parts, "pieces": self.pieces, "performances": self.performances}
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ class Musicality:
         ]
         for measure in MEASURES:
             whole = self.whole[measure]
-            # Nothing is so many times 0; a dash keeps the columns countable.
+            # There is no ratio to 0; a dash keeps the columns aligned.
             ratio = f"{whole.generated / whole.real:.1f}" if whole.real else "-"
             lines.append(
                 f"{measure:<12}{whole.generated:>10.3f}{whole.real:>8.3f}{ratio:>8}"
@@ -121,7 +121,7 @@ class Musicality:
 
 
 def jensen_shannon_distance(first: ArrayLike, second: ArrayLike) -> float:
-    """How far apart two histograms are: 0 where they have the same shape, 1 where they have no bin in common.
+    """The Jensen-Shannon distance of two histograms: 0 for the same shape, 1 where they have no bin in common.
 
     The square root of the Jensen-Shannon divergence to base 2, a metric (Lin 1991; Endres and Schindelin 2003).
 
@@ -167,7 +167,7 @@ def _shares(histogram: ArrayLike) -> NDArray[np.float64]:
 
 
 def polyphony(notes: Notes) -> NDArray[np.int64]:
-    """How many notes sound when each note is struck, itself among them.
+    """The number of notes that sound when each note is struck, itself included.
 
     Args:
         notes: a performance of `n` notes; onsets and ends are rounded to 10 ms, and every note sounds for 10 ms at
@@ -251,10 +251,10 @@ def _growing_bin(values: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def compare(generated: Sequence[Notes], real: Sequence[Notes]) -> Musicality:
-    """Compares generated pieces with real performances, as the module's text says.
+    """Compares generated pieces with real performances, as the module's docstring describes.
 
     Args:
-        generated: pieces of 5,000 notes each, or fewer; no more of them are heard than half the performances.
+        generated: pieces of 5,000 notes each, or fewer; at most half as many as there are performances are used.
         real: performances, two or more.
 
     Raises:
@@ -268,20 +268,20 @@ def compare(generated: Sequence[Notes], real: Sequence[Notes]) -> Musicality:
         raise ArgumentError("a piece without notes cannot be compared")
     half = len(real) // 2
     played = [bins_of(piece[:NOTES]) for piece in generated[:half]]
-    heard = [bins_of(piece[:NOTES]) for piece in real]
-    heard_histograms = np.stack([_histograms([piece]) for piece in heard])
+    real_bins = [bins_of(piece[:NOTES]) for piece in real]
+    real_histograms = np.stack([_histograms([piece]) for piece in real_bins])
     totals = {part: np.zeros((2, len(MEASURES))) for part in PARTS}
     random = np.random.default_rng(0)
     for _ in range(SPLITS):
-        order = random.permutation(len(heard))
-        reference = heard_histograms[order[half:]].sum(axis=0)
-        sample = [heard[index] for index in order[: len(played)]]
+        order = random.permutation(len(real_bins))
+        reference = real_histograms[order[half:]].sum(axis=0)
+        sample = [real_bins[index] for index in order[: len(played)]]
         for part, where in PARTS.items():
             shorter = [min(len(one[where]), len(other[where])) for one, other in zip(played, sample, strict=True)]
             for row, pieces in zip(totals[part], (played, sample), strict=True):
                 row += _measure([piece[where][:n] for piece, n in zip(pieces, shorter, strict=True)], reference)
     means = {
-        part: dict(zip(MEASURES, map(Beside._make, (total / SPLITS).T.tolist()), strict=True))
+        part: dict(zip(MEASURES, map(Comparison._make, (total / SPLITS).T.tolist()), strict=True))
         for part, total in totals.items()
     }
     return Musicality(**means, pieces=len(played), performances=len(real))
@@ -316,8 +316,8 @@ def generated_pieces(generator: Generator, pieces: int = PIECES) -> list[Notes]:
     Each begins anew, and its first onset is moved to 0. The generator is left at its beginning, with its own seed.
 
     Args:
-        generator: what plays, with its temperature, min_p and bias.
-        pieces: how many pieces.
+        generator: plays with its own temperature, min_p and bias.
+        pieces: the number of pieces.
     """
     from kerasmusic.progress import progress
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasmusic.edge.generator import Generator, Place
+from kerasmusic.edge.generator import Generator, Snapshot
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
 from kerasmusic.live.phrase import Phrase
@@ -58,7 +58,7 @@ class Answers:
         self._answer: _Answer | None = None
         # The fields that last primed the model, and its state after them: a longer phrase only adds its new notes.
         self._primed = np.empty((0, 4), np.int32)
-        self._primed_snapshot: Place | None = None
+        self._primed_snapshot: Snapshot | None = None
         self.retry_at = math.inf
 
     def handle(self, event: Event) -> bool:
@@ -102,20 +102,20 @@ class Answers:
         fields = self._generator.codec.encode(phrase)
         known = len(self._primed)
         if self._primed_snapshot is not None and known and np.array_equal(fields[:known], self._primed):
-            self._generator.go_to(self._primed_snapshot)
-            self._generator.hear(fields[known:])
+            self._generator.restore(self._primed_snapshot)
+            self._generator.prime_fields(fields[known:])
         else:
             self._generator.forget()
-            self._generator.hear(fields)
-        self._primed, self._primed_snapshot = fields, self._generator.place()
+            self._generator.prime_fields(fields)
+        self._primed, self._primed_snapshot = fields, self._generator.snapshot()
 
-    def snapshot(self) -> tuple[Place, _Answer, float | None] | None:
+    def snapshot(self) -> tuple[Snapshot, _Answer, float | None] | None:
         """The current state; None without an answer."""
         answer = self._answer
-        return (self._generator.place(), answer, answer.origin) if answer is not None else None
+        return (self._generator.snapshot(), answer, answer.origin) if answer is not None else None
 
-    def restore(self, snapshot: tuple[Place, _Answer, float | None]) -> None:
+    def restore(self, snapshot: tuple[Snapshot, _Answer, float | None]) -> None:
         """Restores a state."""
         generator, answer, origin = snapshot
         answer.origin, answer.is_over = origin, False
-        self._generator.go_to(generator)
+        self._generator.restore(generator)

@@ -61,13 +61,13 @@ class Duet:
     def _in_model_time(self, strike: Strike, since: float, now: float) -> tuple[Note, float]:
         if self._last is None:
             return self._generator.complete(step=since, pitch=strike.pitch), strike.time
-        snapshot, before = self._generator.place(), self._generator.seconds
+        snapshot, before = self._generator.snapshot(), self._generator.seconds
         note = self._generator.complete(pitch=strike.pitch)
         start = self._last + note.start - before
         within = min(max(start, strike.time), max(strike.time, self._last) + LONGEST_WAIT_SECONDS)
         if within != start:
             # The model's time has passed or is too late: complete the note again at the time at which it is played.
-            self._generator.go_to(snapshot)
+            self._generator.restore(snapshot)
             note = self._generator.complete(step=within - self._last, pitch=strike.pitch)
         return note, within
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from kerasmusic.edge.generator import DENSEST, Generator, Place
+from kerasmusic.edge.generator import DENSEST, Generator, Snapshot
 from kerasmusic.live.inputs import Event
 from kerasmusic.notes import Note
 
@@ -51,12 +51,12 @@ class Endless:
         """Ignores the event."""
         return False
 
-    def snapshot(self) -> tuple[Place, float | None, tuple[float, ...]]:
+    def snapshot(self) -> tuple[Snapshot, float | None, tuple[float, ...]]:
         """The current state."""
-        return self._generator.place(), self._origin, tuple(self._starts)
+        return self._generator.snapshot(), self._origin, tuple(self._starts)
 
-    def restore(self, snapshot: tuple[Place, float | None, tuple[float, ...]]) -> None:
+    def restore(self, snapshot: tuple[Snapshot, float | None, tuple[float, ...]]) -> None:
         """Restores a state."""
         generator, self._origin, starts = snapshot
         self._starts = deque(starts, maxlen=DENSEST)
-        self._generator.go_to(generator)
+        self._generator.restore(generator)

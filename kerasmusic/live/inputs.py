@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock
 from kerasmusic.live.ports import find_port, load_backend, open_port
+from kerasmusic.midi_parser import SUSTAIN
 
 if TYPE_CHECKING:
     import mido
 
-SUSTAIN = 64
 DOWN = 64
 
 

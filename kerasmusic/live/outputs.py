@@ -8,13 +8,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerasmusic.errors import PortError
+from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
 if TYPE_CHECKING:
     import mido
 
-ALL_SOUND_OFF = 120
-ALL_NOTES_OFF = 123
-SUSTAIN = 64
 # The model's channel, and that of the user's keys.
 CHANNELS = (0, 1)
 # FluidSynth's default of 0.2 is meant for orchestras. At this gain a chord of ten keys at velocity 127 peaks at 0.82.

@@ -15,7 +15,6 @@ from typing import Protocol
 from kerasmusic.edge.generator import Generator
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.answers import PAUSE_SECONDS, Answers
-from kerasmusic.live.controls import Controls
 from kerasmusic.live.duet import Duet
 from kerasmusic.live.endless import Endless
 from kerasmusic.live.inputs import MidiInput
@@ -154,15 +153,12 @@ class PlayOptions:
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
-def play(
-    generator: Generator, options: PlayOptions, controls: Controls, *, title: str = "kerasmusic", plain: bool = False
-) -> Lateness:
+def play(generator: Generator, options: PlayOptions, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
     """Plays until Ctrl-C, SIGTERM, a key in the view or the end of the time, and leaves no note hanging.
 
     Args:
         generator: the generator of the notes.
         options: the input, output and duration.
-        controls: the initial controls, which the view changes.
         title: the title in the view.
         plain: whether to print one line instead of the view, as without a terminal.
 
@@ -175,7 +171,6 @@ def play(
     """
     with catch_signals() as signals, ExitStack() as stack:
         source = options.source(generator)
-        controls.apply(generator)
         output = options.open_output()
         stack.enter_context(closing(output))
         # FluidSynth has to sound the user's keys too; a keyboard on a MIDI port has its own sound.
@@ -190,7 +185,7 @@ def play(
         started = False
         while True:
             # A process that stops restores the terminal, and takes it again when it continues.
-            with nullcontext() if plain else terminal_view(player, generator, controls, title) as view:
+            with nullcontext() if plain else terminal_view(player, generator, title) as view:
                 if not started:
                     # The player starts after the view, whose imports would delay the first notes.
                     stack.enter_context(player)

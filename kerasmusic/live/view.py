@@ -12,18 +12,20 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kerasmusic.edge.generator import Generator
-from kerasmusic.live.controls import Controls
+from kerasmusic.edge.sampling import Sampling
+from kerasmusic.live.controls import denser, next_key, warmer
 from kerasmusic.live.keypresses import read_keypresses
 from kerasmusic.live.player import AHEAD_SECONDS, Player
 from kerasmusic.notes import Note
+from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-LOWEST, HIGHEST = 21, 108
 BLACK = frozenset((1, 3, 6, 8, 10))
 FRAME_SECONDS = 0.1
 TEMPO_SECONDS = 6.0
@@ -108,7 +110,7 @@ def draw(
 
 
 def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -> None:
-    for pitch in range(LOWEST, HIGHEST + 1):
+    for pitch in range(LOWEST_KEY, HIGHEST_KEY + 1):
         left, right = _columns(pitch, width)
         for column in range(left, right):
             frame.characters[row][column] = "▀" if pitch % 12 in BLACK else "█"
@@ -118,7 +120,7 @@ def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -
         for column in range(left, right):
             frame.characters[row][column] = "▼"
             frame.loudness[row][column] = 1 + velocity * len(COLOURS) // 128
-    for pitch in range(24, HIGHEST + 1, 12):
+    for pitch in range(24, HIGHEST_KEY + 1, 12):
         name = f"C{pitch // 12 - 1}"
         left = min(_columns(pitch, width)[0], width - len(name))
         frame.characters[row + 1][left : left + len(name)] = name
@@ -126,7 +128,7 @@ def _draw_keyboard(frame: Frame, row: int, struck: dict[int, int], width: int) -
 
 def _columns(pitch: int, width: int) -> tuple[int, int]:
     """The first column of a key, and the one after its last."""
-    key, keys = min(max(pitch, LOWEST), HIGHEST) - LOWEST, HIGHEST + 1 - LOWEST
+    key, keys = min(max(pitch, LOWEST_KEY), HIGHEST_KEY) - LOWEST_KEY, HIGHEST_KEY + 1 - LOWEST_KEY
     left = key * width // keys
     return left, max(left + 1, (key + 1) * width // keys)
 
@@ -139,8 +141,7 @@ class View:
         read_keys: waits for keys, for a number of seconds at most; see `read_keypresses`.
         size: returns the current width and height of the terminal in characters.
         player: the player.
-        generator: the generator to which changed controls are applied.
-        controls: the controls that the keys change.
+        generator: the generator whose sampling the keys change.
         title: the title, such as the model's name.
     """
 
@@ -151,7 +152,6 @@ class View:
         size: Callable[[], tuple[int, int]],
         player: Player,
         generator: Generator,
-        controls: Controls,
         title: str,
     ) -> None:
         self._show = show
@@ -159,7 +159,8 @@ class View:
         self._size = size
         self._player = player
         self._generator = generator
-        self._controls = controls
+        #: The generator's, or what it is about to be.
+        self._sampling = generator.sampling
         self._title = title
         self._counts: deque[tuple[float, int]] = deque()
 
@@ -169,8 +170,8 @@ class View:
             if key in ENDS:
                 return False
             if key in ACTIONS:
-                ACTIONS[key](self._controls)
-                self._player.change(lambda: self._controls.apply(self._generator))
+                self._sampling = ACTIONS[key](self._sampling)
+                self._player.change(partial(setattr, self._generator, "sampling", self._sampling))
         now = self._player.clock.now()
         sounding, coming = self._player.visible_notes()
         self._show(draw(sounding, coming, now, self.words(now), *self._size()))
@@ -178,7 +179,7 @@ class View:
 
     def words(self, now: float) -> list[str]:
         """The two lines of text below the keyboard."""
-        lateness, controls = self._player.lateness, self._controls
+        lateness, sampling = self._player.lateness, self._sampling
         self._counts.append((now, lateness.notes))
         while len(self._counts) > 2 and self._counts[1][0] <= now - TEMPO_SECONDS:
             self._counts.popleft()
@@ -186,25 +187,25 @@ class View:
         tempo = (count - before) / (until - since) if until > since else 0.0
         late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} skipped" if lateness.skipped else "")
         return [
-            f"{self._title}  {tempo:.1f} notes/s  temperature {_number(controls.temperature)}  "
-            f"density {controls.density:+.1f}  {controls.key or 'any key'}  {lateness.notes:,} notes, {late}",
+            f"{self._title}  {tempo:.1f} notes/s  temperature {_number(sampling.temperature)}  "
+            f"density {sampling.density:+.1f}  {sampling.key or 'any key'}  {lateness.notes:,} notes, {late}",
             HELP,
         ]
 
 
 ENDS = ("q", "Q", "escape")
-ACTIONS: dict[str, Callable[[Controls], None]] = {
-    "up": lambda controls: controls.warm(TEMPERATURE_STEP),
-    "down": lambda controls: controls.warm(-TEMPERATURE_STEP),
-    "right": lambda controls: controls.thicken(DENSITY_STEP),
-    "left": lambda controls: controls.thicken(-DENSITY_STEP),
-    "k": lambda controls: controls.turn_key(1),
-    "K": lambda controls: controls.turn_key(-1),
+ACTIONS: dict[str, Callable[[Sampling], Sampling]] = {
+    "up": lambda sampling: warmer(sampling, TEMPERATURE_STEP),
+    "down": lambda sampling: warmer(sampling, -TEMPERATURE_STEP),
+    "right": lambda sampling: denser(sampling, DENSITY_STEP),
+    "left": lambda sampling: denser(sampling, -DENSITY_STEP),
+    "k": lambda sampling: next_key(sampling, 1),
+    "K": lambda sampling: next_key(sampling, -1),
 }
 
 
 @contextmanager
-def terminal_view(player: Player, generator: Generator, controls: Controls, title: str) -> Iterator[View | None]:
+def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[View | None]:
     """Yields a view while the block runs; None without a terminal or without `rich`."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         yield None
@@ -229,7 +230,7 @@ def terminal_view(player: Player, generator: Generator, controls: Controls, titl
 
         # Draws once, so that its imports are done before the first note is due.
         show(draw([], [], 0.0, ["", ""], *size()))
-        yield View(show, read_keys, size, player, generator, controls, title)
+        yield View(show, read_keys, size, player, generator, title)
 
 
 def _text_of(frame: Frame) -> Text:

@@ -1,21 +1,32 @@
-"""Looking up entries of tables by indices that are known to be within them, and finding the least or the greatest."""
+"""Table lookups by indices known to be in range, argmin and argmax, all in as few TFLite operators as possible."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-#: Computed by the model, or one of its constants, which Keras takes as they are.
+#: Computed by the model, or one of its constants, which Keras accepts as NumPy arrays.
 Table: TypeAlias = KerasTensor | NDArray[Any]
 
-# Keras's `take` and `take_along_axis` count negative indices from the end, which costs operators with each look-up in
-# an exported graph. The exporter, in its own process, puts TensorFlow's plain gather here.
+# Keras's `take` and `take_along_axis` count negative indices from the end, and its `argmin` and `argmax` distinguish +0
+# and -0. Both cost operators in an exported graph and are irrelevant here, so the exporter replaces the four.
 take: Callable[..., KerasTensor] = ops.take
 take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
-# Keras's own tell zeros of different sign apart, which costs operators, too, and never matters here.
 argmin: Callable[..., KerasTensor] = ops.argmin
 argmax: Callable[..., KerasTensor] = ops.argmax
+
+
+@contextmanager
+def replaced(**functions: Callable[..., Any]) -> Iterator[None]:
+    """Replaces functions of this module by a backend's own while a graph is traced: `replaced(take=tf.gather)`."""
+    former = {name: globals()[name] for name in functions}
+    globals().update(functions)
+    try:
+        yield
+    finally:
+        globals().update(former)
 
 
 def rows(table: Table, index: KerasTensor) -> KerasTensor:
@@ -46,7 +57,7 @@ def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
 
 
 def least(values: KerasTensor) -> KerasTensor:
-    """Where the first of the least values of `[..., n]` is: int32 `[...]`.
+    """The index of the smallest value of `[..., n]`, the first among equals: int32 `[...]`.
 
     >>> ops.convert_to_numpy(least(ops.array([[2.0, 1.0, 1.0]]))).tolist()
     [1]
@@ -55,7 +66,7 @@ def least(values: KerasTensor) -> KerasTensor:
 
 
 def greatest(values: KerasTensor) -> KerasTensor:
-    """Where the first of the greatest values of `[..., n]` is: int32 `[...]`.
+    """The index of the largest value of `[..., n]`, the first among equals: int32 `[...]`.
 
     >>> ops.convert_to_numpy(greatest(ops.array([[1.0, 2.0, 2.0]]))).tolist()
     [1]

@@ -1,24 +1,31 @@
-"""NoteModel: what every model of notes can do, whatever its layers are.
+"""NoteModel: the base class of all models of notes, and loading one from its `.keras` file.
 
-A model gives a probability to the next note's four fields, drawn one after another, from all notes before. It speaks in
-fields (see `kerasmusic.codec`), keeps nothing between calls, and carries what it remembers in a flat state.
+A model gives a probability to each of the next note's four fields, one after another, from all notes before. It works
+on fields (see `kerasmusic.codec`), keeps nothing between calls, and carries its memory in a flat state vector.
 """
 
 from __future__ import annotations
 
+import os
+import zipfile
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 from keras import KerasTensor, ops
 
+from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import FIELDS, NoteCodec
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, ModelFileError, printable
+from kerasmusic.models.keras_file import read_keras_config
+from kerasmusic.models.presets import PRESETS, find_preset
 
 
 def check_precision() -> None:
-    """Raises an ArgumentError where Keras is set to another precision than float32, in which all models of notes are.
+    """Raises an ArgumentError where Keras is set to another precision than float32, the one that models support.
 
-    Such a setting, of `keras.json` or of the program, is of all layers: they would train badly and not be exported.
+    Such a setting, in `keras.json` or in the program, applies to every layer: the model would train badly and could not
+    be exported.
     """
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
     if floatx != "float32":
@@ -34,16 +41,16 @@ def check_precision() -> None:
 
 
 class NoteModel(keras.Model):
-    """The base of all models of notes.
+    """The base class of all models of notes.
 
-    A subclass gives `state_size`, `step` and `score`, and sets `window`. Trained through `fit` on windows, int32
-    `[batch, context + 1 + T, 4]`: what was heard before, the note before the window, then its T notes; rows of -1 fill
-    up windows at a piece's beginning and end.
+    A subclass implements `state_size`, `step` and `score`, and sets `window`. `fit` trains it on windows, int32
+    `[batch, context_notes + 1 + T, 4]`: earlier notes, the note before the window, then its T notes. Rows of -1 pad
+    windows at a piece's beginning and end.
 
     Args:
-        codec: what the fields mean; `NoteCodec()` by default.
-        preset: the name of the preset it was made from.
-        record: how it was trained, as JSON values; it travels with the model's files.
+        codec: translates fields to times and velocities; `NoteCodec()` by default.
+        preset: name of the preset it was made from.
+        record: training metadata as JSON values; it travels with the model's files.
 
     Raises:
         ArgumentError: Keras is set to another precision than float32.
@@ -53,8 +60,8 @@ class NoteModel(keras.Model):
     window: ClassVar[int] = 256
     #: Notes of a window that training has a loss for.
     labels_per_window: ClassVar[int] = 256
-    #: Notes before a window, and before the note before it, that training lets the model have heard.
-    context: int = 0
+    #: Earlier notes that training prepends to a window, besides the one note before it; see `state_after`.
+    context_notes: int = 0
     #: Windows in a batch.
     batch_size: int = 8
     #: The highest learning rate of its training.
@@ -71,23 +78,45 @@ class NoteModel(keras.Model):
         self._field_losses = [keras.metrics.Mean(name=field) for field in FIELDS]
 
     @staticmethod
-    def from_preset(name: str, codec: NoteCodec | None = None) -> NoteModel:
-        """A new model of a named architecture, with random weights.
+    def new(preset: str, codec: NoteCodec | None = None) -> NoteModel:
+        """A model of a named architecture with random weights, from Keras's global seed.
 
         Raises:
             ArgumentError: there is no such preset.
 
-        >>> NoteModel.from_preset("tutorial").state_size
+        >>> NoteModel.new("tutorial").state_size
         256
         """
-        from kerasmusic.models.presets import PRESETS, check_preset
+        found = find_preset(preset)
+        model: NoteModel = found.model_class()(**found.config, codec=codec, preset=preset)
+        return model
 
-        check_preset(name)
-        return PRESETS[name](codec)
+    @staticmethod
+    def from_preset(preset: str, *, load_weights: bool = True) -> NoteModel:
+        """The trained model of a preset whose weights come with the package.
+
+        Args:
+            preset: its name.
+            load_weights: False makes a new model, as `new` does.
+
+        Raises:
+            ArgumentError: there is no such preset, or no trained weights of it.
+
+        >>> NoteModel.from_preset("small").record["backend"]
+        'jax'
+        """
+        if not load_weights:
+            return NoteModel.new(preset)
+        if not find_preset(preset).bundled:
+            raise ArgumentError(
+                f"{preset}: no trained weights of this preset come with the package; NoteModel.new({preset!r}) makes a "
+                "new model, load_model(path) opens one that you trained"
+            )
+        return load_model(bundled_model(".keras"))
 
     @property
     def state_size(self) -> int:
-        """S: how many numbers the model remembers between notes."""
+        """S: how many numbers the state has."""
         raise NotImplementedError
 
     def step(
@@ -103,11 +132,11 @@ class NoteModel(keras.Model):
         """One note. Pure: the same arguments give the same results.
 
         Args:
-            previous: int32 `[batch, 4]`, the note that the call before returned; `codec.start_note` before the first.
-                To put another note in its place, make that call again with it as `given`.
+            previous: int32 `[batch, 4]`, the note that the previous call returned; `codec.start_note` before the first.
+                To replace that note by another, repeat the previous call with the other as `given`.
             given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
-            state: float32 `[batch, S]`, what the call before returned; zeros before the first note.
-            uniform: float32 `[batch, 4]` in [0, 1), the randomness, one number a field.
+            state: float32 `[batch, S]`, as the previous call returned it; zeros before the first note.
+            uniform: float32 `[batch, 4]` in [0, 1), the randomness, one number per field.
             temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
             min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
             bias: float32 `[batch, V]`, added to the logits of the four fields laid end to end.
@@ -119,7 +148,7 @@ class NoteModel(keras.Model):
         raise NotImplementedError
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """The log probability of every note of a sequence, given the notes before it; the step, all at once.
+        """The log probability of every note of a sequence, given the notes before it: `step` over a whole sequence.
 
         Args:
             notes: int32 `[batch, T + 1, 4]`: the note before, then the T notes that are scored.
@@ -131,21 +160,22 @@ class NoteModel(keras.Model):
         raise NotImplementedError
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
-        """The state with which a window is trained, float32 `[batch, S]`, from the notes before it.
+        """The state that a training window starts from, float32 `[batch, S]`, given the notes before it.
 
-        What a trunk remembers begins from nothing; only what is plain arithmetic on notes is as if they had been heard.
+        The learned, recurrent part of the state starts at zero; only the parts that are arithmetic on notes are
+        computed from the context.
 
         Args:
-            context: int32 `[batch, context, 4]`, zeros where there were no notes.
+            context: int32 `[batch, context_notes, 4]`, zeros where there were no notes.
         """
         return ops.zeros((ops.shape(context)[0], self.state_size))
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
-        """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without fillers.
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without padding.
 
         By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`).
         """
-        context, notes = notes[:, : self.context], notes[:, self.context :]
+        context, notes = notes[:, : self.context_notes], notes[:, self.context_notes :]
         log_prob, _ = self.score(notes, self.state_after(context))
         widths = [
             ops.take(ops.convert_to_tensor(width, "float32"), notes[:, 1:, index])
@@ -154,7 +184,7 @@ class NoteModel(keras.Model):
         return ops.stack(widths, axis=-1) - log_prob
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at fillers."""
+        """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at padding."""
         window = ops.cast(inputs, "int32")
         losses = self.losses_of(ops.maximum(window, 0))
         return losses * _is_note(window, losses)[..., None]
@@ -175,12 +205,12 @@ class NoteModel(keras.Model):
         return self.get_metrics_result()
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
-        """What it is trained with: AdamW (Loshchilov and Hutter, 2019), or what else serves its layers better.
+        """The optimizer of its training: AdamW (Loshchilov and Hutter, 2019), unless a subclass has a better one.
 
         Args:
             learning_rate: the highest of the schedule.
-            weight_decay: the share of a weight that is lost a step, for each unit of the learning rate.
-            clip: the highest norm of the gradient of all weights (Pascanu et al., 2013).
+            weight_decay: decoupled weight decay; a step takes away this share of a weight, times the learning rate.
+            clip: the highest global norm of the gradient (Pascanu et al., 2013).
         """
         return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip)
 
@@ -193,11 +223,43 @@ class NoteModel(keras.Model):
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 
 
+def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:
+    """The model of a `.keras` file, or of the `model.keras` in a run's folder; with `compile`, its optimizer too.
+
+    Keras opens the file in its safe mode only.
+
+    Raises:
+        ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel; see
+            `read_keras_config` for what it must not ask for.
+        ArgumentError: Keras is set to another precision than float32.
+    """
+    check_precision()
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.keras"
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
+    read_keras_config(path)
+    # Keras finds a file's classes by the names under which their modules register them.
+    for preset in PRESETS.values():
+        preset.model_class()
+    try:
+        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+    except Exception as error:  # Keras raises many types, and its messages run over many lines
+        reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+        raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None
+    if not isinstance(model, NoteModel):
+        raise ModelFileError(f"{path}: holds a {type(model).__name__}, not a model of notes")
+    return model
+
+
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
     """The log probability `[...]` of values int32 `[...]` under logits `[..., n]`."""
     return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]
 
 
 def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
-    """1 where a loss `[batch, T, 4]` is of a note, 0 where of a filler: float32 `[batch, T]`."""
+    """1 where a loss `[batch, T, 4]` belongs to a note, 0 where to padding: float32 `[batch, T]`."""
     return ops.cast(window[:, -losses.shape[1] :, 0] >= 0, "float32")

@@ -1,22 +1,60 @@
-"""Named architectures. What each weighs, costs and is worth is measured in the README's table."""
+"""Named architectures, as data; docs/benchmarks.md has the size, cost and likelihood of each."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from kerasmusic.codec import NoteCodec
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 from kerasmusic.errors import ArgumentError, suggest
-from kerasmusic.models.gated_model import GatedNoteModel
-from kerasmusic.models.note_model import NoteModel
-from kerasmusic.models.tutorial_model import TutorialModel
 
-PRESETS: dict[str, Callable[[NoteCodec | None], NoteModel]] = {
-    "tutorial": lambda codec: TutorialModel(codec=codec, preset="tutorial"),
-    "tiny": lambda codec: GatedNoteModel(width=64, hidden=128, depth=2, codec=codec, preset="tiny"),
-    "small": lambda codec: GatedNoteModel(width=256, hidden=640, depth=2, codec=codec, preset="small"),
-    "base": lambda codec: GatedNoteModel(width=512, hidden=1280, depth=2, memory=2048, codec=codec, preset="base"),
+
+@dataclass(frozen=True)
+class Preset:
+    """A model's class and the arguments that it is made with.
+
+    Args:
+        model: the class, as "module:name", so that reading a table of presets imports no Keras.
+        config: arguments of the class, besides `codec`, `preset` and `record`.
+        bundled: whether trained weights come with the package.
+    """
+
+    model: str
+    config: Mapping[str, Any]
+    bundled: bool = False
+
+    def model_class(self) -> type[Any]:
+        """The class, a subclass of `kerasmusic.models.NoteModel`, imported."""
+        module, _, name = self.model.partition(":")
+        found: type[Any] = getattr(importlib.import_module(module), name)
+        return found
+
+
+GATED = "kerasmusic.models.gated_model:GatedNoteModel"
+
+PRESETS: dict[str, Preset] = {
+    "tutorial": Preset("kerasmusic.models.tutorial_model:TutorialModel", {}),
+    "tiny": Preset(GATED, {"width": 64, "hidden": 128, "depth": 2}),
+    "small": Preset(GATED, {"width": 256, "hidden": 640, "depth": 2}, bundled=True),
+    "base": Preset(GATED, {"width": 512, "hidden": 1280, "depth": 2, "memory": 2048}),
 }
 
 
-def check_preset(name: str) -> None:
-    """Raises an ArgumentError where there is no such preset."""
+def find_preset(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        ArgumentError: there is no such preset.
+
+    >>> find_preset("small").config["width"]
+    256
+    """
     if name not in PRESETS:
         raise ArgumentError(f"{name}: no such preset; {suggest(name, PRESETS)}")
+    return PRESETS[name]
+
+
+def register_preset(name: str, preset: Preset) -> None:
+    """Adds a preset, which `NoteModel.new(name)` then makes; see docs/extending.md."""
+    PRESETS[name] = preset

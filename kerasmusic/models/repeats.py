@@ -1,13 +1,13 @@
-"""Where the last notes were heard before, and what followed them there.
+"""A copy mechanism: finds the best earlier match of the latest notes, and the note that followed it, the echo.
 
-Music repeats itself, some of it minutes later, and often on other pitches. A recurrence that must squeeze all it has
-heard into some hundred numbers cannot say what came next the last time; a list of the notes can. So the state holds
-the last notes of a performance and, for each number of notes back, how well what was played there agrees with what is
-played now. The note after the best agreement, on the pitch that continues it here, is the echo: an input like others,
-for a model to trust or not. Pitches are compared by their intervals, so that a sequence is a repeat too.
+Music repeats itself, sometimes minutes later and often transposed. A recurrence that compresses the past into some
+hundred numbers cannot tell what came next the last time; a list of the notes can. So the state holds the last notes of
+a performance and, for each lag in notes, how well the notes at that lag agree with the latest ones. The note that
+followed the best match, transposed to continue from the current pitch, is the echo: one more input, which a model may
+trust or not. Pitches are compared by their intervals, so a transposed repeat is a match too.
 
-It is exact arithmetic on small whole numbers, the same on every runtime: an agreement gains 1 with each interval that
-is the same, up to 16, and loses 1 with each that is not, down to 0. Of equal ones the latest counts.
+It is exact arithmetic on small whole numbers, the same on every runtime: an agreement rises by 1 with each equal
+interval, up to 16, and falls by 1 with each different one, down to 0. Among equal agreements the latest wins.
 """
 
 from typing import NamedTuple
@@ -20,20 +20,20 @@ from kerasmusic.models.lookup import columns, entries, greatest
 
 #: The highest agreement.
 SURE = 16
-#: The order of an echo's fields: the pitch, which is not as it was heard, comes last.
+#: The order of an echo's fields: the pitch, which is transposed, comes last.
 ECHO_FIELDS = ("step", "duration", "velocity", "pitch")
 # The others, in that order.
 OTHERS = [STEP, DURATION, VELOCITY]
-# How many notes are heard to know the agreements at a passage's beginning: nearly all that counts.
+# Notes replayed to warm up the agreements before a training window; more makes no measurable difference.
 WARM_UP = 64
 
 
 class RepeatsState(NamedTuple):
-    """What was heard, from the latest note to the earliest; zeros are silence.
+    """The last notes, from the latest to the earliest; zeros are silence.
 
     Args:
         pitch: float32 `[..., 1]`, of the latest note.
-        agreement: float32 `[..., memory]`, of the notes up to now with those that were 1, 2, 3 and so on notes earlier.
+        agreement: float32 `[..., memory]`, of the latest notes with those 1, 2, 3 and so on notes earlier.
         intervals: float32 `[..., memory]`, of each note to the one before it, plus 128.
         others: float32 `[..., 3 * memory]`, each note's step, duration and velocity.
     """
@@ -45,11 +45,11 @@ class RepeatsState(NamedTuple):
 
 
 class Echo(NamedTuple):
-    """What followed the last time.
+    """The note that followed the best match.
 
     Args:
         note: int32 `[..., 4]`, its fields in the order of `ECHO_FIELDS`.
-        strength: float32 `[..., 1]`, 0 to 1: how well the notes up to now agree with those before it.
+        strength: float32 `[..., 1]`, 0 to 1: the agreement of the match.
     """
 
     note: KerasTensor
@@ -57,21 +57,21 @@ class Echo(NamedTuple):
 
 
 class Repeats:
-    """The arithmetic of repeats.
+    """Updates `RepeatsState` and gives echoes.
 
     Args:
-        memory: how many notes are kept, 2 or more.
+        memory: how many notes the state holds, 2 or more.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
-        # With all its sides: otherwise it would be added as a bias, which devices have for floats alone.
+        # It keeps the batch dimension: else it would be added as a bias, which TFLite has for floats alone.
         self.field = np.arange(len(OTHERS), dtype="int32")[None]
-        #: How many numbers the parts of a state have.
+        #: Sizes of the parts of a state.
         self.sizes = (1, memory, memory, len(OTHERS) * memory)
 
-    def struck(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
-        """The state `[batch, ...]` with a note struck, whose fields are int32 `[batch, 4]`, and its echo."""
+    def note_on(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
+        """The state `[batch, ...]` after a note whose fields are int32 `[batch, 4]`, and the echo."""
         note = ops.cast(note, "float32")
         step, pitch, *others = ops.split(note, len(FIELDS), axis=-1)
         interval, sought = _interval(state.pitch, pitch)
@@ -82,27 +82,27 @@ class Repeats:
         echo = _echo(pitch, entries(intervals, back), followed, best)
         return RepeatsState(pitch, agreement, intervals, others), echo
 
-    def sequence(self, state: RepeatsState, notes: KerasTensor) -> tuple[RepeatsState, Echo]:
-        """The state after `notes` int32 `[batch, T, 4]` were struck, and the echo `[batch, T, ...]` after each."""
+    def scan(self, state: RepeatsState, notes: KerasTensor) -> tuple[RepeatsState, Echo]:
+        """The state after all of `notes`, int32 `[batch, T, 4]`, and the echo `[batch, T, ...]` after each."""
         length, memory = notes.shape[1], self.memory
         notes = ops.cast(notes, "float32")
         pitch, others = notes[..., PITCH : PITCH + 1], ops.take(notes, OTHERS, axis=-1)
         before = ops.concatenate([state.pitch[:, None], pitch[:, :-1]], axis=1)
         interval, sought = (part[..., 0] for part in _interval(before, pitch))
-        # The latest first, so that what is heard at a note is a slice.
+        # The latest come first, so that the notes before any note are a slice.
         intervals = ops.concatenate([ops.flip(interval, axis=1), state.intervals], axis=1)
         former = ops.reshape(state.others, (-1, memory, len(OTHERS)))
         others = ops.concatenate([ops.flip(others, axis=1), former], axis=1)
 
-        def hear(index: KerasTensor, found: tuple[KerasTensor, ...]) -> tuple[KerasTensor, ...]:
+        def compare(index: KerasTensor, found: tuple[KerasTensor, ...]) -> tuple[KerasTensor, ...]:
             agreement, strength, back = found
-            heard = columns(intervals, length - index + ops.arange(memory, dtype="int32"))
-            agreement, best, at = _agree(agreement, heard, columns(sought, ops.reshape(index, (1,))))
+            earlier = columns(intervals, length - index + ops.arange(memory, dtype="int32"))
+            agreement, best, at = _agree(agreement, earlier, columns(sought, ops.reshape(index, (1,))))
             now = ops.arange(length, dtype="int32") == index
             return agreement, ops.where(now, best, strength), ops.where(now, at, back)
 
         nothing = (ops.zeros_like(interval), ops.zeros_like(interval, dtype="int32"))
-        agreement, best, back = ops.fori_loop(0, length, hear, (state.agreement, *nothing))
+        agreement, best, back = ops.fori_loop(0, length, compare, (state.agreement, *nothing))
         source = back + ops.arange(length - 1, -1, -1, dtype="int32")
         followed = ops.take_along_axis(others, source[..., None], axis=1)
         echo = _echo(pitch, entries(intervals, source)[..., None], followed, best[..., None])
@@ -111,8 +111,8 @@ class Repeats:
         )
         return last, echo
 
-    def after(self, notes: KerasTensor) -> RepeatsState:
-        """The state after notes int32 `[batch, memory, 4]`, of which zeros at the beginning are none."""
+    def state_after(self, notes: KerasTensor) -> RepeatsState:
+        """The state after notes int32 `[batch, memory, 4]`; zeros at the beginning stand for no notes."""
         warm_up = min(WARM_UP, self.memory - 1)
         fields = ops.cast(notes[:, :-warm_up], "float32")
         pitch = fields[..., PITCH]
@@ -125,23 +125,23 @@ class Repeats:
             ops.pad(ops.flip(_interval(before, pitch)[0], axis=1), silence),
             ops.reshape(others, (-1, len(OTHERS) * self.memory)),
         )
-        return self.sequence(state, notes[:, -warm_up:])[0]
+        return self.scan(state, notes[:, -warm_up:])[0]
 
 
 def _interval(before: KerasTensor, pitch: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-    """The interval plus 128, 0 where either is no note; and what to look for: the same, or where it is 0, nothing."""
-    # Pitch 0 stands for none, as in the codec's start note.
+    """The interval plus 128, or 0 where either pitch is missing; and the value to look for, -1 where it is missing."""
+    # Pitch 0 stands for no note, as in the codec's start note.
     both = ops.minimum(before * pitch, 1.0)
     interval = both * (pitch - before + float(PITCHES))
     return interval, interval + both - 1.0
 
 
 def _agree(
-    agreement: KerasTensor, heard: KerasTensor, sought: KerasTensor
+    agreement: KerasTensor, earlier: KerasTensor, sought: KerasTensor
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """The agreements as the latest interval leaves them, the best of where it is the same, and where that is."""
-    # 1 where they are the same, else 0: a comparison with one number is done an element at a time on a device.
-    difference = heard - sought
+    """The agreements after the latest interval, the best among those where it is equal, and the index of the best."""
+    # 1 where they are equal, else 0; TFLite compares a tensor with a single number element by element.
+    difference = earlier - sought
     same = ops.relu(1.0 - difference * difference)
     agreement = ops.minimum(ops.relu(agreement + 2.0 * same - 1.0), float(SURE))
     agreeing = agreement * same

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,17 +26,6 @@ class Scorer(Protocol):
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
         """For the fields `[n, 4]` of each piece, the natural logs of their probabilities, float32 `[n, 4]`."""
-
-
-def open_scorer(path: str | os.PathLike[str]) -> Scorer:
-    """The scorer of a `.keras` or a `.tflite` file."""
-    if os.fspath(path).endswith(".tflite"):
-        from kerasmusic.edge import Generator
-
-        return Generator(path, seed=0)
-    from kerasmusic.models.loading import load_model
-
-    return KerasScorer(load_model(path))
 
 
 class KerasScorer:

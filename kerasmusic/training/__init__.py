@@ -1,4 +1,4 @@
-"""Training: from a corpus to a run's folder with a model, its history and what it takes to carry on."""
+"""Training: from a corpus to a run's folder with the model, its history and a checkpoint to resume from."""
 
 from kerasmusic.quiet import quiet_tensorflow
 

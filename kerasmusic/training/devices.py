@@ -1,14 +1,15 @@
-"""Which devices a training runs on: one, or all of one host or of several.
+"""The devices of a training run: one, or all devices of one or of several hosts.
 
-On several, every device holds the whole model and takes its rows of each batch (`keras.distribution.DataParallel`), so
-that a step is the same as on one device but for rounding. On several hosts one process runs on each; they find one
-another by the environment variables that Keras has for it, and only the first writes files. On two hosts::
+With several devices training is data-parallel (`keras.distribution.DataParallel`): each device holds the whole model
+and takes its rows of each batch, and gradients are all-reduced, so that a step equals that of one device but for
+rounding. On several hosts one process runs on each. They find one another by the environment variables that Keras
+defines for it, and only the first writes files. On two hosts::
 
     export KERAS_DISTRIBUTION_JOB_ADDRESSES=10.0.0.1:1234 KERAS_DISTRIBUTION_NUM_PROCESSES=2
     KERAS_DISTRIBUTION_PROCESS_ID=0 kerasmusic train --devices all --run runs/mine    # on 10.0.0.1
     KERAS_DISTRIBUTION_PROCESS_ID=1 kerasmusic train --devices all --run runs/mine    # on the other
 
-Each host reads the same data; a run is carried on from a folder that all of them see.
+Each host reads the same data; a run is resumed from a folder that all hosts see.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ ADDRESSES, COUNT, INDEX = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRES
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of a training, and this process's part among them.
+    """The devices of a training run, and the part of this process.
 
     Args:
-        distribution: what spreads batches over them; None for one device.
-        process: this process's number, from 0.
-        processes: how many there are, one on each host.
+        distribution: splits batches among the devices; None for one device.
+        process: the number of this process, from 0.
+        processes: the number of processes, one on each host.
 
     >>> Devices().rows(8), Devices(process=1, processes=2).rows(8)
     (slice(0, 8, None), slice(4, 8, None))
@@ -49,16 +50,16 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """How many devices, on all hosts."""
+        """The number of devices on all hosts."""
         return 1 if self.distribution is None else self.distribution.device_mesh.devices.size
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that writes files."""
+        """Whether this process writes the files."""
         return self.process == 0
 
     def rows(self, batch_size: int) -> slice:
-        """Which windows of each batch this process takes.
+        """The windows of each batch that this process takes.
 
         Raises:
             ArgumentError: the devices cannot take equal shares.
@@ -73,12 +74,12 @@ class Devices:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Models that are made, loaded and trained in this block are on these devices."""
+        """Places models that are made, loaded or trained in this block on these devices."""
         with _distributed(self.distribution):
             yield
 
     def total(self, value: float) -> float:
-        """The sum of the values that the processes call this with, in float32; each must, at the same point."""
+        """All-reduces a number: the sum over all processes, in float32. Each must call it at the same point."""
         if self.processes == 1:
             return value
         share = self.count // self.processes
@@ -92,7 +93,7 @@ class Devices:
 
 
 class _Adder(keras.Model):
-    """Has the sum of a batch as its loss: the way to exchange numbers between processes that Keras's public API has."""
+    """A model whose loss is the sum of its batch: the all-reduce that Keras's public API offers."""
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         return inputs
@@ -104,7 +105,7 @@ class _Adder(keras.Model):
 
 
 def check_devices(which: str) -> None:
-    """Raises an ArgumentError where there is no such choice, or what it needs is not there."""
+    """Raises an ArgumentError where there is no such choice, or its backend or environment is missing."""
     if which not in DEVICES:
         raise ArgumentError(f"{which}: no such devices; there are {' and '.join(DEVICES)}")
     if which == "one":
@@ -120,7 +121,7 @@ def check_devices(which: str) -> None:
 
 
 def open_devices(which: str = "one") -> Devices:
-    """One device, or all there are; on several hosts it waits for the others.
+    """Opens one device, or all of them; on several hosts it waits until all have joined.
 
     Args:
         which: "one" or "all".
@@ -145,7 +146,7 @@ def open_devices(which: str = "one") -> Devices:
 
 @contextmanager
 def undistributed() -> Iterator[None]:
-    """Models that are made or loaded in this block are on one device of this process, whatever the scope around it."""
+    """Places models that are made or loaded in this block on one device, whatever the scope around it."""
     with _distributed(None):
         yield
 
@@ -161,7 +162,7 @@ def _distributed(distribution: keras.distribution.DataParallel | None) -> Iterat
 
 
 def _hosts() -> tuple[str, int, int] | None:
-    """The first host's address, how many processes there are, and which this is; None where there is one."""
+    """The address of the first host, the number of processes and that of this one; None for a single process."""
     given = {name: os.environ.get(name, "") for name in (ADDRESSES, COUNT, INDEX)}
     if not any(given.values()):
         return None
@@ -179,7 +180,7 @@ def _hosts() -> tuple[str, int, int] | None:
     return address, int(given[COUNT]), int(given[INDEX])
 
 
-# A process joins once; another training in it is among the same hosts.
+# A process can join once; later runs in it train with the same hosts.
 @functools.cache
 def _join(address: str, processes: int, process: int) -> tuple[int, int]:
     try:

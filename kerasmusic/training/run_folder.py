@@ -1,21 +1,35 @@
-"""A run's folder, read without Keras."""
+"""The folder of a run: its files, read without Keras."""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kerasmusic.errors import ArgumentError, KerasMusicError
 
 CHECKPOINT = "checkpoint.keras"
-#: What a finished run leaves in its folder.
+#: The files of a finished run.
 RUN_FILES = (
     CHECKPOINT, "run.json", "history.csv", "model.keras", "model.tflite", "loss.png", "sample.mid", "sample.png",
     "sample.wav",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files that finishing a run adds to its folder.
+
+    Args:
+        written: the files that are there now.
+        missing: the files that could not be written, each with the reason.
+    """
+
+    written: tuple[Path, ...]
+    missing: dict[Path, str]
 
 
 def is_run(folder: str | os.PathLike[str]) -> bool:
@@ -24,7 +38,7 @@ def is_run(folder: str | os.PathLike[str]) -> bool:
 
 
 def check_new_run(folder: str | os.PathLike[str]) -> None:
-    """Raises ArgumentError where a new run would replace files in its folder that are none of its own."""
+    """Raises ArgumentError where a new run would replace files that are not its own."""
     folder = Path(folder)
     if (folder / CHECKPOINT).exists():
         raise ArgumentError(f"{folder}: holds a run already; carry on with --resume, or name another folder")
@@ -38,23 +52,21 @@ def check_new_run(folder: str | os.PathLike[str]) -> None:
 
 
 def read_start(run: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a run was started with, as JSON values.
-
-    They are its `settings`, the sources of its `data`, and whether the `pedal` lengthened its notes.
+    """The `settings` of a run, the paths of its `data`, and whether the sustain `pedal` was applied, as JSON values.
 
     Raises:
         KerasMusicError: the folder holds no run.
     """
     try:
         start = json.loads((Path(run) / "run.json").read_text())
-        # Older runs have one source, and no list of them.
+        # Older runs name a single source instead of a list.
         return {**start, "data": [start["data"]] if isinstance(start["data"], str) else start["data"]}
     except (OSError, ValueError, TypeError, KeyError):
         raise KerasMusicError(f"{run}: holds no run to resume; start one with 'kerasmusic train'") from None
 
 
 def read_history(run: str | os.PathLike[str]) -> dict[str, list[float]]:
-    """The columns of a run's `history.csv`: losses in all and by field, steps and minutes, one row a round."""
+    """The columns of a run's `history.csv`, one row per round: the loss, its parts by field, steps and minutes."""
     with (Path(run) / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return {name: [float(row[name]) for row in rows] for name in rows[0]} if rows else {}

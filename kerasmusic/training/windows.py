@@ -1,4 +1,4 @@
-"""Windows: batches of note sequences, cut at random from a corpus, for training."""
+"""Training windows: batches of note sequences, cut at random from a corpus."""
 
 import keras
 import numpy as np
@@ -7,32 +7,32 @@ from numpy.typing import NDArray
 from kerasmusic.codec import DURATION, PITCH, STEP, NoteCodec
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.errors import CorpusError
+from kerasmusic.training.settings import Settings
 
-TRANSPOSITION = 5
 LOWEST_KEY, HIGHEST_KEY = 21, 108
 
 
 class Windows(keras.utils.PyDataset):
-    """Random windows of a corpus; the i-th batch depends on the seed and on i alone.
+    """Random windows of a corpus. Batch number i depends only on the seed and on i.
 
-    Every window that fits into a piece is as likely as any other. A window holds the note before it (the codec's
-    start note at the beginning of a piece) and `length` notes; it never crosses a piece's border, and where a piece
-    ends first the rest is filled with -1.
+    All windows that fit into a piece are equally likely. A window holds the note before it (the codec's start note at
+    the beginning of a piece) and `length` notes. It never crosses the border between two pieces; where a piece ends
+    first, the rest is filled with -1.
 
     Args:
         corpus: an opened corpus.
         split: "train", "validation" or "test".
         length: notes in a window.
-        context: further notes, before the note before it, that are given with a window; -1 where there are none.
+        context: extra left-context notes prepended to each window; -1 where the piece has no earlier notes.
         batch_size: windows in a batch.
-        batches: how many batches one pass of `fit` takes.
-        seed: names the random choices.
-        first_batch: which batch to begin with, to carry on a former run.
-        transposition: windows are moved by up to this many semitones, where the piano's keys allow.
-        stretch: all times of a window are multiplied by the same number, up to this far from 1. A performance a
-            twentieth slower or faster is as good as any (Oore et al., 2018); music that is written on a grid is not.
-        advance: whether the next pass has the batches after these, or the same again.
-        rows: which windows of each batch to give, where other processes take the others; all by default.
+        batches: batches in one epoch of `fit`.
+        seed: of the random choices.
+        first_batch: number of the first batch, greater than 0 in a resumed run.
+        transposition: windows are transposed by up to this many semitones, within the range of a piano.
+        stretch: all times of a window are multiplied by one number, within this distance of 1. Performances keep
+            their character when stretched by 5 % (Oore et al., 2018); music that is written on a grid does not.
+        advance: whether the next epoch has the batches that follow, or the same again.
+        rows: the windows of each batch that this process takes, where several share a batch; all by default.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Windows(keras.utils.PyDataset):
         batches: int,
         seed: int = 0,
         first_batch: int = 0,
-        transposition: int = TRANSPOSITION,
+        transposition: int = Settings.transposition,
         stretch: float = 0.0,
         advance: bool = True,
         rows: slice | None = None,
@@ -75,11 +75,11 @@ class Windows(keras.utils.PyDataset):
         return (self.batch(self.first_batch + index)[self.rows],)
 
     def on_epoch_begin(self) -> None:
-        """Keras calls it before each pass."""
+        """Notes that an epoch begins; Keras calls it."""
         self.within_pass = True
 
     def on_epoch_end(self) -> None:
-        """Moves on to the next batches; Keras calls it after each pass, and once before the first."""
+        """Moves on to the next batches; Keras calls it after each epoch, and once before the first."""
         if self.advance and self.within_pass:
             self.first_batch += self.batches
         self.within_pass = False
@@ -100,7 +100,7 @@ class Windows(keras.utils.PyDataset):
         within = (index >= self.starts[piece, None]) & (index < self.ends[piece, None])
         window[..., PITCH] += self._shifts(random, window[..., PITCH], within)[:, None]
         if self.stretch:
-            # A filler long after the last note is not sorted among the notes.
+            # Filler is placed long after the last note, so that it is not sorted among the notes.
             window[..., STEP][~within] = self.codec.sizes.step - 1
             window = _stretched(self.codec, window, random.uniform(1 - self.stretch, 1 + self.stretch, len(window)))
         window[~within] = -1
@@ -117,10 +117,10 @@ class Windows(keras.utils.PyDataset):
 
 
 def _stretched(codec: NoteCodec, window: NDArray[np.int32], factor: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Windows int32 `[batch, n, 4]` with their times multiplied by `factor`, `[batch]`.
+    """Windows int32 `[batch, n, 4]` with their times multiplied by `factor`, float64 `[batch]`.
 
     As in `codec.encode`, onsets and ends are rounded, so that notes struck or released together stay together, and
-    notes that meet in one tick are sorted by pitch, after the window's first, which is not among those to be learned.
+    notes of the same tick are sorted by pitch. The first note of a window stays first: it is no label.
     """
     ticks = np.cumsum(codec.step_ticks[window[..., STEP]], axis=1)
     onset = _multiplied(ticks, factor)

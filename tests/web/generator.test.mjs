@@ -93,6 +93,9 @@ test("a passage is verified, and the first note that differs is named", async ()
   const { holds, differsFrom } = await verify(generator, record);
   assert.deepEqual([holds, differsFrom], [false, 13]);
   assert.ok((await verify(generator, { ...record, precision: "int8" })).holds);
+  const settings = { seed: 7, temperature: 1, min_p: 0.1, density: 0, key: null };
+  assert.equal((await verify(generator, { ...record, golden: { ...record.golden, settings } })).differsFrom, 1);
+  assert.deepEqual([...step.minP], [...new Float32Array(4).fill(0.1)]);
   record.golden.log_prob[3][1] -= 0.01;
   assert.ok((await verify(generator, record)).difference > 1e-3);
   await assert.rejects(verify(generator, {}), /no golden passage/);

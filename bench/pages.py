@@ -1,9 +1,12 @@
-"""Writes the README's section on performance: `kerasmusic bench report RECORD.json... --readme README.md`."""
+"""The tables of the pages on performance, made of records: `kerasmusic bench report RECORD.json... --page PAGE`.
+
+A page has two lines, `BEGIN` and `END` with the name of its tables, and what is between them is written anew.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,35 +24,61 @@ from kerasmusic.bench.report import (
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.files import atomic_write
 
-BEGIN = "<!-- performance: made of bench/records by 'kerasmusic bench report', do not edit -->"
-END = "<!-- performance ends -->"
+BEGIN = "<!-- {}: made of bench/records by 'kerasmusic bench report', do not edit -->"
+END = "<!-- {} ends -->"
 FRAMEWORKS = ("keras", "tensorflow", "jax", "torch")
 BOARDS = ("Raspberry Pi 3", "Raspberry Pi 4", "Raspberry Pi 5")
 NOT_MEASURED = "not measured yet, run this: `kerasmusic bench latency`"
 
 
-def write_section(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]) -> None:
-    """Replaces the section between the two markers of a README.
+def write_tables(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]) -> None:
+    """Replaces the tables of a page between their two marker lines.
 
     Raises:
-        KerasMusicError: the file does not have the markers.
+        KerasMusicError: the page has no marker lines.
     """
     text = Path(path).read_text()
-    before, begun, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not begun or not ended:
-        raise KerasMusicError(f"{path}: has no markers for the section; write the lines {BEGIN} and {END} into it")
+    for name in TABLES:
+        before, begun, rest = text.partition(BEGIN.format(name))
+        _, ended, after = rest.partition(END.format(name))
+        if begun and ended:
+            break
+    else:
+        lines = f"{BEGIN.format('performance')} and {END.format('performance')}"
+        raise KerasMusicError(f"{path}: has no markers for the tables; write the lines {lines} into it")
     with atomic_write(path) as temporary:
-        temporary.write_text(before + section(records) + after)
+        temporary.write_text(before + marked(name, records) + after)
 
 
-def section(records: Sequence[dict[str, Any]]) -> str:
-    """The section with its markers; benchmarks without a record are listed as not measured yet."""
+def marked(name: str, records: Sequence[dict[str, Any]]) -> str:
+    """The tables of a name in `TABLES`, between their marker lines."""
+    return "\n\n".join([BEGIN.format(name), TABLES[name](records), END.format(name)])
+
+
+def summary(records: Sequence[dict[str, Any]]) -> str:
+    """A small table of the trained files in records of latency, with the machine."""
+    header = ["model", "MB", "nats per note", "us per note, at the median", "notes per second"]
+    parts = []
+    for record in records:
+        rows = [
+            [
+                model["name"], megabytes(model["bytes"]), f"{model['nats']['nats']:.2f}",
+                f"{result['layers_us']['note']['p50']:.0f}", f"{result['notes_per_second']:,.0f}",
+            ]
+            for model, result in _on_one_thread(record)
+            if model["nats"]
+        ]  # fmt: skip
+        if rows:
+            parts += [markdown(header, rows), f"*{machine_name(record['machine'])}, one thread.*"]
+    return "\n\n".join(parts or [NOT_MEASURED])
+
+
+def performance(records: Sequence[dict[str, Any]]) -> str:
+    """Every table of the records. What no record tells is said to be not measured yet."""
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_kind.setdefault(record["kind"], []).append(record)
     parts = [
-        BEGIN,
         "A whole note of `Generator` as MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
         markdown(*_latency(by_kind.get("latency", []))),
         *_instructions(by_kind.get("instructions", [])),
@@ -69,7 +98,7 @@ def section(records: Sequence[dict[str, Any]]) -> str:
         outcome = ". The others:" if missed else "."
         parts.append(f"{len(rows) - len(missed)} of {len(rows)} targets are met{outcome}")
         parts += [markdown(header, missed)] if missed else []
-    return "\n\n".join([*parts, END])
+    return "\n\n".join(parts)
 
 
 def _latency(records: Sequence[dict[str, Any]]) -> Table:
@@ -77,11 +106,8 @@ def _latency(records: Sequence[dict[str, Any]]) -> Table:
               "cold start, s", "peak MB", "missed, in MAESTRO's densest second"]  # fmt: skip
     rows: list[Row] = []
     for record in records:
-        for result in record["results"]:
-            if result["threads"] != record["settings"]["threads"][0]:
-                continue
-            model, layers = record["models"][result["model"]], result["layers_us"]
-            nats, densest = model["nats"], result["real_time"].get("densest")
+        for model, result in _on_one_thread(record):
+            layers, nats, densest = result["layers_us"], model["nats"], result["real_time"].get("densest")
             times = (layers["invoke"]["p50"], layers["note"]["p50"], layers["note"]["p99"])
             rows.append(
                 [
@@ -99,6 +125,14 @@ def _latency(records: Sequence[dict[str, Any]]) -> Table:
         if not any(board in name for name in there):
             rows.append([board, NOT_MEASURED, *[""] * (len(header) - 2)])
     return header, rows
+
+
+def _on_one_thread(record: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each model of a record of latency with its result on the first number of threads that was measured."""
+    if record["kind"] == "latency":
+        for result in record["results"]:
+            if result["threads"] == record["settings"]["threads"][0]:
+                yield record["models"][result["model"]], result
 
 
 def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
@@ -133,3 +167,6 @@ def _measured(record: dict[str, Any]) -> str:
     )
     measured = f"`{record['command']}` on {record['settings']['data']}, {record['began'][:10]}"
     return f"*{machine_name(record['machine'])}; {versions}; {measured}.*"
+
+
+TABLES = {"performance": performance, "summary": summary}

@@ -1,4 +1,4 @@
-"""A Keras model's step, as the exporter and `Generator` take it."""
+"""A Keras model's step as a model of its own, for the exporter, and as a runtime, for `Generator`."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class StepModel(keras.Model):
         return arrays
 
 
-class KerasStep:
-    """A `kerasmusic.edge.Step` on Keras, on whichever backend it runs.
+class KerasRuntime:
+    """A `kerasmusic.edge.Runtime` for Keras models, on whichever backend Keras runs.
 
     >>> from kerasmusic.edge import Generator
-    >>> model = NoteModel.from_preset("tutorial")
-    >>> len(Generator(KerasStep(model), seed=1).take(3))
+    >>> model = NoteModel.new("tutorial")
+    >>> len(Generator(KerasRuntime(model), seed=1).take(3))
     3
     """
 
@@ -58,7 +58,7 @@ class KerasStep:
         self.log_prob = np.zeros((1, len(FIELDS)), np.float32)
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on."""
+        """Makes one note from the inputs and advances the state."""
         outputs = self._model.predict_on_batch(self._inputs)
         self.note[:], self.log_prob[:] = outputs["note"], outputs["log_prob"]
         self.state[:] = outputs["state"]

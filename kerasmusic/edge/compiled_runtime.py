@@ -1,4 +1,4 @@
-"""The step of an exported file on LiteRT's CompiledModel, the interface that is to replace its Interpreter."""
+"""A runtime for LiteRT's CompiledModel, the interface that will replace its Interpreter."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
-from kerasmusic.edge.step import INPUTS, OUTPUTS, check_signature, shapes_and_dtypes
+from kerasmusic.edge.runtime import INPUTS, OUTPUTS, check_signature, shapes_and_dtypes
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
 
-class CompiledModelStep:
-    """The step of an exported file on `ai_edge_litert.compiled_model`.
+class CompiledModelRuntime:
+    """Runs an exported file on `ai_edge_litert.compiled_model`.
 
-    It has the arrays of `TFLiteStep` and plays the same notes. It copies each tensor in and out, since this interface
-    gives no view of its own memory, and is slower for it; so `TFLiteStep` is what `Generator` opens a file with. Pass
-    one of these to `Generator` instead of a path.
+    It plays the same notes as `TFLiteRuntime`, and is slower: this interface gives no view of its memory, so each
+    tensor is copied in and out. `Generator` therefore opens files with `TFLiteRuntime`; pass it one of these instead of
+    a path.
 
     Args:
         path: a `.tflite` file made by kerasmusic.
@@ -31,12 +31,12 @@ class CompiledModelStep:
 
     >>> from kerasmusic.bundled import bundled_model
     >>> from kerasmusic.edge import Generator
-    >>> first, = Generator(CompiledModelStep(bundled_model()), seed=7).take(1)
+    >>> first, = Generator(CompiledModelRuntime(bundled_model()), seed=7).take(1)
     >>> first == next(Generator(bundled_model(), seed=7))
     True
     """
 
-    runtime = "ai_edge_litert CompiledModel"
+    name = "ai_edge_litert CompiledModel"
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
         data = read_model_bytes(path)
@@ -57,7 +57,7 @@ class CompiledModelStep:
                 self._model = compiled_model.CompiledModel.from_buffer(data, options=options)
         except RuntimeError as error:
             reason = printable(" ".join(str(error).split()))
-            raise ModelFileError(f"{path}: {self.runtime} cannot read it ({reason})") from None
+            raise ModelFileError(f"{path}: {self.name} cannot read it ({reason})") from None
         inputs = shapes_and_dtypes(self._model.get_input_tensor_details(SIGNATURE))
         outputs = shapes_and_dtypes(self._model.get_output_tensor_details(SIGNATURE))
         check_signature(inputs, outputs, self.codec, self.record, str(path))
@@ -69,7 +69,7 @@ class CompiledModelStep:
         self.note, self.log_prob = (np.zeros(*outputs[name]) for name in OUTPUTS[:2])
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on.
+        """Makes one note from the inputs and advances the state.
 
         Raises:
             ModelFileError: LiteRT cannot run the graph on what it was given.

@@ -1,4 +1,4 @@
-"""One step of a model as a set of named arrays: fill the inputs, run, read the outputs."""
+"""A runtime runs a model's step: fill its input arrays, call `run`, read its output arrays."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias
 OUTPUTS = ("note", "log_prob", "state")
 
 
-class Step(Protocol):
-    """A model's step with batch 1, whatever runs it.
+class Runtime(Protocol):
+    """Runs a model's step with a batch of 1; the interface of every runtime.
 
-    The arrays are the step's own: write into the inputs, call `run`, read `note` and `log_prob`. The state is carried
-    over inside; set it to zeros to begin again, or keep copies of it to go back.
+    The arrays belong to the runtime: write into the inputs, call `run`, read `note` and `log_prob`. `run` carries the
+    state over; set it to zeros to start again, or keep copies of it to go back.
     """
 
     codec: NoteCodec
@@ -42,11 +42,11 @@ class Step(Protocol):
     log_prob: NDArray[np.float32]
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on."""
+        """Makes one note from the inputs and advances the state."""
 
 
-class TFLiteStep:
-    """The step of an exported file, on whichever TFLite interpreter is installed.
+class TFLiteRuntime:
+    """Runs an exported file on whichever TFLite interpreter is installed.
 
     Args:
         path: a `.tflite` file made by kerasmusic.
@@ -63,18 +63,18 @@ class TFLiteStep:
         self.record = read_record(data, str(path))
         self.codec = NoteCodec.from_json(self.record.get("codec", {}))
         module = interpreter_module(interpreter)
-        self.runtime = module.__name__.split(".")[0]
+        self.name = module.__name__.split(".")[0]
         try:
             with quiet_stderr():
-                self._interpreter = module.Interpreter(model_content=data, num_threads=threads)
-                self._interpreter.allocate_tensors()
-            runner = self._interpreter.get_signature_runner(SIGNATURE)
+                self.interpreter = module.Interpreter(model_content=data, num_threads=threads)
+                self.interpreter.allocate_tensors()
+            runner = self.interpreter.get_signature_runner(SIGNATURE)
             inputs, outputs = runner.get_input_details(), runner.get_output_details()
         except (ValueError, RuntimeError) as error:
             reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
             needed = printable(str(self.record.get("runtime", "")))
             raise ModelFileError(
-                f"{path}: {self.runtime} cannot read it ({reason}); it needs TFLite {needed} "
+                f"{path}: {self.name} cannot read it ({reason}); it needs TFLite {needed} "
                 f"or newer; {where_it_is_too_old(this_python())}"
             ) from None
         check_signature(shapes_and_dtypes(inputs), shapes_and_dtypes(outputs), self.codec, self.record, str(path))
@@ -83,7 +83,7 @@ class TFLiteStep:
         # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
         # directly. In a graph of fixed shapes nothing moves after allocate_tensors().
         #: Runs the graph on the arrays as they are, and leaves the state where it was.
-        self.invoke: Callable[[], object] = self._interpreter._interpreter.Invoke
+        self.invoke: Callable[[], object] = self.interpreter._interpreter.Invoke
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             self.tensor(inputs[name]["index"]) for name in INPUTS
         )
@@ -92,7 +92,7 @@ class TFLiteStep:
             array[:] = 0
 
     def run(self) -> None:
-        """Makes one note from the inputs, and moves the state on.
+        """Makes one note from the inputs and advances the state.
 
         Raises:
             ModelFileError: the interpreter cannot run the graph on what it was given.
@@ -108,8 +108,8 @@ class TFLiteStep:
         self.state[:] = self._next_state
 
     def tensor(self, index: int) -> NDArray[Any]:
-        """The array of a tensor of the graph, by its index there, for who looks into a step at work."""
-        array: NDArray[Any] = self._interpreter.tensor(index)()
+        """The array of a tensor of the graph by its index, to inspect a step at work."""
+        array: NDArray[Any] = self.interpreter.tensor(index)()
         return array
 
 

@@ -9,7 +9,7 @@ import pytest
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.keras_file import read_keras_config
-from kerasmusic.models.loading import load_model
+from kerasmusic.models.note_model import load_model
 
 pytestmark = pytest.mark.every_backend
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.every_backend
 def compiled(tmp_path_factory):
     """A model with its optimizer, as a checkpoint is."""
     path = tmp_path_factory.mktemp("loading") / "model.keras"
-    model = NoteModel.from_preset("tutorial")
+    model = NoteModel.new("tutorial")
     model.compile(model.make_optimizer(1e-3, 0.01, 1.0))
     model(np.zeros((1, model.window + 1, 4), np.int32))
     model.optimizer.build(model.trainable_variables)

@@ -1,0 +1,142 @@
+"""The recurrent blocks that a trunk is made of, and the interface that a block of one's own implements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import keras
+from keras import KerasTensor, initializers, layers, ops
+
+from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.models.linear_recurrence import linear_recurrence
+
+EPSILON = 1e-6
+
+
+class Block(layers.Layer):
+    """A part of a trunk that carries its own state: the base class of all blocks.
+
+    A subclass gives `state_size`, `step` and `call`, which must agree: `call` over a sequence gives what `step` gives
+    note by note. State starts as zeros. `docs/extending.md` has an example.
+
+    Args:
+        width: size of the trunk, that is of the block's input and output.
+        hidden: units of the block's multilayer perceptron, where it has one.
+    """
+
+    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width, self.hidden = width, hidden
+
+    @property
+    def state_size(self) -> int:
+        """How many float32 numbers the block carries from note to note."""
+        raise NotImplementedError
+
+    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """One note: x float `[batch, width]`, state `[batch, state_size]` to the output and the new state."""
+        raise NotImplementedError
+
+    def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """A sequence: x float `[batch, T, width]`, state `[batch, state_size]` to the outputs and the last state."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width, "hidden": self.hidden}
+
+
+#: The kinds of block that `GatedNoteModel` builds its trunk of, by name.
+BLOCKS: dict[str, type[Block]] = {}
+
+BlockClass = TypeVar("BlockClass", bound=type[Block])
+
+
+def register_block(name: str) -> Callable[[BlockClass], BlockClass]:
+    """Decorates a block's class so that a preset can name it: `{"block": name}` in the preset's configuration."""
+
+    def register(block: BlockClass) -> BlockClass:
+        BLOCKS[name] = block
+        return block
+
+    return register
+
+
+def find_block(name: str) -> type[Block]:
+    """The class of a block by its name.
+
+    Raises:
+        ArgumentError: no block of that name is registered.
+    """
+    if name not in BLOCKS:
+        raise ArgumentError(f"{name}: no such block; {suggest(name, BLOCKS)}")
+    return BLOCKS[name]
+
+
+def unit(x: KerasTensor) -> KerasTensor:
+    """Normalises the last axis to an L2 norm of 1 (one L2_NORMALIZATION operator in TFLite)."""
+    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + EPSILON)
+
+
+def scaled_dense(layer: layers.Dense, inputs: KerasTensor, scale: float) -> KerasTensor:
+    """A dense layer applied to `scale * inputs`; the scale is folded into the kernel, free in an exported graph."""
+    return ops.add(ops.matmul(inputs, layer.kernel * scale), layer.bias)
+
+
+@register_block("recurrent")
+@keras.saving.register_keras_serializable("kerasmusic")
+class RecurrentBlock(Block):
+    """A residual block: a gated linear recurrence, then a multilayer perceptron over the input and the state.
+
+    The normalised input x gives a decay a and a candidate c. The recurrence is h = a * h + (1 - a) * c, and the block
+    adds the perceptron's output for (x, h) to its input. As in minGRU (Feng et al., 2024), the gate depends on x alone,
+    so a whole sequence is one scan. RMSNorm (Zhang and Sennrich, 2019) is done in two parts: the input is normalised to
+    an L2 norm of 1, and the kernels hold the factor of the square root of the width. The state keeps the former scale.
+
+    Args:
+        width: of the input, the output and the recurrence's state.
+        hidden: units of the perceptron.
+    """
+
+    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+        super().__init__(width, hidden, **kwargs)
+        self.decay = layers.Dense(width, bias_initializer=self._initial_bias, name="decay")
+        self.candidate = layers.Dense(width, use_bias=False, name="candidate")
+        self.perceptron = layers.Dense(hidden, name="perceptron")
+        self.output_dense = layers.Dense(width, kernel_initializer=initializers.VarianceScaling(0.3), name="output")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.decay.build((None, self.width))
+        self.candidate.build((None, self.width))
+        self.perceptron.build((None, 2 * self.width))
+        self.output_dense.build((None, self.hidden))
+        super().build(input_shape)
+
+    @property
+    def state_size(self) -> int:
+        return self.width
+
+    def _initial_bias(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
+        # Initial time constants of 2 to 500 notes: sigmoid(bias) = 1 - 1 / notes.
+        notes = ops.exp(ops.linspace(math.log(2.0), math.log(500.0), self.width))
+        return ops.cast(ops.log(notes - 1.0), dtype or "float32")
+
+    def _decay_and_candidate(self, x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        return ops.sigmoid(scaled_dense(self.decay, x, math.sqrt(self.width))), self.candidate(x)
+
+    def _perceptron(self, x: KerasTensor, state: KerasTensor) -> KerasTensor:
+        both = ops.concatenate([x, state], axis=-1)
+        return self.output_dense(ops.relu(scaled_dense(self.perceptron, both, math.sqrt(self.width))))
+
+    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        normalized = unit(x)
+        decay, candidate = self._decay_and_candidate(normalized)
+        state = candidate + decay * (state - candidate)
+        return x + self._perceptron(normalized, state), state
+
+    def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        normalized = unit(x)
+        decay, candidate = self._decay_and_candidate(normalized)
+        states = linear_recurrence(decay, (1.0 - decay) * candidate, state)
+        return x + self._perceptron(normalized, states), states[:, -1]

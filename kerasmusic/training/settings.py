@@ -1,0 +1,78 @@
+"""The settings of a training run and their defaults, readable without Keras."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.models.backend import PRECISIONS
+
+#: Minutes that `kerasmusic train` trains for unless told otherwise.
+MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. `minutes` or `epochs` bounds the whole run; None elsewhere takes the preset's own value.
+
+    Args:
+        preset: the architecture; with a model to start from, that of the model or a wider one (see `grown`).
+        start: the `.keras` file of a trained model to start from; None starts from random weights.
+        minutes: training time in minutes, from the first step on: validation counts, compiling the step does not.
+        epochs: training length in passes over as many notes as the training split has.
+        batch_size: windows in a batch.
+        learning_rate: the peak of the schedule; by default the preset's, or 0.3 of it with a model to start from.
+        weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
+        transposition: windows are transposed by up to this many semitones; see `Windows`.
+        stretch: the times of a window are scaled by up to this share; see `Windows`.
+        precision: of matrix products. On PyTorch they may be in bfloat16, at which many processors are faster;
+            weights and sums are float32 always.
+        seed: of the weights and the windows.
+        validations: how many times a run evaluates the validation split.
+        patience: validations without improvement before the run stops early.
+        checkpoint_seconds: seconds between checkpoints.
+
+    Raises:
+        ArgumentError: a setting is out of its range, or the length is given twice or not at all.
+
+    >>> Settings(preset="tiny", minutes=10).transposition
+    5
+    """
+
+    preset: str = "small"
+    start: str | None = None
+    minutes: float | None = None
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    transposition: int = 5
+    stretch: float = 0.0
+    precision: str = "float32"
+    seed: int = 0
+    validations: int = 10
+    patience: int = 5
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.epochs is None):
+            raise ArgumentError("say how long to train, in minutes or in epochs, not both")
+        if not 0 <= self.stretch < 1:
+            raise ArgumentError(f"{self.stretch}: a stretch is from 0 to below 1, such as 0.05 for up to 5 %")
+        if self.transposition < 0:
+            raise ArgumentError(f"{self.transposition}: a transposition is by 0 semitones or more")
+        for name in ("minutes", "epochs", "batch_size", "learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
+        if self.precision not in PRECISIONS:
+            raise ArgumentError(f"{self.precision}: no such precision; {suggest(self.precision, PRECISIONS)}")
+        if self.seed < 0:
+            raise ArgumentError(f"{self.seed}: a seed is a whole number from 0 on")
+
+    def check_backend(self, backend: str) -> None:
+        """Raises ArgumentError where a backend of Keras cannot train in the precision of these settings."""
+        if self.precision != "float32" and backend != "torch":
+            raise ArgumentError(f"{self.precision}: not on {backend}; add --backend torch, or train in float32")
