@@ -32,10 +32,10 @@ NOT_MEASURED = "not measured yet, run this: `kerasmusic bench latency`"
 
 
 def write_tables(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]) -> None:
-    """Writes the tables of a page anew, between the two lines that mark them.
+    """Replaces the tables of a page between their two marker lines.
 
     Raises:
-        KerasMusicError: the page has no such lines.
+        KerasMusicError: the page has no marker lines.
     """
     text = Path(path).read_text()
     for name in TABLES:
@@ -45,18 +45,18 @@ def write_tables(path: str | os.PathLike[str], records: Sequence[dict[str, Any]]
             break
     else:
         lines = f"{BEGIN.format('performance')} and {END.format('performance')}"
-        raise KerasMusicError(f"{path}: has no place for the tables; write the lines {lines} into it")
+        raise KerasMusicError(f"{path}: has no markers for the tables; write the lines {lines} into it")
     with atomic_write(path) as temporary:
         temporary.write_text(before + marked(name, records) + after)
 
 
 def marked(name: str, records: Sequence[dict[str, Any]]) -> str:
-    """The tables of a name in `TABLES`, between the lines that mark them."""
+    """The tables of a name in `TABLES`, between their marker lines."""
     return "\n\n".join([BEGIN.format(name), TABLES[name](records), END.format(name)])
 
 
 def summary(records: Sequence[dict[str, Any]]) -> str:
-    """The trained files of the records of latency in one small table, and where they were measured."""
+    """A small table of the trained files in records of latency, with the machine."""
     header = ["model", "MB", "nats per note", "us per note, at the median", "notes per second"]
     parts = []
     for record in records:
@@ -79,14 +79,14 @@ def performance(records: Sequence[dict[str, Any]]) -> str:
     for record in records:
         by_kind.setdefault(record["kind"], []).append(record)
     parts = [
-        "A whole note of `Generator`, made into MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
+        "A whole note of `Generator` as MIDI bytes, on one thread; `invoke` is the interpreter's part of it.",
         markdown(*_latency(by_kind.get("latency", []))),
         *_instructions(by_kind.get("instructions", [])),
     ]
     for kind, said, tables in (
-        ("tutorial", "The tutorial's model, data and loop, against kerasmusic, in one run.", tutorial_tables),
-        ("train", "Notes per second in training, and how the cost of a note grows.", train_tables),
-        ("ingest", "MIDI files to training data.", ingest_tables),
+        ("tutorial", "The tutorial's model, data and loop against kerasmusic, in one run.", tutorial_tables),
+        ("train", "Notes per second in training, and the growth of the cost of a note.", train_tables),
+        ("ingest", "Reading MIDI files as training data.", ingest_tables),
     ):
         parts += [said if kind in by_kind else f"{said[:-1]}: not measured yet, run this: `kerasmusic bench {kind}`."]
         for record in by_kind.get(kind, []):
@@ -95,14 +95,14 @@ def performance(records: Sequence[dict[str, Any]]) -> str:
     if rows:
         # Targets that are met are in the records, and `kerasmusic bench report` prints them.
         missed = [row for row in rows if row[-1] == "no"]
-        outcome = ". Those that are not:" if missed else "."
-        parts.append(f"Of {len(rows)} targets that were set {len(rows) - len(missed)} are met{outcome}")
+        outcome = ". The others:" if missed else "."
+        parts.append(f"{len(rows) - len(missed)} of {len(rows)} targets are met{outcome}")
         parts += [markdown(header, missed)] if missed else []
     return "\n\n".join(parts)
 
 
 def _latency(records: Sequence[dict[str, Any]]) -> Table:
-    header = ["machine", "model", "MB", "nats per note", "`invoke`, us", "a note, us: p50", "p99", "notes per second",
+    header = ["machine", "model", "MB", "nats per note", "`invoke`, us", "us per note: p50", "p99", "notes per second",
               "cold start, s", "peak MB", "missed, in MAESTRO's densest second"]  # fmt: skip
     rows: list[Row] = []
     for record in records:
@@ -153,8 +153,8 @@ def _instructions(records: Sequence[dict[str, Any]]) -> list[str]:
         ]
         emulator = record["emulator"]
         parts += [
-            f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke`, and "
-            "in brackets of the whole note with its Python. Runs differ by under a ten-thousandth. They are not times.",
+            f"Millions of {emulator['label']} ({emulator['qemu']}, {emulator['runtime']}): of a note's `invoke` and, "
+            "in brackets, of the whole note with its Python. Runs differ by less than 0.01 %. A count is not a time.",
             markdown(["model", *cores], rows),
         ]
     return parts

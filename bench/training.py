@@ -81,7 +81,7 @@ def _fresh(function: str, backend: str, **arguments: Any) -> Any:
 
 
 def _growth(name: str, sizes: Sequence[int], backend: str, data: str) -> dict[str, Any]:
-    """Microseconds a note at each size, and the exponent of their growth; by length, of a window instead."""
+    """Microseconds per note at each size, and the exponent of growth of a note's cost, or of a window's for lengths."""
     found = [_fresh("measure_gated", backend, data=data, **{**MODEL, name: size}) for size in sizes]
     costs = [1e6 / each["notes_per_second"] for each in found]
     whole = [cost * size for cost, size in zip(costs, sizes, strict=True)] if name == "length" else costs

@@ -48,7 +48,7 @@ def measure(model: str, data: str, short: bool = False) -> dict[str, Any]:
             records.target(
                 f"a note against the tutorial's loop {on}", faster, at_least=TIMES_FASTER[result["backend"]]
             ),
-            records.target(f"labels a second of LSTM(128) against the tutorial's {on}", trains, at_least=10),
+            records.target(f"labels per second of LSTM(128) against the tutorial's {on}", trains, at_least=10),
         ]
     return record
 

@@ -208,7 +208,7 @@ def _track(data: bytes) -> Track:
             elif kind == TRACK_NAME and not name:
                 name = _text(data[content:offset])
         elif status >= 0xF0:
-            # System messages do not belong in a file; undefined ones are to be ignored.
+            # System messages do not belong in a file; the standard says to ignore undefined ones.
             kind, offset = None, offset + 1 + _SYSTEM_DATA_BYTES.get(status, 0)
         elif 0xC0 <= status < 0xE0:
             kind, offset, single = None, offset + 2, True

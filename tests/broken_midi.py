@@ -19,7 +19,7 @@ DRUMS = 9
 
 
 class File(NamedTuple):
-    """The bytes of a file, and what is in it.
+    """The bytes of a file, and its expected contents.
 
     Args:
         data: the bytes.
@@ -33,7 +33,7 @@ class File(NamedTuple):
 
 
 def quantity(value: int, length: int = 1) -> bytes:
-    """A number of variable length, seven bits a byte, in `length` bytes or more."""
+    """A variable-length quantity, seven bits per byte, in at least `length` bytes."""
     digits = [value & 0x7F]
     while value := value >> 7:
         digits.append(value & 0x7F | 0x80)
@@ -46,12 +46,12 @@ def header(file_format: int, tracks: int, division: int = BEAT) -> bytes:
 
 
 def chunk(content: bytes, kind: bytes = b"MTrk", length: int | None = None) -> bytes:
-    """A chunk, whose length may be another than it says."""
+    """A chunk, whose declared length may be wrong."""
     return kind + struct.pack(">I", len(content) if length is None else length) + content
 
 
 def file(*tracks: bytes, file_format: int | None = None, division: int = BEAT) -> bytes:
-    """A file of tracks, each of which is the bytes of its events without the end of track."""
+    """A file of tracks, each given as the bytes of its events without the end of track."""
     chosen = (len(tracks) > 1) if file_format is None else file_format
     return header(chosen, len(tracks), division) + b"".join(chunk(track + END_OF_TRACK) for track in tracks)
 
@@ -89,7 +89,7 @@ def program(number: int, channel: int = 0) -> bytes:
 
 
 def sounds(banks: Iterable[tuple[int, int]], pitches: Iterable[int] = (60, 64, 67, 72)) -> bytes:
-    """All programs of some banks in turn, each bank by its two controllers, and notes in each."""
+    """All programs of several banks in turn, selected by two controllers, with notes in each."""
     played = notes(pitches)
     return b"".join(
         control((0, high), (32, low)) + program(number) + played for high, low in banks for number in range(128)
@@ -110,7 +110,7 @@ def chords(channels: Iterable[int]) -> bytes:
 
 
 def _whole() -> Iterator[tuple[str, File]]:
-    """What the standard allows."""
+    """Files that the standard allows."""
     scale, below = notes(), notes(pitch - 12 for pitch in SCALE)
     yield "scale", File(file(scale), 8)
     for file_format in (0, 1, 2):
@@ -221,7 +221,7 @@ def _whole() -> Iterator[tuple[str, File]]:
 
 
 def _broken() -> Iterator[tuple[str, File]]:
-    """What breaks the standard, or has no sense."""
+    """Files that violate the standard or make no sense."""
     scale, whole = notes(), file(notes())
     yield "a-byte-after-the-end", File(whole + b"\x2a", 8)
     yield "a-byte-short", File(whole[:-1], None)

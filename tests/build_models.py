@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-# A model of every kind, small enough to build and play in a moment; `small` itself is tested where Keras is.
+# A model of each kind, small enough to build and play quickly; tests with Keras also use `small` itself.
 TINY = {"width": 32, "hidden": 32, "depth": 2}
 
 
@@ -26,7 +26,7 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
     }
     paths = {}
     for name, make in makers.items():
-        # Rounding flips a draw in about one passage of twenty; with this seed in none, on no backend.
+        # Rounding flips a draw in about one passage in twenty; with this seed in none, on any backend.
         keras.utils.set_random_seed(6)
         paths[name] = model_paths(folder, name)
         paths[name][0].parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def write_versions(model: Path, folder: Path) -> None:
 
 
 def model_paths(folder: Path, name: str) -> tuple[Path, Path]:
-    """Where the files of one kind are."""
+    """The paths of the files of one kind."""
     return folder / name / "model.keras", folder / name / "model.tflite"
 
 

@@ -57,7 +57,7 @@ NASTY_VALUES = (None, "", "x" * 300, "\x1b[2J\n", [], {}, [[]], {"a": None}, "9"
 
 
 def mutated(data: bytes, chosen: random.Random, *, start: int = 0) -> bytes:
-    """A few changes of the kinds that break parsers: flipped, nasty, lost, doubled and moved bytes, and cuts."""
+    """Applies mutations that break parsers: flipped, special, deleted, duplicated and moved bytes, and cuts."""
     changed = bytearray(data)
     for _ in range(chosen.choice((1, 1, 1, 2, 3, 5, 10, 30))):
         if len(changed) <= start + 1:
@@ -84,7 +84,7 @@ def mutated(data: bytes, chosen: random.Random, *, start: int = 0) -> bytes:
 
 @cache
 def midi_seeds() -> list[bytes]:
-    """Files that other readers stumble over, some notes, and 20 small files of the real music, where there is any."""
+    """Unusual files, synthetic notes and, if available, 20 small files of real music."""
     seeds = [file.data for file in FILES.values()]
     found = real_music()
     if found:
@@ -126,7 +126,7 @@ def model_seed() -> tuple[bytes, int, dict[str, Any]]:
     record = read_record(data, str(path))
     with zipfile.ZipFile(path) as archive:
         begins = archive.infolist()[0].header_offset
-    # A short passage proves as much.
+    # A short passage is sufficient.
     golden = {name: values[:5] for name, values in record["golden"].items()}
     record = {**record, "golden": golden}
     data = with_record(data[:begins], record)
@@ -134,7 +134,7 @@ def model_seed() -> tuple[bytes, int, dict[str, Any]]:
 
 
 def play_file(data: bytes) -> None:
-    """All that a device does with a file."""
+    """Does all that a device does with a file."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
@@ -154,7 +154,7 @@ def play_file(data: bytes) -> None:
 
 def load_file(chosen: random.Random) -> None:
     data, begins, _ = model_seed()
-    # Half of the changes are in the record, which is a small part of the file.
+    # Half of the mutations are in the metadata, which is a small part of the file.
     play_file(mutated(data, chosen, start=begins if chosen.random() < 0.5 else 0))
 
 
@@ -172,7 +172,7 @@ def load_graph(chosen: random.Random) -> None:
 
 
 def spoil(value: Any, chosen: random.Random) -> None:
-    """Changes one thing somewhere in JSON values."""
+    """Changes one of nested JSON values."""
     while True:
         keys = list(value) if isinstance(value, dict) else list(range(len(value)))
         if not keys:
@@ -222,7 +222,7 @@ KINDS: dict[str, Callable[[random.Random], None]] = {
 
 
 def run_case(kind: str, seed: int, number: int) -> bool:
-    """Runs a case; whether it was read, not refused with one of kerasmusic's own errors. Raises what it must not."""
+    """Runs a case; returns whether it was read rather than refused. Raises forbidden exceptions."""
     try:
         KINDS[kind](random.Random(f"{kind} {seed} {number}"))
     except KerasMusicError as error:
@@ -235,9 +235,9 @@ def run_case(kind: str, seed: int, number: int) -> bool:
 
 
 def run_cases(kind: str, seed: int, numbers: range, at: Any, read: Any, channel: Any) -> None:
-    """What a process does that may die: says which case it is at, and of each that failed, how."""
+    """Runs cases in a process that may die; reports the current case, and each failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Interpreters write to the standard error of what is wrong with a graph.
+    # Interpreters report problems of a graph on standard error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     warnings.simplefilter("error", RuntimeWarning)
     for number in numbers:
@@ -253,7 +253,7 @@ def run_cases(kind: str, seed: int, numbers: range, at: Any, read: Any, channel:
 def fuzz(
     kind: str, seed: int, cases: int, *, hangs_after: float = HANGS_AFTER, run: Callable[..., None] = run_cases
 ) -> Iterator[tuple[int, str]]:
-    """Runs so many cases of a kind; yields the number of each that failed, and how. Returns how many were read."""
+    """Runs cases of a kind; yields the number and the failure of each that failed. Returns the number read."""
     at, read = SPAWN.Value("q", 0, lock=False), SPAWN.Value("q", 0, lock=False)
     while at.value < cases:
         ours, theirs = SPAWN.Pipe(duplex=False)

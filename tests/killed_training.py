@@ -51,7 +51,7 @@ def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     pieces = corpus.pieces("train")
     notes = int((pieces[:, 1] - pieces[:, 0]).sum())
     settings = Settings(
-        # A label a window, four windows in a batch; half a step less, so that rounding up cannot add one.
+        # One label per window, four windows in a batch; half a step less, so that rounding up cannot add one.
         preset="tutorial", epochs=(steps - 0.5) * 4 / notes, batch_size=4, patience=10**6, validations=20,
         checkpoint_seconds=0.0,
     )  # fmt: skip

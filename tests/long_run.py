@@ -1,6 +1,6 @@
-"""Plays one generator for very long and watches it: `python tests/long_run.py [--notes N] [--model MODEL.tflite]`.
+"""Plays one generator for long and monitors it: `python tests/long_run.py [--notes N] [--model MODEL.tflite]`.
 
-Every note is checked as it comes: its fields, its time against a clock of its own, and that the state and the log
+Each note is checked: its fields, its time against an exact clock, and that the state and the log
 probabilities are numbers. Memory is looked at every 100,000 notes. Ends with 1 where something does not hold.
 """
 
@@ -20,13 +20,13 @@ from kerasmusic.edge import Generator, TFLiteRuntime
 
 NOTES = 10_000_000
 LOOK_EVERY = 100_000
-MOST_GROWTH = 1_000_000
-MOST_DRIFT = 1e-3
+MAX_GROWTH = 1_000_000
+MAX_DRIFT = 1e-3
 
 
 @dataclass
 class Watched:
-    """What was seen: notes, hours of music, bytes of memory gained since the first look, seconds of drift an hour."""
+    """The results: notes, hours of music, growth of memory in bytes, and drift in seconds per hour."""
 
     notes: int
     hours: float
@@ -36,7 +36,7 @@ class Watched:
 
 
 def memory() -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not say."""
+    """The resident memory of this process in bytes; 0 if unknown."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -44,7 +44,7 @@ def memory() -> int:
 
 
 def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY, report: bool = False) -> Watched:
-    """Plays so many notes and says what was seen."""
+    """Plays a number of notes and returns the results."""
     runtime = TFLiteRuntime(model)
     generator = Generator(runtime, seed=seed)
     sizes, ticks = runtime.codec.sizes, runtime.codec.step_ticks.tolist()
@@ -65,7 +65,7 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
         if len(faults) > 10:
             break
         if (index + 1) % look_every == 0 or index + 1 == notes:
-            # What the first notes allocate is not growth.
+            # Allocations of the first notes do not count.
             first_memory = first_memory or memory()
             growth = max(growth, memory() - first_memory)
             exact = float(abs(Fraction(note.start) - Fraction(tick, TICKS_PER_SECOND)))
@@ -81,9 +81,9 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
             break
     hours = tick / TICKS_PER_SECOND / 3600
     drift_per_hour = drift / max(hours, 1.0)
-    if growth > MOST_GROWTH:
+    if growth > MAX_GROWTH:
         faults.append(f"memory grew by {growth:,} bytes")
-    if drift_per_hour > MOST_DRIFT:
+    if drift_per_hour > MAX_DRIFT:
         faults.append(f"the clock drifted by {drift_per_hour:g} s per hour of music")
     return Watched(index + 1, hours, growth, drift_per_hour, faults)
 
@@ -91,7 +91,7 @@ def play(model: Path, notes: int, *, seed: int = 0, look_every: int = LOOK_EVERY
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notes", type=int, default=NOTES)
-    parser.add_argument("--model", type=Path, help="a .tflite file (default: the model in the box)")
+    parser.add_argument("--model", type=Path, help="a .tflite file (default: the bundled model)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     seen = play(options.model or bundled_model(), options.notes, seed=options.seed, report=True)

@@ -11,7 +11,7 @@ from kerasmusic.notes import Note
 
 
 class Event(NamedTuple):
-    """An event, `delta` ticks after the one before it in its track; `status` and `data` as they are in the file."""
+    """An event, `delta` ticks after the previous one in its track, with `status` and `data` as in the file."""
 
     delta: int
     status: int
@@ -51,7 +51,7 @@ def exclusive(delta, data, status=0xF0):
 
 
 def number(value):
-    """A number of variable length."""
+    """A variable-length quantity."""
     written = bytes([value & 127])
     while value := value >> 7:
         written = bytes([value & 127 | 128]) + written
@@ -59,7 +59,7 @@ def number(value):
 
 
 def track_bytes(events, end=0, *, running=False):
-    """A track chunk; with `running`, a status is left out where it is that of the message before."""
+    """A track chunk; with `running`, in running status."""
     written, before = b"", None
     for event in events:
         left_out = running and event.status == before and event.status < 0xF0
@@ -76,7 +76,7 @@ def file_bytes(*tracks, kind=1, division=480, running=False):
 
 
 def random_tracks(random):
-    """Up to three tracks of events on few keys, channels and times, so that everything meets everything."""
+    """Up to three tracks of events on few keys, channels and times, so that all interactions occur."""
     tracks = []
     for _ in range(random.integers(1, 4)):
         events = []
@@ -102,8 +102,8 @@ class _Strike:
 
 
 def find_strikes(tracks):
-    """The strikes of a file's tracks, in the order in which they are played, with their times in ticks."""
-    # What nothing releases is released where its track ends, and only then is it known what the pedal does with it.
+    """The strikes of keys in tracks, in playing order, with their times in ticks."""
+    # Unreleased keys are released at the end of their track; a second pass applies the pedal to them.
     never_released = {place for place, strike in enumerate(_played(tracks, set())) if strike.released is None}
     return _played(tracks, never_released)
 
@@ -171,7 +171,7 @@ def _played(tracks, released_at_ends):
 
 
 def seconds_of(tracks, division, tick):
-    """The time of a tick, exactly."""
+    """The exact time of a tick."""
     changes = []
     for events in tracks:
         at = 0
@@ -191,7 +191,7 @@ def seconds_of(tracks, division, tick):
 
 
 def notes_of(tracks, division=480, *, sustained=True):
-    """The notes of all channels but that of drums, each key struck once at a time, by onset and pitch."""
+    """The notes of all melodic channels without overlaps, sorted by onset and pitch."""
     found = {}
     for strike in find_strikes(tracks):
         if strike.channel == 9:

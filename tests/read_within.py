@@ -1,7 +1,7 @@
-"""Reads MIDI files one by one, each within 2 seconds of the processor: `python read_within.py FILE...`.
+"""Reads MIDI files one by one, each within 2 seconds of processor time: `python read_within.py FILE...`.
 
-Prints a JSON line a file, with what came of it and the greatest memory so far, in bytes. A file that takes longer ends
-the process by SIGPROF, before its line.
+Prints one JSON line per file, with the outcome and the peak memory so far in bytes. A file that takes longer ends the
+process with SIGPROF before its line.
 """
 
 import json
@@ -34,7 +34,7 @@ if __name__ == "__main__":
         except MidiError as error:
             outcome = {"refused": str(error)}
         signal.setitimer(signal.ITIMER_PROF, 0)
-        # Not getrusage's, in which the process that started this one counts too.
+        # Not getrusage, which includes the parent process.
         bytes_used = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
         took = time.process_time() - began
         print(json.dumps({"path": path, "bytes": bytes_used, "took": round(took, 4), **outcome}), flush=True)

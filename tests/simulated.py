@@ -1,4 +1,4 @@
-"""What live music is tested with: clocks that run as a test wants them to, an output in memory, a scripted player."""
+"""Simulations for tests of live music: clocks, an output in memory and a scripted performer."""
 
 import heapq
 import time
@@ -7,7 +7,7 @@ from kerasmusic.live.inputs import Release, Strike
 
 
 class SteppedClock:
-    """Stands still, until it is set: for a test without threads."""
+    """A clock that stands still until it is set, for tests without threads."""
 
     def __init__(self):
         self.time = 0.0
@@ -20,7 +20,7 @@ class SteppedClock:
 
 
 class FastClock:
-    """Runs so many times faster than the world's."""
+    """A clock that runs faster than real time by a factor."""
 
     def __init__(self, speed):
         self.speed = speed
@@ -37,7 +37,7 @@ class FastClock:
 
 
 class MemoryOutput:
-    """Keeps what it is sent, and which keys sound, as a synthesizer would."""
+    """Records events, and keeps track of the keys that sound, as a synthesizer does."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -52,7 +52,7 @@ class MemoryOutput:
             raise self.fails
         assert 0 <= pitch <= 127
         assert 1 <= velocity <= 127
-        # A key that sounds is not struck again before it is released.
+        # A sounding key must be released before it is struck again.
         assert (channel, pitch) not in self.sounding
         self.sounding.add((channel, pitch))
         self.strikes.append((self.clock.now(), pitch, velocity, channel))
@@ -74,7 +74,7 @@ class MemoryOutput:
 
 
 def events_of(notes, begins=0.0):
-    """The key events of someone who plays these notes."""
+    """The key events of a performer who plays the given notes."""
     events = [event for note in notes.without_overlaps() for event in (
         Strike(begins + note.start, note.pitch, note.velocity),
         Release(begins + note.start + max(note.duration, 0.02) - 0.001, note.pitch),
@@ -83,7 +83,7 @@ def events_of(notes, begins=0.0):
 
 
 def simulate(player, seconds, events=(), *, making=0.001, each=None):
-    """Lets a player play on its stepped clock for so many seconds.
+    """Runs a player on its stepped clock for a number of seconds.
 
     Args:
         events: what a person plays meanwhile.
@@ -102,6 +102,6 @@ def simulate(player, seconds, events=(), *, making=0.001, each=None):
         due = player.send()
         if each is not None:
             each()
-        # Nothing is due and there is nothing to make: on to what happens next.
+        # Nothing is due, and nothing can be made: advance to the next event.
         if made > clock.time and struck == player.lateness.notes:
             clock.time = max(clock.time, min(due, made, coming[0].time if coming else seconds, seconds))

@@ -1,4 +1,4 @@
-"""Small disks that are mounted for a test, and filled."""
+"""Mounts and fills small disks for tests."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[bool]:
-    """Makes a folder, mounts a disk there while the block runs, where that may be, and yields whether it was."""
+    """Makes a folder, and mounts a small disk on it while the block runs; yields whether mounting was allowed."""
     place.mkdir()
     options = ["-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     mounted = bool(shutil.which("mount")) and not subprocess.run(["mount", *options], capture_output=True).returncode
@@ -21,7 +21,7 @@ def small_disk(place: Path, size: str) -> Iterator[bool]:
 
 
 def fill(place: Path) -> None:
-    """Writes a file `filler` until nothing more fits."""
+    """Fills the disk with a file `filler`."""
     with (place / "filler").open("wb", buffering=0) as filler, suppress(OSError):
         while True:
             filler.write(bytes(1024))

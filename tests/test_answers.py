@@ -90,7 +90,7 @@ def test_a_key_that_is_struck_before_the_pause_is_over_carries_the_phrase_on(pla
     player.source._generator.prime_fields = lambda fields: (heard.append(len(fields)), prime_fields(fields))
     simulate(player, 15, [*first, *second])
     assert output.strikes[0][0] == pytest.approx(end_of(second), abs=0.05)
-    # All of it is one phrase, and none of it was heard twice.
+    # All notes are one phrase, and none primed the model twice.
     assert sum(heard) == 12
     at_once = Generator(bundled_model(), seed=7)
     at_once.prime_fields(player.source._primed)
@@ -107,7 +107,7 @@ def test_a_key_that_is_struck_while_it_answers_silences_it(player, output, clock
     simulate(player, interruption + 0.5, [Strike(interruption, 72, 80)])
     assert len(output.strikes) == struck
     assert not output.sounding
-    # What was played before is another phrase's.
+    # Earlier notes belong to another phrase.
     simulate(player, interruption + 0.7, [Release(interruption + 0.6, 72)])
     simulate(player, interruption + 5, [])
     assert output.strikes[struck][0] == pytest.approx(interruption + 0.6 + PAUSE_SECONDS, abs=0.05)
@@ -143,7 +143,7 @@ def test_an_hour_of_phrases_is_answered_in_time_and_leaves_no_note_hanging(playe
         phrase = phrase_of(int(random.integers(1, 20)), random.uniform(0.08, 0.5), int(random.integers(20, 120)))
         events += events_of(phrase, begins=when)
         ends.append(end_of(events))
-        # At times before the answer is over, which it then is.
+        # Sometimes before the end of the answer, which this ends.
         when = ends[-1] + random.uniform(0.5, 14)
     late = iter(ends)
     following = next(late)
@@ -165,7 +165,7 @@ def test_an_hour_of_phrases_is_answered_in_time_and_leaves_no_note_hanging(playe
     assert len(output.strikes) == len(output.releases)
 
 
-def test_settings_that_change_while_it_answers_are_heard_in_the_answer(player, output):
+def test_settings_that_change_during_an_answer_affect_it(player, output):
     events = events_of(phrase_of(40), begins=1.0)
     simulate(player, end_of(events) + 1, events)
     struck = len(output.strikes)
@@ -219,7 +219,7 @@ def test_whatever_a_person_plays_nothing_hangs_and_all_is_in_time(steps, kind):
     generator = Generator(SHARED_STEP, seed=7)
     source = Answers(generator) if kind == "answers" else Duet(generator, kind)
     player = Player(source, output, clock, thru=True)
-    # The output itself asserts that no key that sounds is struck again.
+    # The output asserts that no sounding key is struck again.
     simulate(player, time + 8, events)
     assert player.lateness.largest <= 0.050
     player.stop()
@@ -238,7 +238,7 @@ def test_a_phrase_without_end_is_its_last_notes():
 
 
 def play_by_hand(keyboard, phrase):
-    """Plays a phrase on a port, in the world's time; returns when its last key came up."""
+    """Plays a phrase on a port in real time; returns the time of its last release."""
     begun = time.perf_counter()
     voices = Voices(keyboard)
     for event in events_of(phrase):
@@ -268,7 +268,7 @@ def test_a_scripted_player_is_answered_over_a_backend_of_our_own():
 
 @pytest.fixture
 def jack_server(monkeypatch):
-    """A JACK server of the test's own without a device, where JACK is installed: it has virtual ports anywhere."""
+    """A JACK server without a device, if JACK is installed; it provides virtual ports on any machine."""
     if not shutil.which("jackd"):
         yield
         return
@@ -303,7 +303,7 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_
     for port in (output, keyboard, synthesizer):
         port.close()
     assert sum(message.type == "note_on" for message in arrived) >= 4
-    # A server without a device may lose a message on a busy machine; what ends every note is sent last.
+    # The server may lose a message on a busy machine, but the messages that end all notes are sent last.
     sounding = set()
     for message in arrived:
         if message.type == "note_on":

@@ -31,34 +31,34 @@ def read_wav(file):
 
 
 def listen(samples, part):
-    """Hears that a piece is there: as long as it is, at a good level, never clipped, and silent at its ends."""
+    """Checks the sound of a piece: its length and level, no clipping, and silence at both ends."""
     assert part.seconds <= len(samples) / 44_100 < part.seconds + 5
     assert np.abs(samples).max() == pytest.approx(audio.PEAK, abs=0.01)
     assert np.sqrt(np.mean(samples**2)) > 0.01
     assert abs(samples[0]) < 1e-3
     assert abs(samples[-1]) < 1e-3
-    # Something sounds in every second of it in which a note does.
+    # There is sound in every second in which a note sounds.
     for second in range(int(part.seconds)):
         if np.any((part.start < second + 0.5) & (part.end > second + 0.5)):
             assert np.abs(samples[second * 44_100 : (second + 1) * 44_100]).max() > 1e-3
 
 
 @needs_fluidsynth
-def test_music_is_heard_at_a_good_level_without_clipping(notes, tmp_path):
+def test_music_is_rendered_at_a_good_level_without_clipping(notes, tmp_path):
     part = notes.without_leading_silence()[:40]
     audio.write_wav(part, tmp_path / "x.wav")
     listen(read_wav(str(tmp_path / "x.wav")), part)
 
 
 @needs_fluidsynth
-def test_the_loudest_there_is_does_not_clip_and_the_softest_is_heard(tmp_path):
+def test_the_loudest_music_does_not_clip_and_the_softest_is_audible(tmp_path):
     start = np.repeat(np.arange(4.0), 22)
     pitch = np.tile(np.arange(21, 109, 4), 4)
     for velocity in (127, 1):
         part = Notes(start, pitch, np.full(88, 1.5), np.full(88, velocity))
         samples = audio.synthesize(part)
         assert np.abs(samples).max() == pytest.approx(audio.PEAK, abs=0.01)
-        # A clipped wave stays at its highest; this one comes there for a moment.
+        # A clipped wave stays at its maximum; this one only touches it.
         assert np.mean(np.abs(samples) > 0.99 * audio.PEAK) < 1e-3
 
 
@@ -69,7 +69,7 @@ def test_a_note_of_no_length_ends(tmp_path):
 
 
 @needs_fluidsynth
-def test_the_pitch_that_is_heard_is_the_notes():
+def test_the_pitch_of_the_sound_is_that_of_the_note():
     samples = audio.synthesize(Notes([0.0], [69], [2.0], [100]))[: 2 * 44_100]
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     assert np.argmax(spectrum) * 44_100 / len(samples) == pytest.approx(440, abs=3)
@@ -146,14 +146,14 @@ def test_a_long_piece_is_rendered_in_150_megabytes(tmp_path):
     command = [sys.executable, "-c", MEMORY_OF_RENDERING]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, done.stdout.split())
-    # In memory at once, its sound as floating-point numbers alone would have 260.
+    # As floating-point numbers in memory, the sound alone would take 260.
     assert seconds == pytest.approx(1497.5)
     assert (tmp_path / "x.wav").stat().st_size == 44 + 2 * round(seconds * 44_100)
     assert megabytes < 150
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
 
-def test_what_a_wav_file_cannot_hold_is_refused_in_one_line_before_it_is_rendered(tmp_path, capsys):
+def test_music_too_long_for_a_wav_file_is_refused_in_one_line_before_rendering(tmp_path, capsys):
     midi.write(Notes([0.0, 20 * 3600.0], [60, 60], [1.0, 1.0], [80, 80]), tmp_path / "x.mid")
     assert main(["render", str(tmp_path / "x.mid")]) == 2
     assert capsys.readouterr().err == (
@@ -171,7 +171,7 @@ def test_the_longest_sound_fills_a_wav_file_to_its_last_bytes():
         sound.writeframes(bytes(2))
         header = len(file.getvalue()) - 2
     samples = round((audio.LONGEST_WAV_SECONDS + audio.TAIL_SECONDS) * 44_100)
-    # Its size is counted without the first eight bytes.
+    # The size in the header excludes the first eight bytes.
     assert 2**32 - 4 <= header + 2 * samples - 8 < 2**32
 
 
@@ -206,7 +206,7 @@ def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
     if absent == "the package":
         monkeypatch.setitem(sys.modules, "fluidsynth", None)
     else:
-        # What pyfluidsynth says where it cannot find the library, and where the system cannot open it.
+        # The errors of pyfluidsynth if the library is missing, and if the system cannot open it.
         errors = {"the library": "ImportError('no FluidSynth library')", "the library's file": "OSError('cannot open')"}
         (tmp_path / "fluidsynth.py").write_text(f"raise {errors[absent]}")
         monkeypatch.delitem(sys.modules, "fluidsynth", raising=False)
@@ -220,7 +220,7 @@ def test_without_fluidsynth_one_line_says_how_to_install_it_on_every_system(
             assert words in said
         assert said.count("\n") == 1
     assert not (tmp_path / "x.wav").exists()
-    # And the rest goes on.
+    # Everything else still works.
     assert main(["inspect", str(tmp_path / "x.mid")]) == 0
 
 

@@ -78,7 +78,7 @@ def test_training_is_timed_on_the_backend_at_hand(midi_zip):
     assert min(found["notes_per_second"], by_adam["notes_per_second"]) > 0
     assert found["parameters"] <= 300_000
     assert set(found["seconds"]) == {"data", "compile", "steps"}
-    # Compiling is what the first round takes and the others do not.
+    # The compile time is the excess of the first round over the others.
     assert found["seconds"]["compile"] > found["seconds"]["data"] > 0
 
 
@@ -127,7 +127,7 @@ def test_playing_is_timed_beside_the_tutorials_loop(midi_zip, exported):
     assert found["times_faster"] == pytest.approx(found["tutorial_ms"] / found["note_ms"])
 
 
-def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
+def test_both_readers_read_the_same_files(midi_zip, tmp_path):
     found = ingest.compare_readers(str(midi_zip), 2)
     assert found["files"] == 2
     assert found["corpus_notes"] == found["pretty_midi_notes"] > 100
@@ -140,13 +140,13 @@ def test_both_ways_of_reading_read_the_same_files(midi_zip, tmp_path):
     assert "by a pretty_midi loop" in report.text(records.read_record(path))
 
 
-def test_a_scripted_hand_is_heard_and_nothing_hangs():
+def test_a_scripted_performer_is_followed_and_no_note_hangs():
     began = time.perf_counter()
     taps = [Strike(began + 0.2 + 0.05 * index, 60, 80) for index in range(12)]
     player, output, times = live.measure(Duet(Generator(bundled_model(), seed=7), "time"), taps, seconds=1.5)
     assert len(output.strikes) == player.lateness.notes == 12
     assert output.hanging == 0
-    # No note comes before its key.
+    # No note precedes its key.
     assert all(struck >= at for struck, at in zip(output.strikes, times, strict=True))
     assert all(at >= tap.time for at, tap in zip(times, taps, strict=True))
 
@@ -164,4 +164,4 @@ def test_scripted_phrases_end_with_their_last_release_and_a_pause():
 def test_too_short_a_measurement_is_refused(capsys):
     with pytest.raises(SystemExit):
         live.main(["--seconds", "5"])
-    assert "5: there is no phrase" in capsys.readouterr().err
+    assert "5: at least 10 seconds are needed" in capsys.readouterr().err

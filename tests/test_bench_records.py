@@ -126,7 +126,7 @@ def test_a_page_without_a_place_for_tables_stays(kept, tmp_path, capsys):
     path = tmp_path / "page.md"
     path.write_text("no markers")
     assert main(["bench", "report", str(kept), "--page", str(path)]) == 2
-    assert "has no place for the tables" in capsys.readouterr().err
+    assert "has no markers for the tables" in capsys.readouterr().err
     assert path.read_text() == "no markers"
 
 

@@ -30,7 +30,7 @@ def test_both_files_are_one_trained_model_under_maestros_licence():
 def test_it_is_light_and_without_an_optimizer():
     keras_file = bundled_model(".keras")
     assert keras_file.stat().st_size + bundled_model().stat().st_size <= 12_000_000
-    # Adam's or Muon's numbers would be as many as the weights again.
+    # The state of Adam or Muon would double the size.
     parameters = read_record(read_model_bytes(bundled_model()), "it")["parameters"]
     with zipfile.ZipFile(keras_file) as archive:
         assert archive.getinfo("model.weights.h5").file_size < 1.5 * 4 * parameters

@@ -17,7 +17,7 @@ CODEC = NoteCodec()
 
 
 def half_bins(edges, values):
-    """Half the width, in seconds, of the bin that each value falls into."""
+    """Half the width in seconds of the bin of each value."""
     return np.diff(edges)[values] / 2 / 100
 
 
@@ -134,7 +134,7 @@ def test_any_fields_in_order_come_back_from_their_notes(data):
     row = st.tuples(*(st.integers(0, size - 1) for size in CODEC.sizes))
     fields = np.array(data.draw(st.lists(row, min_size=1, max_size=40)), np.int32)
     fields[1::2, 0] = 0
-    # Notes of one tick are in order when their pitches ascend.
+    # Notes of one tick are sorted by pitch.
     chord = np.cumsum(fields[:, 0] > 0)
     fields[:, 1] = fields[np.lexsort((fields[:, 1], chord)), 1]
     np.testing.assert_array_equal(CODEC.encode(CODEC.decode(fields)), fields)
@@ -142,7 +142,7 @@ def test_any_fields_in_order_come_back_from_their_notes(data):
 
 @settings(deadline=None, max_examples=80)
 @given(st.integers(100, CODEC.step_edges[-1] - 1), st.integers(0, 99))
-def test_a_pause_moves_what_follows_by_less_than_half_its_bin(pause, step):
+def test_a_pause_shifts_later_notes_by_less_than_half_its_bin(pause, step):
     notes = Notes(np.cumsum([0, pause, step]) / 100, [60, 62, 64], [0.1] * 3, [64] * 3)
     fields = CODEC.encode(notes)
     moved = (CODEC.decode(fields).start - notes.start) * 100
@@ -158,9 +158,9 @@ def test_a_performance_is_the_same_once_it_has_been_encoded(notes):
 
 
 def test_velocities_are_those_of_midi_however_fine_the_table():
-    # The lower of the two middles of 0 to 3, 4 to 7 and so on.
+    # The lower of the two middle values of 0 to 3, 4 to 7 and so on.
     assert CODEC.velocities.tolist() == list(range(1, 129, 4))
-    # Of velocity 0 MIDI makes a release.
+    # In MIDI, velocity 0 means a release.
     finest = NoteCodec(velocity_edges=tuple(range(129)))
     assert finest.velocities.tolist() == [1, *range(1, 128)]
 

@@ -117,7 +117,7 @@ def test_what_another_source_holds_out_is_found_by_its_notes(capsys, midi_zip, p
     assert (overlap["what"], overlap["other"], overlap["share"]) == ("recording", held, 1.0)
     code, _, err = run(capsys, "data", "check", midi_zip, "--against", "mine")
     assert code == 2
-    assert "mine: nothing of it is held out; mine: a single performance can be read, and one alone is not split" in err
+    assert "mine: nothing of it is held out; mine: only one performance can be read, and it is for training" in err
 
 
 def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sources(
@@ -126,7 +126,7 @@ def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sour
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.mid").write_bytes(performances[2][1])
     train_command._warn_of_splits(open_corpus("mine"))
-    reason = "mine: a single performance can be read, and one alone is not split"
+    reason = "mine: only one performance can be read, and it is for training"
     assert capsys.readouterr().err == f"no validation, so training ends with its budget and not before; {reason}\n"
     train_command._warn_of_splits(open_corpus(midi_zip))
     assert capsys.readouterr().err == ""

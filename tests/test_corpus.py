@@ -78,7 +78,7 @@ def test_files_that_are_listed_but_absent_are_named_even_from_the_cache(midi_fol
     assert open_corpus(midi_folder, cache=tmp_path).absent == []
 
 
-def test_it_is_built_anew_when_asked(midi_zip, tmp_path):
+def test_it_is_rebuilt_on_request(midi_zip, tmp_path):
     first = open_corpus(midi_zip, cache=tmp_path)
     before = (first.path / "fields.npy").stat()
     again = open_corpus(midi_zip, cache=tmp_path, rebuild=True)
@@ -134,7 +134,7 @@ def test_a_damaged_member_of_a_zip_is_skipped_with_a_reason(performances, tmp_pa
     assert len(corpus.names) == 2
 
 
-def test_a_corpus_that_cannot_be_put_in_its_place_leaves_nothing_beside_it(midi_zip, tmp_path):
+def test_a_corpus_that_cannot_be_renamed_leaves_no_temporary_folder(midi_zip, tmp_path):
     place = tmp_path / open_corpus(midi_zip, cache=tmp_path / "first").path.name
     place.write_text("in the way")
     with pytest.raises(OSError, match=place.name):
@@ -166,7 +166,7 @@ def test_strictness_takes_nothing_away_where_all_can_be_read(midi_folder, perfor
 
 @pytest.mark.parametrize("name", ["corpus.json", "fields.npy", "index.npy"])
 @pytest.mark.parametrize("damage", ["emptied", "cut", "lost"])
-def test_a_corpus_that_was_damaged_is_built_anew(midi_zip, tmp_path, name, damage):
+def test_a_damaged_corpus_is_rebuilt(midi_zip, tmp_path, name, damage):
     first = open_corpus(midi_zip, cache=tmp_path)
     fields, file = np.array(first.fields), first.path / name
     data = file.read_bytes()
@@ -194,7 +194,7 @@ def write_all(folder, contents):
         (folder / name).write_bytes(data)
 
 
-def test_a_folder_that_changed_reads_only_what_is_new_and_holds_what_a_new_corpus_would(
+def test_of_a_changed_folder_only_new_files_are_read_and_the_corpus_equals_a_new_one(
     performances, tmp_path, monkeypatch
 ):
     datas = [data for _, data in performances]
@@ -219,12 +219,12 @@ def test_a_folder_that_changed_reads_only_what_is_new_and_holds_what_a_new_corpu
     assert grown.skipped == anew.skipped
     np.testing.assert_array_equal(grown.bounds, anew.bounds)
     np.testing.assert_array_equal(grown.fields, anew.fields)
-    # The former is gone from the cache, and who reads it reads on.
+    # The previous corpus is deleted from the cache, but an open one can still be read.
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [grown.path.name]
     np.testing.assert_array_equal(former.fields, kept)
 
 
-def test_a_former_corpus_that_was_damaged_is_not_used(performances, tmp_path):
+def test_a_damaged_previous_corpus_is_not_used(performances, tmp_path):
     music = tmp_path / "music"
     write_all(music, {"a.mid": performances[0][1]})
     first = open_corpus(music, cache=tmp_path / "cache")
@@ -236,7 +236,7 @@ def test_a_former_corpus_that_was_damaged_is_not_used(performances, tmp_path):
     np.testing.assert_array_equal(grown.fields, open_corpus(music, cache=tmp_path / "elsewhere").fields)
 
 
-def test_what_a_killed_builder_left_is_removed_once_it_is_old(performances, tmp_path):
+def test_old_leftovers_of_a_killed_builder_are_deleted(performances, tmp_path):
     music, cache = tmp_path / "music", tmp_path / "cache"
     write_all(music, {"a.mid": performances[0][1]})
     corpus = open_corpus(music, cache=cache)
@@ -249,7 +249,7 @@ def test_what_a_killed_builder_left_is_removed_once_it_is_old(performances, tmp_
     assert {path.name for path in cache.iterdir()} == {corpus.path.name, young.name}
 
 
-def test_splits_are_drawn_from_what_could_be_read(performances, tmp_path):
+def test_splits_are_assigned_among_the_readable_files(performances, tmp_path):
     names = [f"{index}.mid" for index in range(4)]
     write_all(tmp_path / "music", dict.fromkeys(names, performances[0][1]))
     whole = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
@@ -275,7 +275,7 @@ def test_one_performance_alone_is_for_training(performances, tmp_path):
     write_all(tmp_path / "music", {"a.mid": performances[0][1], "b.mid": b"not music"})
     corpus = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
     assert corpus.splits == ["train"]
-    assert corpus.empty["validation"] == "music: a single performance can be read, and one alone is not split"
+    assert corpus.empty["validation"] == "music: only one performance can be read, and it is for training"
 
 
 def test_several_sources_keep_their_splits_and_names_apart(midi_folder, performances, tmp_path):
@@ -304,7 +304,7 @@ def test_several_sources_keep_their_splits_and_names_apart(midi_folder, performa
     assert [part.path for part in both.parts] == [part.path for part in parts]
 
 
-def test_several_sources_are_joined_anew_only_where_one_has_changed(midi_folder, performances, tmp_path):
+def test_several_sources_are_joined_again_only_if_one_has_changed(midi_folder, performances, tmp_path):
     write_all(tmp_path / "other", {"a.mid": performances[0][1]})
     sources = [midi_folder, tmp_path / "other"]
     first = open_corpus(sources, cache=tmp_path / "cache")

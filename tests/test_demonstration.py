@@ -21,7 +21,7 @@ def model(exported):
     return exported["tiny"][1]
 
 
-def test_each_piece_is_what_its_seed_names(model, tmp_path):
+def test_each_piece_is_that_of_its_seed(model, tmp_path):
     folder = play_demonstration(model, pieces=3, notes=40, seed=5, cache=tmp_path)
     assert sorted(path.name for path in folder.iterdir()) == ["seed-5.mid", "seed-6.mid", "seed-7.mid"]
     midi.write(Generator(model, seed=6).take(40), tmp_path / "six.mid")
@@ -52,7 +52,7 @@ def interrupt(*arguments):
     raise KeyboardInterrupt
 
 
-def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
+def test_an_interruption_leaves_nothing(model, tmp_path, monkeypatch):
     monkeypatch.setattr(tqdm, "update", interrupt)
     with pytest.raises(KeyboardInterrupt):
         play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
@@ -60,13 +60,13 @@ def test_what_was_interrupted_leaves_nothing(model, tmp_path, monkeypatch):
 
 
 def play_each_on_a_full_disk(model, notes, folder, seeds):
-    """What plays in a process, where there is no room for what it writes."""
+    """The service of a worker whose disk is full."""
     for _ in seeds:
         raise OSError(28, "No space left on device", "seed-0.mid")
     yield b""
 
 
-def test_a_piece_that_cannot_be_written_is_told_of_and_leaves_nothing(model, tmp_path, monkeypatch):
+def test_a_piece_that_cannot_be_written_is_an_error_and_leaves_nothing(model, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "_play_each", play_each_on_a_full_disk)
     with pytest.raises(KerasMusicError, match=r"^seed-0\.mid: No space left on device$"):
         play_demonstration(model, pieces=5, notes=10, cache=tmp_path)
@@ -81,7 +81,7 @@ def test_less_than_a_piece_is_refused(model, tmp_path, wrong, value):
 
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
-    """Where MAESTRO is, no one answers."""
+    """Makes MAESTRO's server unreachable."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     with socket.socket() as closed:
@@ -92,7 +92,7 @@ def no_network(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_a_network_training_is_on_what_the_bundled_model_plays(no_network, model, monkeypatch, capsys):
+def test_without_a_network_training_is_on_music_of_the_bundled_model(no_network, model, monkeypatch, capsys):
     monkeypatch.setattr(bundled, "bundled_model", lambda: model)
     monkeypatch.setattr(demonstration, "play_demonstration", partial(play_demonstration, pieces=4, notes=300))
     monkeypatch.setattr(runs, "finish", lambda run: RunFiles((), {}))
@@ -110,7 +110,7 @@ def test_without_a_network_and_a_bundled_model_one_line_says_how_to_pass_data(
     no_network, monkeypatch, capsys, tmp_path
 ):
     def missing():
-        raise ModelFileError("no model in the box")
+        raise ModelFileError("no bundled model")
 
     monkeypatch.setattr(bundled, "bundled_model", missing)
     assert main(["train", "--run", "run"]) == 2

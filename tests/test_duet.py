@@ -45,7 +45,7 @@ def test_keys_that_give_the_time_sound_at_once_at_pitches_of_the_models(clock, o
     assert not output.sounding
 
 
-def test_the_model_hears_the_time_that_was_given(clock, output):
+def test_the_model_is_given_the_time_of_the_key(clock, output):
     player = player_of("time", output, clock)
     simulate(player, 8, tapped([1.0, 1.5, 1.75, 3.0]))
     assert player.source._generator.seconds == pytest.approx(2.0, abs=0.03)
@@ -64,7 +64,7 @@ def test_keys_that_give_the_pitch_sound_in_the_models_time(clock, output):
     assert not output.sounding
 
 
-def test_after_a_rest_a_pitch_sounds_at_once_and_the_model_hears_the_rest(clock, output):
+def test_after_a_rest_a_pitch_sounds_at_once_and_the_model_is_given_the_rest(clock, output):
     player = player_of("pitch", output, clock)
     simulate(player, 20, [Strike(1.0, 60, 80), Strike(9.0, 64, 80)])
     assert [when for when, *_ in output.strikes] == pytest.approx([1, 9], abs=LONGEST_WAIT_SECONDS + 0.05)
@@ -95,6 +95,6 @@ def test_of_too_many_keys_the_oldest_are_dropped():
     assert duet.make(0.0) is None
 
 
-def test_what_is_neither_pitch_nor_time_is_refused():
+def test_anything_but_pitch_or_time_is_refused():
     with pytest.raises(ArgumentError, match="loudness: in a duet"):
         Duet(Generator(bundled_model()), "loudness")

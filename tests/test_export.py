@@ -95,7 +95,7 @@ def test_operators_that_a_step_must_not_hold_are_refused(name):
 
 
 def converted(function, *specs):
-    """The flatbuffer of a function, by the way that is known to lose a model's weights."""
+    """The flatbuffer of a function, converted in a way that loses a model's weights."""
     concrete = tf.function(function).get_concrete_function(*specs)
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
 
@@ -193,7 +193,7 @@ def test_killing_the_exporter_leaves_the_old_file_whole(exported, tmp_path):
     command = [sys.executable, "-m", "kerasmusic.command_line", "export"]
     command += ["--tflite", str(exported["small"][0]), "-o", str(output)]
     process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    # The worst moment: the new file is being written beside the old one.
+    # The worst moment: the temporary file is being written.
     while len(list(tmp_path.iterdir())) == 1 and process.poll() is None:
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGKILL)

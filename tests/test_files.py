@@ -30,7 +30,7 @@ def test_a_writer_that_fails_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_file_that_was_there_is_replaced(tmp_path):
+def test_an_existing_file_is_replaced(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
     with atomic_write(str(path)) as temporary:

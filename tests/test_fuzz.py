@@ -24,7 +24,7 @@ def test_hostile_input_is_read_or_refused(kind, cases, exported, monkeypatch):
 
 
 def fail_in_turn(chosen):
-    """What a reader may do of which the fuzzer must tell."""
+    """Misbehaves as a reader in the given way, which the fuzzer must report."""
     number = chosen.randrange(6)
     if number == 1:
         raise ZeroDivisionError
@@ -47,5 +47,5 @@ def test_the_fuzzer_tells_of_exceptions_crashes_and_hangs():
 
 
 def run_failing(*arguments):
-    """In the spawned process, where this module is imported for it."""
+    """Runs in the spawned process, which imports this module."""
     fuzz.run_cases(*arguments)

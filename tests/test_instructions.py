@@ -105,7 +105,7 @@ def test_a_graph_is_taken_apart_operator_by_operator(exported):
     names, graphs = zip(*prefixes(data), strict=True)
     uses = {name: count for name, _, count in read_record(data, "it")["operators"]}
     assert {name: names.count(name) for name in names} == uses
-    # The last is the whole graph; each before it runs as well, and gives something.
+    # The last is the whole graph; each prefix runs as well, and has an output.
     last = run(graphs[-1])
     for name, array in run(data).items():
         np.testing.assert_array_equal(last[name], array)

@@ -52,7 +52,7 @@ def test_a_record_says_which_file_and_which_machine(record, exported):
     assert model["bytes"] == path.stat().st_size
     assert model["parameters"] == kept["parameters"]
     assert sum(model["operators"].values()) == sum(uses for _, _, uses in kept["operators"])
-    # Each multiply-add reads a weight of its own: four bytes, or one.
+    # Each multiply-add reads one weight: four bytes, or one.
     assert model["matrix_bytes"] == 4 * model["multiply_adds"]
     assert record["models"][1]["matrix_bytes"] < model["matrix_bytes"] / 2
     assert model["runtime"].split()[0] in ("ai-edge-litert", "tflite-runtime", "tensorflow")
@@ -145,7 +145,7 @@ def test_times_and_lists_of_numbers_are_read_or_refused():
 
 
 def pi_in(root):
-    """Writes what Linux says of itself on a Raspberry Pi 4."""
+    """Writes the system files of Linux on a Raspberry Pi 4."""
     written = {
         "proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 108.00\n\nRevision\t: c03114\nModel\t\t: Raspberry Pi 4 Model B\n",
         "proc/meminfo": "MemTotal:        3884360 kB\nMemFree: 3000000 kB\n",

@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of one file that can refuse ranges, be missing, drop connections or stall; it lists its requests."""
+    """Serves one file; can refuse ranges, lack the file, drop connections or stall; records its requests."""
     monkeypatch.setattr(maestro.time, "sleep", lambda seconds: None)
 
     class Handler(BaseHTTPRequestHandler):
@@ -149,14 +149,14 @@ def test_a_server_of_something_else_than_http_is_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_server_without_ranges_that_drops_is_begun_anew_each_time(server, tmp_path):
+def test_a_download_without_ranges_begins_again_after_each_drop(server, tmp_path):
     server.ranges, server.drops = False, 2
     assert fetch(server, tmp_path).read_bytes() == DATA
     assert server.requests == [None, "bytes=150000-", "bytes=150000-"]
     assert [file.name for file in tmp_path.iterdir()] == ["maestro.zip"]
 
 
-def test_a_download_cut_short_without_a_word_is_told_by_its_checksum(server, tmp_path):
+def test_a_download_cut_short_silently_fails_its_checksum(server, tmp_path):
     server.tells_length, server.drops = False, 1
     with pytest.raises(KerasMusicError, match="its sha256 is"):
         fetch(server, tmp_path)
@@ -170,7 +170,7 @@ def test_a_download_that_was_killed_leaves_no_file_of_that_name_and_is_carried_o
     code = f"from kerasmusic.data.maestro import download_maestro; {download}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     part = tmp_path / "maestro.zip.part"
-    # Python's buffer is written in blocks, so what has come need not be on the disk yet.
+    # Python writes its buffer in blocks, so received data may not be on disk yet.
     while not part.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

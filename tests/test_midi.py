@@ -89,7 +89,7 @@ def test_notes_on_the_grid_come_back_from_a_file_exactly(tmp_path):
     np.testing.assert_allclose(back.end, notes.end, atol=1e-9)
 
 
-def test_what_is_no_midi_file_is_refused_in_one_line_that_names_it(tmp_path, performances):
+def test_a_file_that_is_not_midi_is_refused_in_one_line_with_its_name(tmp_path, performances):
     (tmp_path / "text.mid").write_text("not music")
     (tmp_path / "cut.mid").write_bytes(performances[0][1][:1000])
     (tmp_path / "folder.mid").mkdir()
@@ -108,7 +108,7 @@ def test_what_is_no_midi_file_is_refused_in_one_line_that_names_it(tmp_path, per
 
 
 def read_one_by_one(paths):
-    """What a process of its own made of each file; it is killed where one takes more than two seconds."""
+    """The outcome of each file, read in a separate process; it is killed if one takes more than two seconds."""
     script = str(Path(__file__).with_name("read_within.py"))
     done = subprocess.run([sys.executable, script, *map(str, paths)], capture_output=True, text=True, check=False)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
@@ -147,7 +147,7 @@ def test_odd_files_are_read_with_the_notes_they_have_or_refused(name):
 
 
 def midi_bytes(*events, ticks_per_beat=100):
-    """A MIDI file of one track; events are (seconds at 120 beats a minute, message)."""
+    """A MIDI file of one track; events are (seconds at 120 beats per minute, message)."""
     track, now = mido.MidiTrack(), 0
     for seconds, message in events:
         tick = round(seconds * 2 * ticks_per_beat)
@@ -187,7 +187,7 @@ def test_the_pedal_is_down_from_64_on(tmp_path, value, end):
     np.testing.assert_allclose(midi.read(path).end, [end], atol=1e-3)
 
 
-def test_a_pedal_pressed_further_is_not_pressed_anew(tmp_path):
+def test_a_pedal_pressed_further_stays_the_same_press(tmp_path):
     pedal = [(0.1, 70), (0.3, 127), (0.7, 90), (2.0, 40), (3.0, 0)]
     path = write_file(tmp_path / "deep.mid", instrument((0.0, 0.5, 60, 64), (2.2, 2.5, 62, 64), pedal=pedal))
     np.testing.assert_allclose(midi.read(path).end, [2.0, 2.5], atol=1e-3)
@@ -198,7 +198,7 @@ def test_a_note_released_before_the_pedal_goes_down_is_not_held(tmp_path):
     np.testing.assert_allclose(midi.read(path).end, [0.5], atol=1e-3)
 
 
-def test_pretty_midi_objects_are_heard_with_and_without_pedal():
+def test_pretty_midi_objects_are_read_with_and_without_pedal():
     file = pretty_midi.PrettyMIDI()
     file.instruments += [
         instrument((0.0, 0.5, 60, 64), pedal=[(0.1, 127), (2.0, 0)]),
@@ -208,7 +208,7 @@ def test_pretty_midi_objects_are_heard_with_and_without_pedal():
     assert midi.from_pretty_midi(file, pedal=False).end.tolist() == [0.5]
 
 
-def test_writing_leaves_the_file_and_nothing_beside_it(tmp_path):
+def test_writing_leaves_no_temporary_file(tmp_path):
     for pitch in (60, 62):
         midi.write(Notes([0.0], [pitch], [1.0], [64]), tmp_path / "note.mid")
         assert midi.read(tmp_path / "note.mid").pitch.tolist() == [pitch]
@@ -223,7 +223,7 @@ def test_notes_of_no_length_are_written_and_read_as_short_ones(tmp_path):
 
 
 def test_a_file_of_too_many_events_is_refused_before_it_is_parsed(tmp_path):
-    # Program changes in running status, the shortest events there are: two bytes each.
+    # Program changes in running status, the shortest possible events: two bytes each.
     events = b"\x00\xc0\x00" + b"\x00\x00" * 10_000_001
     data = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 96) + b"MTrk" + struct.pack(">I", len(events)) + events
     (tmp_path / "black.mid").write_bytes(data)
@@ -233,7 +233,7 @@ def test_a_file_of_too_many_events_is_refused_before_it_is_parsed(tmp_path):
 
 def test_a_file_that_lasts_longer_than_a_day_is_refused():
     def held(hours):
-        # Delta times are of at most 28 bits, so a tempo of two beats a minute, and few ticks, make the day.
+        # Delta times are of at most 28 bits, so a tempo of two beats per minute, and few ticks, make the day.
         return midi_bytes(
             (0.0, mido.MetaMessage("set_tempo", tempo=15_000_000)), (0.0, strike(60)), (hours * 120, release(60))
         )
@@ -304,7 +304,7 @@ def test_the_file_that_is_written_is_one_that_other_programs_read():
     np.testing.assert_allclose(found, [tuple(note) for note in notes], atol=1e-9)
 
 
-def test_what_would_not_be_read_again_is_not_written(tmp_path):
+def test_notes_that_could_not_be_read_again_are_not_written(tmp_path):
     pause = Notes([0.0, 200 * 3600.0], [60, 62], [1.0, 1.0], [64, 64])
     with pytest.raises(ArgumentError, match=r"last 200\.0 hours, and a MIDI file may last 24; write them in parts"):
         midi.write(pause, tmp_path / "x.mid")
@@ -327,7 +327,7 @@ def test_the_longest_pause_and_the_latest_end_come_back():
 
 
 def test_a_file_of_as_many_notes_as_may_be_is_not_too_large_to_be_read():
-    # Spread over a day, so that many delta times take more than a byte.
+    # Spread over a day, so that many delta times need more than one byte.
     count = midi.MAX_NOTES
     start = np.sort(np.random.default_rng(0).integers(0, int(midi.LONGEST_SECONDS * 1000) - 1, count))
     notes = Notes(start / 1000, np.arange(count) % 128, np.full(count, 0.001), np.full(count, 64))
@@ -352,8 +352,8 @@ DIGESTS = {
     1_104: "f6eb0337b3ea28468823c4c9c1359897504a345e7b8d37b64cb0b95a7b20b703",
     1_034: "711dd9851c393bc76ad903fa9feee23a58246d85402eac07fbe068beb5a8a735",
 }
-# In these three it had other notes: of a key that is struck twice before its release, of releases paired with the first
-# strike, and of strikes at once.
+# symusic reads other notes in these three: it differs for keys struck twice before their release, for the pairing of
+# releases with strikes, and for simultaneous strikes.
 OTHERWISE = (
     "2009/MIDI-Unprocessed_03_R1_2009_03-08_ORIG_MID--AUDIO_03_R1_2009_03_R1_2009_08_WAV.midi",
     "jigs311.mid",

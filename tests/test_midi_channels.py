@@ -107,7 +107,7 @@ def test_a_pedal_that_never_lifts_does_so_with_the_last_release_of_its_channel()
     assert read([*held, control(240, 120, 0)]) == [(0.0, 60, 0.75, 64), (0.25, 64, 0.5, 64)]
 
 
-def test_what_comes_first_in_the_file_acts_first_at_one_time():
+def test_of_simultaneous_events_the_first_in_the_file_acts_first():
     assert read([on(0, 60), off(480, 60), pedal(0, 127), pedal(480, 0)]) == [(0.0, 60, 0.5, 64)]
     assert read([on(0, 60), pedal(480, 127), off(0, 60), pedal(480, 0)]) == [(0.0, 60, 1.0, 64)]
 
@@ -158,7 +158,7 @@ def test_a_track_without_strikes_is_no_instrument():
     assert instruments() == []
 
 
-# Few keys, channels and times, so that everything meets everything.
+# Few keys, channels and times, so that all interactions occur.
 KEYS, CHANNELS = st.sampled_from([60, 61]), st.sampled_from([0, 1, 9])
 EVENTS = st.one_of(
     st.builds(on, st.sampled_from([0, 0, 1, 5, 200]), KEYS, st.integers(0, 127), CHANNELS),
@@ -192,7 +192,7 @@ def test_long_files_are_read_as_a_synthesizer_plays_them_event_by_event(seed):
 
 
 def assert_as_event_by_event(tracks, division, sustained, running):
-    """Holds what is read of a file of tracks to what plain Python makes of its events, one after another."""
+    """Compares the notes read from tracks with those of a plain Python model of their events."""
     expected = notes_of(tracks, division, sustained=sustained)
     read_instruments = instruments(*tracks, division=division, running=running)
     found = midi.merge_instruments(read_instruments, pedal=sustained)
@@ -202,14 +202,14 @@ def assert_as_event_by_event(tracks, division, sustained, running):
 
 
 RATE, CELL, ORGAN = 8000, 0.15, 17
-# By channel; within an octave, so that no harmonic of one is another.
+# Keys by channel, within an octave, so that no key is a harmonic of another.
 KEYS_OF = ((60, 66), (63, 69))
-# The attack of one key is heard a little at all others.
+# The attack of one key leaks a little into the frequencies of all others.
 LOUD = 30.0
 
 
 def played_by_fluidsynth(data, path, seconds):
-    """What FluidSynth's own player makes of a file, mono, with nothing that rings on."""
+    """Renders a file with FluidSynth's own player, mono, without reverb and release."""
     path.write_bytes(data)
     synth = import_fluidsynth().Synth(gain=0.5, samplerate=float(RATE))
     try:
@@ -224,16 +224,16 @@ def played_by_fluidsynth(data, path, seconds):
 
 
 def loudness(sound, key, until):
-    """How much of a key is in the tenth of a second before a time."""
+    """The level of a key in the tenth of a second before a time."""
     window = sound[int((until - 0.1) * RATE) : int(until * RATE)]
     turns = 440 * 2 ** ((key - 69) / 12) * np.arange(len(window)) / RATE
-    # A key that is struck again while the pedal is down sounds twice, and one of its partials may cancel the other's.
+    # A key struck again while the pedal is down sounds twice, and the partials of the two may cancel.
     partials = [np.exp(-2j * np.pi * partial * turns) for partial in (1, 2, 3)]
     return max(abs(np.mean(window * np.hanning(len(window)) * partial)) for partial in partials)
 
 
 def cells(random, count):
-    """Two tracks with an event in each cell of time, now in one, now in the other, of two channels."""
+    """Two tracks of two channels, with one event in each cell of time, in either track."""
     tracks = [[program(0, ORGAN, channel) for channel in (0, 1)], []]
     times = [0, 0]
     for cell in range(1, count):
@@ -247,7 +247,7 @@ def cells(random, count):
             [random.choice(5, p=[0.4, 0.25, 0.15, 0.1, 0.1])]
         )  # fmt: skip
         times[index] = cell
-    # A pedal that nobody lifts is lifted by the reader with the last release.
+    # The reader lifts a pedal that is never lifted at the last release.
     tracks[0] += [pedal((count - times[0]) * 144, 0), pedal(0, 0, channel=1)]
     tracks[1].append(meta((count - times[1]) * 144, 1))
     return tracks

@@ -66,7 +66,7 @@ def test_system_exclusive_messages_in_packets_keep_their_time():
     packets = [exclusive(10, b"\x43\x12"), exclusive(50, b"\x00\x43", 0xF7), exclusive(28, b"\xf7", 0xF7)]
     (note,) = midi.read_bytes(file_bytes([*packets, *NOTE]), "x.mid")
     assert note.start == pytest.approx(88 / 960)
-    # What is escaped in F7 is sent as it is, and is no note of the file.
+    # Bytes escaped in F7 are sent unchanged, and are not notes of the file.
     assert pitches(file_bytes([exclusive(0, bytes([0x90, 62, 64]), 0xF7), *NOTE])) == [60]
 
 
@@ -149,7 +149,7 @@ SCORE = b'<?xml version="1.0"?>\n<!DOCTYPE score-partwise PUBLIC "-//Recordare//
         (bytes(range(128, 160)), "something else, which begins with 80 81 82 83 instead of MThd"),
     ],
 )
-def test_what_is_no_midi_file_is_said_with_what_to_do(data, told):
+def test_a_file_of_another_kind_is_named_with_a_remedy(data, told):
     with pytest.raises(MidiError, match=rf"^x\.mid: not a MIDI file but {told}") as caught:
         midi.read_bytes(data, "x.mid")
     assert "\n" not in str(caught.value)
@@ -182,7 +182,7 @@ def chunk(*written):
         (chunk(b"\x00\xc0\x80"), "track 0: a message at byte 0 has a data byte over 127"),
     ],
 )
-def test_what_breaks_the_standard_is_refused_with_its_place(data, told):
+def test_a_violation_of_the_standard_is_refused_with_its_offset(data, told):
     with pytest.raises(MidiError, match=told) as caught:
         parse(data, "x.mid")
     assert str(caught.value).startswith("x.mid: ")
@@ -191,7 +191,7 @@ def test_what_breaks_the_standard_is_refused_with_its_place(data, told):
 
 def test_every_cut_of_a_file_is_refused():
     data = file_bytes([tempo(0, 300_000), program(0, 5), *NOTE], [exclusive(0, b"\x00\xf7"), *NOTE])
-    # Between two whole tracks a cut leaves a whole file of one.
+    # A cut between two complete tracks leaves a valid file of one track.
     whole = data.rindex(b"MTrk")
     for length in range(len(data)):
         if length != whole:
@@ -200,7 +200,7 @@ def test_every_cut_of_a_file_is_refused():
 
 
 def slow_events(data):
-    """The events of a track's bytes, one after another: (tick, status, first, second data byte), with its end."""
+    """Parses a track in plain Python: (tick, status, first, second data byte) of each event, and the track's end."""
     found, place, tick, running = [], 0, 0, None
 
     def size():

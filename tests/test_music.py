@@ -9,7 +9,7 @@ from kerasmusic.errors import ArgumentError
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache folder of its own, and no music named."""
+    """An empty cache folder, without the environment variable."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv(VARIABLE, raising=False)
     folder = tmp_path / "cache" / "kerasmusic"
@@ -34,7 +34,7 @@ def test_a_name_counts_from_the_folder_that_it_was_given_in(midi_zip, monkeypatc
     assert found == midi_zip
 
 
-def test_a_name_of_nothing_is_refused_before_anything_is_measured(monkeypatch, capsys, tmp_path):
+def test_a_path_that_does_not_exist_is_refused_before_any_measurement(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv(VARIABLE, "gone.zip")
     with pytest.raises(ArgumentError, match=r"KERASMUSIC_DATA is gone.zip: no such folder or zip file"):
         music()

@@ -54,7 +54,7 @@ def test_columns_do_not_change_with_the_array_they_came_from():
     assert notes.start.tolist() == [0.0, 1.0]
 
 
-def test_a_key_struck_again_ends_its_former_note():
+def test_a_key_struck_again_ends_its_earlier_note():
     notes = Notes([0.0, 1.0, 2.0], [60, 60, 62], [5.0, 3.0, 1.0], [64] * 3)
     assert notes.without_overlaps().duration.tolist() == [1.0, 3.0, 1.0]
 
@@ -96,7 +96,7 @@ def test_a_dataframe_has_the_tutorials_columns_and_comes_back(notes):
 
 @st.composite
 def random_notes(draw):
-    """Notes of few keys and few onsets, so that keys are struck again, and at once."""
+    """Notes of few keys and onsets, so that keys are struck repeatedly and simultaneously."""
     rows = st.tuples(st.integers(0, 30), st.integers(60, 63), st.integers(0, 40), st.integers(1, 127))
     drawn = draw(st.lists(rows, max_size=40))
     start, pitch, duration, velocity = zip(*drawn, strict=True) if drawn else ([], [], [], [])

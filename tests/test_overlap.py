@@ -16,7 +16,7 @@ def held(corpus):
 
 
 def corpus_of(corpus, *performances, split="train"):
-    """A corpus like the given one that holds these notes."""
+    """A copy of a corpus with the given notes."""
     fields = [corpus.codec.encode(notes).astype(np.int16) for notes in performances]
     return dataclasses.replace(
         corpus,
@@ -123,7 +123,7 @@ def test_performances_cleaned_by_pitches_leave_one_transposed_mazurka_in_maestro
     assert [(overlap.name, overlap.what) for overlap in overlaps] == [("supra/nq087cp3030_exp.mid", "composition")]
 
 
-def test_maestros_training_split_shares_nothing_with_what_it_holds_out(maestro, tmp_path):
+def test_maestros_training_split_shares_nothing_with_its_held_out_splits(maestro, tmp_path):
     corpus = open_corpus(maestro, cache=tmp_path)
     assert list(find_overlaps(corpus, corpus, split="train")) == []
 

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 
 def playing(tmp_path, *arguments, **environment):
-    """The command, playing on the tests' own MIDI."""
+    """Starts the command on the scripted MIDI backend."""
     return subprocess.Popen(
         [sys.executable, "-m", "kerasmusic.command_line", "play", *arguments],
         env={
@@ -46,7 +46,7 @@ def wait_for(tmp_path, count):
 
 
 def hanging(lines):
-    """The keys that were struck and not released."""
+    """The keys that were struck but not released."""
     sounding = set()
     for line in lines:
         words = line.split()
@@ -65,12 +65,12 @@ def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
     assert "of their time" in out
     lines = sent_by(tmp_path)
     assert not hanging(lines)
-    # And the last words are those that end what nobody knows of.
+    # The last messages end notes that are not known to sound.
     assert {"control=120", "control=123"} <= {word for line in lines[-6:] for word in line.split()}
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGTSTP"), reason="stopping and going on as of Unix")
-def test_what_is_stopped_for_a_while_is_silent_and_plays_on(tmp_path):
+def test_a_stopped_process_is_silent_and_then_continues(tmp_path):
     with playing(tmp_path, "--midi-out", "piano") as command:
         wait_for(tmp_path, 30)
         command.send_signal(signal.SIGTSTP)
@@ -89,7 +89,7 @@ def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
     with playing(tmp_path, "--midi-out", "Piano", VANISH="30") as command:
         _, err = command.communicate(timeout=60)
     assert command.returncode == 2
-    # It is either a note that cannot be sent or the look every two seconds that finds it out.
+    # Either a note that cannot be sent or the check every two seconds detects it.
     assert err.startswith("kerasmusic: Piano: the MIDI port ")
     assert err.count("\n") == 1
 
@@ -149,7 +149,7 @@ def test_without_mido_one_line_says_how_to_install_it(monkeypatch, capsys):
 
 def test_fluidsynth_plays_what_the_model_makes(tmp_path):
     pytest.importorskip("fluidsynth", exc_type=ImportError)
-    # FluidSynth's driver that writes a file, as fast as a device would take the sound.
+    # FluidSynth's file driver writes at the speed of a device.
     with playing(tmp_path, "--driver", "file", "--seconds", "4", "--seed", "7") as command:
         _, err = command.communicate(timeout=60)
     assert command.returncode == 0, err
@@ -159,7 +159,7 @@ def test_fluidsynth_plays_what_the_model_makes(tmp_path):
     assert np.abs(samples).max() < 0.99
 
 
-def test_signals_are_noted_and_then_what_they_were():
+def test_signals_are_recorded_and_handlers_restored():
     before = signal.getsignal(signal.SIGTERM)
     with catch_signals() as signals:
         assert not signals.end
@@ -179,11 +179,11 @@ def test_controls_go_up_and_down_within_their_limits():
     sampling = next_key(sampling, 1)
     assert sampling == Sampling(temperature=0, density=3)
     assert len(set(KEYS)) == 24
-    # A key that is not spelt as in the list is left for its first.
+    # From a key that is not in the list, the first key in the list comes next.
     assert next_key(Sampling(key="dm"), 1).key == KEYS[0]
 
 
-def test_what_cannot_be_meant_is_refused():
+def test_contradictory_options_are_refused():
     assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
         PlayOptions(duet="pitch")

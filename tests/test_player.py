@@ -26,7 +26,7 @@ HOUR = 3600
 
 
 class Scripted:
-    """Notes as a list says them, as a source."""
+    """A source of the notes in a list."""
 
     retry_at = math.inf
 
@@ -72,7 +72,7 @@ def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(c
     assert player.lateness.notes > 10_000
     assert player.lateness.within(0.99) <= 0.010
     assert player.lateness.skipped == 0
-    # Whatever sounds will end: no note is longer than the codec's longest.
+    # All notes end: none is longer than the codec's longest duration.
     assert longest < 25
     assert max_ahead <= MAX_AHEAD
     player.stop()
@@ -81,7 +81,7 @@ def test_an_hour_of_the_model_in_the_box_is_in_time_and_leaves_no_note_hanging(c
     assert output.silenced == 1
 
 
-def test_what_is_struck_is_the_generators_piece_at_its_time(clock, output):
+def test_the_notes_of_the_generator_are_struck_on_time(clock, output):
     simulate(Player(Endless(Generator(bundled_model(), seed=7)), output, clock), 60)
     notes = list(itertools.islice(Generator(bundled_model(), seed=7), len(output.strikes)))
     assert [(pitch, velocity) for _, pitch, velocity, _ in output.strikes] == [
@@ -107,7 +107,7 @@ def test_threads_play_an_hour_on_a_fast_clock_and_leave_no_note_hanging():
     assert not output.sounding
 
 
-def test_a_slow_maker_is_told_by_its_late_notes(clock, output):
+def test_a_slow_maker_shows_in_late_notes(clock, output):
     player = Player(Endless(Generator(bundled_model(), seed=7)), output, clock)
     simulate(player, 60, making=0.15)
     assert player.lateness.late > 50
@@ -122,7 +122,7 @@ def test_a_note_is_made_ahead_but_not_too_far(clock, output):
         pass
     ahead = player.visible_notes()[1]
     assert ahead[-1].start == pytest.approx(AHEAD_SECONDS + 0.5)
-    # Enough to go on for a while where notes are few, and no flood where they are many.
+    # Enough notes in reserve if they are sparse, and not too many if they are dense.
     sparse = Player(Scripted(Note(9.0 * index, 60, 0.4, 64) for index in range(100)), output, clock)
     dense = Player(Scripted(Note(0.001 * index, 60, 0.4, 64) for index in range(1000)), output, clock)
     for player, count in ((sparse, 8), (dense, MAX_AHEAD)):
@@ -139,7 +139,7 @@ def test_a_key_struck_again_ends_first_and_the_first_notes_end_does_not_end_the_
     assert [when for when, *_ in output.releases] == [2, 5]
 
 
-def test_after_a_sleep_what_was_due_long_ago_is_left_out(clock, output):
+def test_after_a_sleep_overdue_notes_are_skipped(clock, output):
     player = Player(Endless(Generator(bundled_model(), seed=7)), output, clock)
     simulate(player, 20)
     struck = player.lateness.notes
@@ -150,7 +150,7 @@ def test_after_a_sleep_what_was_due_long_ago_is_left_out(clock, output):
     simulate(player, 680)
     assert player.lateness.notes > struck + 100
     after = [when for when, *_ in output.strikes[struck:]]
-    # The piece goes on, and does not make up for the ten minutes.
+    # The piece continues, and does not catch up ten minutes.
     assert 620 <= after[0] < 625
     assert len(after) / 60 < 60
     assert player.lateness.largest <= TOO_LATE_SECONDS
@@ -169,7 +169,7 @@ def test_a_model_whose_time_stands_still_is_held_back(clock, output):
     assert len(output.strikes) <= 11 * DENSEST
 
 
-def test_a_changed_setting_is_heard_at_once_and_nothing_struck_is_unmade(clock, output):
+def test_a_changed_setting_takes_effect_at_once_and_struck_notes_stay(clock, output):
     generator = Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), output, clock)
     simulate(player, 30)
@@ -182,7 +182,7 @@ def test_a_changed_setting_is_heard_at_once_and_nothing_struck_is_unmade(clock, 
     after = [(when, pitch) for when, pitch, *_ in output.strikes[struck:] if when > 30.15]
     assert len(after) > 30
     assert {pitch % 12 for _, pitch in after} <= parse_key("F# major")
-    # The first of them comes as soon as ever.
+    # The first of them comes as soon as possible.
     assert after[0][0] < 33
 
 
@@ -207,7 +207,7 @@ def test_an_output_that_fails_ends_the_player_with_its_error(clock, output):
     assert player.ended.wait(10)
     with pytest.raises(PortError, match="gone"):
         player.stop()
-    # Nobody is there to be told, but what comes back is told to be silent.
+    # The lost port cannot be silenced, but a port that returns is.
     assert output.silenced == 1
 
 
@@ -238,7 +238,7 @@ def test_stopping_silences_at_once():
     assert not any(thread.name in ("maker", "sender") for thread in threading.enumerate())
 
 
-def test_what_a_person_plays_is_sounded_beside_the_model_pedal_and_all(clock, output):
+def test_the_users_keys_and_pedal_sound_together_with_the_model(clock, output):
     player = Player(Scripted([]), output, clock, thru=True)
     for event in (Strike(0, 60, 80), Pedal(0, True), Release(0, 60), Strike(0, 64, 80)):
         player.handle(event)
@@ -249,7 +249,7 @@ def test_what_a_person_plays_is_sounded_beside_the_model_pedal_and_all(clock, ou
     assert not output.sounding
 
 
-def test_a_midi_port_takes_notes_and_is_silenced_by_what_every_synthesizer_knows():
+def test_a_midi_port_takes_notes_and_is_silenced_by_standard_controllers():
     scripted_midi.messages.clear()
     port = scripted_midi.Output("Piano")
     output = MidiOutput(port)

@@ -84,7 +84,7 @@ def test_distributions_are_shares_of_each_pieces_own_notes(notes):
             assert heights.sum() == pytest.approx(100)
             inside = (getattr(piece, name) > edges[3]) & (getattr(piece, name) < edges[4])
             assert heights[3] == pytest.approx(100 * inside.mean())
-    # Of the times, the tutorial leaves out the longest fortieth.
+    # The tutorial leaves out the longest 2.5 % of the times.
     real, _ = by_label["duration [s]"].patches
     assert real.get_data().edges[-1] == pytest.approx(np.percentile(notes.duration, 97.5))
     assert real.get_data().values.sum() == pytest.approx(97.5, abs=0.2)
@@ -128,7 +128,7 @@ def files(notes, tmp_path):
     return tmp_path
 
 
-def test_what_files_are_decides_what_is_drawn(files):
+def test_the_kind_of_the_files_decides_the_plot(files):
     def labels(*names, **options):
         figure = plots.figure_of([files / name for name in names], **options)
         return [axes.get_xlabel() for axes in figure.axes], figure
@@ -178,7 +178,7 @@ def test_files_of_any_name_are_drawn_with_their_names(notes, tmp_path, monkeypat
     drawn = [roll.axes[0].get_title().removesuffix(": 20 notes"), both.legends[0].get_texts()[0].get_text()]
     for text in drawn:
         assert len(text) == len(said)
-        # No font with Chinese letters need be installed.
+        # A font with Chinese characters may not be installed.
         assert all(seen in (letter, "?") for seen, letter in zip(text, said, strict=True))
         assert name.isascii() <= (text == said)
     assert both.legends[0].get_texts()[1].get_text() == "x.mid"

@@ -26,7 +26,7 @@ def test_one_thread_goes_before_others_where_that_is_allowed():
         thread.join()
     assert found["at once"][0] in (os.SCHED_RR, before[0])
     assert found["soon"][1] in (priority.NICENESS, before[1])
-    # The thread that started them is what it was.
+    # The priority of the parent thread is unchanged.
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
 
 

@@ -12,7 +12,7 @@ from kerasmusic.processes import call_in_process, map_in_processes
 
 
 def script_on(source, cache):
-    """A script without a main guard, which opens a corpus; a line is printed each time it is run."""
+    """A script without a main guard that opens a corpus, and prints a line each time it runs."""
     return (
         "print('the script runs')\n"
         "from kerasmusic import open_corpus\n"
@@ -62,7 +62,7 @@ def test_a_script_without_a_main_guard_trains_and_evaluates(midi_zip, tmp_path):
 
 
 def echo(requests):
-    """Answers with what it was asked, and fails as it was told to."""
+    """Answers with each request, or fails as the request says."""
     for request in requests:
         match request:
             case "refuse":
@@ -77,7 +77,7 @@ def echo(requests):
         yield str(request).encode()
 
 
-def test_what_is_printed_in_a_process_is_no_answer():
+def test_output_printed_in_a_process_is_not_taken_for_an_answer():
     assert dict(map_in_processes(echo, ["print", 1, 2])) == {"print": b"print", 1: b"1", 2: b"2"}
 
 
@@ -93,7 +93,7 @@ def test_an_error_in_a_process_is_the_answer_to_one_request():
 
 
 def refuse_to_start():
-    """What a service becomes where it is unpickled, and there alone."""
+    """Fails when a service is unpickled."""
     raise ImportError("no NumPy here")
 
 
@@ -102,7 +102,7 @@ class BrokenService:
         return refuse_to_start, ()
 
 
-def test_processes_that_cannot_start_are_told_of_once():
+def test_processes_that_cannot_start_are_reported_once():
     with pytest.raises(ProcessError, match=r"a process could not start .*no NumPy here; please report it, with /"):
         list(map_in_processes(BrokenService(), [1, 2, 3]))
 
@@ -112,7 +112,7 @@ def test_nothing_asked_is_nothing_answered():
 
 
 def fail(how):
-    """For a process that is called."""
+    """Fails in a called process in the given way."""
     if how == "refuse":
         raise MidiError("no music")
     if how == "bug":
@@ -137,7 +137,7 @@ def fail(how):
         ("exit", ProcessError, "test_processes.fail: its process died (exit code 3); please report it", None),
     ],
 )
-def test_a_failure_is_told_in_one_line_with_what_the_process_said_in_a_file(how, error, line, log):
+def test_a_failure_is_one_line_that_names_a_file_with_the_output_of_the_process(how, error, line, log):
     with pytest.raises(error) as raised:
         call_in_process("test_processes", "fail", how=how)
     told = str(raised.value)
@@ -149,13 +149,13 @@ def test_a_failure_is_told_in_one_line_with_what_the_process_said_in_a_file(how,
         assert log in Path(told.removeprefix(line)).read_text()
 
 
-def test_what_is_no_answer_is_reported():
+def test_an_invalid_answer_is_reported():
     with pytest.raises(ProcessError, match=r"answer_falsely: its process died \(exit code 0\)"):
         call_in_process("test_processes", "answer_falsely")
 
 
 def answer_falsely():
-    """What a process gone wrong might do: write to where answers go, and end."""
+    """Writes garbage to the pipe of answers, as a corrupted process might, and exits."""
     for descriptor in range(3, 10):
         try:
             os.write(descriptor, b"\xff" * 100)

@@ -1,4 +1,4 @@
-"""In processes of their own: what TensorFlow says as it loads is written past Python."""
+"""Tests in separate processes, since TensorFlow's messages while loading bypass Python."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def run(folder, *arguments, backend="jax"):
-    """What a process printed, and what it said on the standard error."""
+    """The standard output and the standard error of a process."""
     environment = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "CI")}
     environment |= {"KERAS_BACKEND": backend} if backend else {}
     done = subprocess.run(
@@ -22,7 +22,7 @@ def run(folder, *arguments, backend="jax"):
 
 @pytest.fixture(scope="module")
 def trained(midi_zip, tmp_path_factory):
-    """A folder where a run was trained by the command line, and what that said of errors."""
+    """A folder with a run trained by the command line, and the standard error of that."""
     folder = tmp_path_factory.mktemp("quiet")
     train = ["train", "--data", str(midi_zip), "--preset", "tutorial", "--epochs", "0.2", "--run", "run", "--quiet"]
     return folder, run(folder, "-m", "kerasmusic.command_line", *train)
@@ -34,7 +34,7 @@ def test_training_on_jax_with_quiet_says_nothing(trained):
     assert (folder / "run" / "model.tflite").exists()
 
 
-def test_evaluation_and_export_on_jax_say_what_was_asked_for_alone(trained, midi_zip):
+def test_evaluation_and_export_on_jax_print_only_their_results(trained, midi_zip):
     folder, _ = trained
     evaluate = ["evaluate", "run/model.keras", "--data", str(midi_zip), "--json", "--quiet"]
     printed, said = run(folder, "-m", "kerasmusic.command_line", *evaluate)

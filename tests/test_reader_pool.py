@@ -13,8 +13,8 @@ from kerasmusic.data.sources import FolderSource
 from kerasmusic.errors import CorpusError, MidiError
 
 
-def encode_as_told(data, name, **options):
-    """A reader of files that say what becomes of it."""
+def encode_as_requested(data, name, **options):
+    """A reader that does what a file's contents say."""
     if data.startswith(b"MThd"):
         return encode_performance(data, name, **options)
     if data == b"abort":
@@ -32,7 +32,7 @@ def encode_as_told(data, name, **options):
 
 def outcomes_of(folder, **options):
     names = sorted(path.name for path in folder.iterdir())
-    return dict(encode_files(FolderSource(folder), names, encode_as_told, **options))
+    return dict(encode_files(FolderSource(folder), names, encode_as_requested, **options))
 
 
 def test_a_process_that_dies_takes_one_file_with_it(tmp_path):
@@ -63,8 +63,8 @@ def test_a_file_that_takes_too_long_is_given_up(tmp_path):
     assert outcomes["b"].shape == (2, 4)
 
 
-def test_a_corpus_is_built_of_what_did_not_kill_its_reader(performances, tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "encode_performance", encode_as_told)
+def test_a_corpus_is_built_of_the_files_that_did_not_kill_their_reader(performances, tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_module, "encode_performance", encode_as_requested)
     with zipfile.ZipFile(tmp_path / "music.zip", "w") as archive:
         for index, (_, data) in enumerate(performances):
             archive.writestr(f"{index}.mid", data)
@@ -79,7 +79,7 @@ def test_a_corpus_is_built_of_what_did_not_kill_its_reader(performances, tmp_pat
 def test_no_process_is_left_behind(tmp_path):
     for index in range(4):
         (tmp_path / str(index)).write_bytes(b"x")
-    files = encode_files(FolderSource(tmp_path), [str(index) for index in range(4)], encode_as_told)
+    files = encode_files(FolderSource(tmp_path), [str(index) for index in range(4)], encode_as_requested)
     next(files)
     workers = files.gi_frame.f_locals["outcomes"].gi_frame.f_locals["workers"]
     pids = [worker.process.pid for worker in workers if worker.process]

@@ -15,7 +15,7 @@ def error(weights, integers, inputs, scale):
 def test_what_goes_together_is_rounded_better_than_weight_by_weight(seed, outputs, inputs):
     random = np.random.default_rng(seed)
     weights = random.normal(size=(outputs, inputs)).astype(np.float32)
-    # Inputs of a few causes, as a layer's are.
+    # Inputs with few independent factors, like those of a layer.
     seen = (random.normal(size=(500, 3)) @ random.normal(size=(3, inputs))).astype(np.float32)
     seen += 0.1 * random.normal(size=seen.shape).astype(np.float32)
     scale = float(np.abs(weights).max() / 127)

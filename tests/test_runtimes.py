@@ -19,7 +19,7 @@ def number(version):
 
 
 def reads(flatbuffer):
-    """Whether the installed interpreter has all operators of a graph in their versions."""
+    """Whether the installed interpreter supports all operator versions of a graph."""
     try:
         with quiet_stderr():
             interpreter_module().Interpreter(model_content=bytes(flatbuffer))
@@ -31,10 +31,10 @@ def reads(flatbuffer):
 
 
 def release_of_the_interpreter():
-    """The release of TFLite that the installed interpreter is."""
+    """The TFLite release of the installed interpreter."""
     if interpreter_module().__name__.startswith("tflite_runtime"):
         return number(importlib.metadata.version("tflite-runtime"))[:2]
-    # ai-edge-litert counts anew; 1.2 is after TensorFlow 2.18, and 2.3 knows all that the table does.
+    # ai-edge-litert has its own version numbers; 1.2 follows TensorFlow 2.18, and 2.3 supports the whole table.
     return (2, 21)
 
 

@@ -16,7 +16,7 @@ from kerasmusic.midi import MAX_BYTES
 
 
 def assign_splits(root):
-    """The split of each file of a source, were all of them read."""
+    """The split of each file of a source if all of them can be read."""
     listing = open_source(root).list_files()
     return dict(zip(listing.names, listing.assign_splits(listing.names), strict=True))
 
@@ -68,7 +68,7 @@ def test_the_files_held_out_are_always_the_same(tmp_path):
         (tmp_path / f"song-{index:02d}.mid").write_bytes(b"")
     splits = assign_splits(tmp_path)
     held_out = [name for name, split in splits.items() if split == "validation"]
-    # The two least of `printf song-NN.mid | sha256sum` for NN from 00 to 19.
+    # The two smallest of `printf song-NN.mid | sha256sum` for NN from 00 to 19.
     assert held_out == ["song-13.mid", "song-15.mid"]
     assert set(splits.values()) == {"train", "validation"}
     assert open_source(tmp_path).list_files().licence == UNKNOWN_LICENCE
@@ -133,7 +133,7 @@ def test_linked_folders_are_followed_and_no_file_is_found_twice(tmp_path):
     links = {"again": "music/own", "far": "elsewhere", "near": "elsewhere", "own/up": "music", "itself": "music/itself"}
     for name, target in links.items():
         (tmp_path / "music" / name).symlink_to(tmp_path / target)
-    # Whichever the system lists first: the folder's own name, and of two links the first by the alphabet.
+    # Independent of the system's order: the folder's own name, or the first of two links in alphabetical order.
     assert open_source(tmp_path / "music").list_files().names == ["far/b.mid", "far/deep/c.mid", "own/a.mid"]
 
 
@@ -176,7 +176,7 @@ def test_the_names_of_many_files_take_little_memory(tmp_path):
         found, most = map(int, done.stdout.splitlines())
         assert found == count
         kilobytes.append(most)
-    # At 400 bytes a name, a million take 400 MB.
+    # At 400 bytes per name, a million names take 400 MB.
     assert kilobytes[1] - kilobytes[0] < 20_000 * 400 / 1024
 
 
@@ -210,7 +210,7 @@ def test_a_row_that_was_cut_off_does_not_hide_the_others(tmp_path):
 
 def test_a_table_that_cannot_be_parsed_is_refused_by_name(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
-    # A quotation mark that is never closed makes one field of the rest, longer than Python's csv takes.
+    # An unclosed quotation mark makes the rest one field, longer than the limit of Python's csv module.
     (tmp_path / "table.csv").write_text('midi_filename,split\n"a.mid,train\n' + "b.mid,train\n" * 20_000)
     with pytest.raises(CorpusError, match=r"table\.csv"):
         open_source(tmp_path).list_files()
@@ -229,7 +229,7 @@ def test_hidden_files_are_left_out_of_a_zip_as_of_a_folder(tmp_path):
 LEADING_OUTSIDE = ("/absolute.mid", "../parent.mid", "a/../../deep.mid", "C:\\drive.mid", "a\\..\\..\\back.mid")
 
 
-def test_what_an_archive_should_not_hold_is_refused_by_name_and_the_rest_is_used(performances, tmp_path):
+def test_unsafe_members_of_an_archive_are_refused_by_name_and_the_rest_is_used(performances, tmp_path):
     name, data = performances[0]
     place = tmp_path / "inside" / "hostile.zip"
     place.parent.mkdir()
@@ -248,13 +248,13 @@ def test_what_an_archive_should_not_hold_is_refused_by_name_and_the_rest_is_used
     assert "not a MIDI file" in corpus.skipped["text.mid"]
     for outside in LEADING_OUTSIDE:
         assert corpus.skipped[outside] == f"{outside}: cannot be read (its name leads outside the zip)"
-    # Nothing was unpacked, inside or outside.
+    # Nothing was extracted, inside or outside.
     assert {path.name for path in tmp_path.iterdir()} == {"inside", "cache"}
     assert [path.name for path in place.parent.iterdir()] == ["hostile.zip"]
 
 
 def write_bomb(path, name, size, declared=None):
-    """A zip with a member of so many zeros, which says that it has `declared` bytes."""
+    """Writes a zip with a member of `size` zeros whose declared size is `declared`."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     block, checksum, packed = bytes(1 << 20), 0, []
     for _ in range(size >> 20):

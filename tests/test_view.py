@@ -34,7 +34,7 @@ def test_notes_fall_onto_their_keys():
     ]
     assert rows[0][-1] < rows[1][-1] < rows[2][-1] == 28
     assert {len(each) for each in rows} <= {5, 6}
-    # What sounds stands on its key until it has ended.
+    # A sounding note stays on its key until it ends.
     sounding = draw([note], [], 2.2, WORDS, 88, 34)
     assert sounding.lines()[29][column] == "█"
     assert sounding.lines()[30][column] == "▼"
@@ -93,7 +93,7 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
     assert not view.turn(0.05)
 
 
-def test_keys_are_read_from_what_terminals_send():
+def test_keys_are_parsed_from_the_codes_of_terminals():
     assert parse_keys("\x1b[A\x1b[B\x1bOC\x1bOD") == ["up", "down", "right", "left"]
     assert parse_keys("\x1b[1;5A\x1b[3~k\x1b") == ["up", "k", "escape"]
     assert parse_keys("") == []
@@ -141,7 +141,7 @@ def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):
     os.write(terminal, b"\x1a")
     _, status = os.waitpid(process.pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
-    # What was on the screen before is there again.
+    # The screen's earlier contents are restored.
     wait_for("\x1b[?1049l")
     seen = ""
     process.send_signal(signal.SIGCONT)

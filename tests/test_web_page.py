@@ -35,7 +35,7 @@ SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
 
 
 def ask(question, **more):
-    """What the page's own modules answer."""
+    """The answer of the page's modules."""
     done = subprocess.run(
         ["node", str(SCRIPT)], input=json.dumps({"ask": question, **more}), capture_output=True, text=True, check=True
     )
@@ -72,7 +72,7 @@ def test_the_pages_keys_are_the_ones_of_python():
     for key in (keys[0], keys[7], keys[-1]):
         assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
     assert all(bias_of(codec, key=key).any() for key in keys)
-    # And the ones that the terminal's view goes through.
+    # The terminal's view has the same keys.
     assert tuple(keys) == KEYS
 
 
@@ -112,7 +112,7 @@ def test_python_reads_the_pages_midi_files_note_for_note(notes, tmp_path):
 
 
 def assert_the_page_reads(paths):
-    """Holds the page's answer for each file to Python's: the same notes, or a sentence where it is refused."""
+    """Compares the page with Python for each file: the same notes, or a sentence if Python refuses it."""
     for path, answer in zip(paths, ask("read", paths=list(map(str, paths))), strict=True):
         try:
             expected = midi.read(path)
@@ -128,7 +128,7 @@ def assert_the_page_reads(paths):
 
 
 @needs_node
-def test_midi_files_that_others_stumble_over_are_read_as_python_reads_them_or_end_in_a_sentence(broken_midi):
+def test_unusual_midi_files_are_read_as_in_python_or_refused_in_a_sentence(broken_midi):
     assert_the_page_reads(sorted(broken_midi.iterdir()))
 
 
@@ -197,7 +197,7 @@ def test_the_same_model_gives_the_same_page(page, exported, tmp_path):
         assert (tmp_path / "again" / path.relative_to(page)).read_bytes() == path.read_bytes()
 
 
-def test_the_server_names_types_that_browsers_want(page):
+def test_the_server_sends_the_types_that_browsers_need(page):
     with web_page.page_server(page, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -265,7 +265,7 @@ def test_the_page_has_the_librarys_constants(file, name, value):
 
 
 @needs_node
-def test_the_model_in_the_box_is_what_a_page_plays_by_default(tmp_path):
+def test_a_page_plays_the_bundled_model_by_default(tmp_path):
     assert main(["export", "--web", str(tmp_path / "page")]) == 0
     assert (tmp_path / "page" / "model.tflite").read_bytes() == bundled_model().read_bytes()
 
