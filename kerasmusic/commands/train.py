@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import command, say, warn
+from kerasmusic.commands.command import command, listed, say, warn
 from kerasmusic.errors import ModelFileError, NoNetworkError, printable
+from kerasmusic.models.presets import PRESETS
 from kerasmusic.training.settings import MINUTES, Settings
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 # After fewer passes over the data a model has learned next to nothing.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
+# The bundled model, as --from names it.
+BUNDLED = "bundled"
 
 
 @command(
     "train",
     """
     kerasmusic train --data my-midi/ --preset small --minutes 10 --run runs/mine
-    kerasmusic train --from pretrained --data my-midi/ --minutes 10 --run runs/mine
+    kerasmusic train --from bundled --data my-midi/ --minutes 10 --run runs/mine
     kerasmusic train --devices all --batch-size 32 --run runs/mine
 
     on several hosts, the same on each, with their number from 0:
@@ -42,12 +45,12 @@ SMALLEST = ("tutorial", "tiny")
     help="A folder or a zip of MIDI files; may be given again for more of them, each with its own split (default: "
     "download MAESTRO; without a network, a demonstration that the bundled model plays).",
 )
-@click.option("--preset", help=f"The architecture: tutorial, tiny, small or base (default: {Settings.preset}).")
+@click.option("--preset", help=f"The architecture: {listed(list(PRESETS))} (default: {Settings.preset}).")
 @click.option(
     "--from",
     "start",
     metavar="MODEL",
-    help="Start from a trained model, a .keras file or a run's folder; 'pretrained' is the bundled one. "
+    help=f"Start from a trained model, a .keras file or a run's folder; '{BUNDLED}' is the bundled model. "
     "A wider --preset grows the model and keeps what it has learnt.",
 )
 @click.option("--minutes", type=float, help=f"Training time, from the first step on (default: {MINUTES:g}).")
@@ -173,7 +176,7 @@ def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None
         find_preset(preset)
     if not start:
         return None, preset or Settings.preset
-    path = find_keras_file(None if start == "pretrained" else start)
+    path = find_keras_file(None if start == BUNDLED else start)
     return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
 
 
