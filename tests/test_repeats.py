@@ -48,6 +48,7 @@ def random_notes(seed, length, keys):
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 5, 40]), st.sampled_from([3, 16, 50]))
+@pytest.mark.slow
 def test_a_sequence_gives_exactly_the_states_and_echoes_of_the_steps(seed, keys, memory):
     repeats = Repeats(memory)
     notes = random_notes(seed, 37, keys)

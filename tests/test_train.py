@@ -66,6 +66,7 @@ def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
     assert read_history(tmp_path)["minutes"][-1] >= 0.05
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     def stop():
         while not (tmp_path / "history.csv").exists():
@@ -169,6 +170,7 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_wh
     assert read_history(run)["training_steps"][: steps // 25] == list(range(25, steps + 1, 25))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_with_the_step_and_the_last_good_weights(begun, corpus):
     run, _ = begun
     before = load_model(run / "checkpoint.keras").get_weights()
@@ -188,6 +190,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_step_and_the_last_good_w
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch):
     run, _ = begun
     before = (run / "checkpoint.keras").read_bytes()
@@ -206,6 +209,7 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch)
     assert (run / "checkpoint.keras").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
     run, _ = begun
     model = load_model(run / "checkpoint.keras", compile=True)
@@ -216,6 +220,7 @@ def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
     assert read_history(run)["training_steps"][:2] == [25, 50]
 
 
+@pytest.mark.slow
 def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(begun, corpus):
     run, _ = begun
     whole = (run / "history.csv").read_text()
@@ -302,6 +307,7 @@ def test_evaluation_of_the_tutorials_model_has_only_its_pitch(run, corpus):
     assert result.notes == corpus.summary()["validation"]["notes"]
 
 
+@pytest.mark.slow
 def test_a_run_from_a_trained_model_begins_with_what_it_knows(run, corpus, tmp_path):
     scorer = open_scorer(run / "model.keras")
     before = evaluate(scorer, corpus).by_field["pitch"]
@@ -341,6 +347,7 @@ def test_an_older_run_names_its_one_source_without_a_list(run, corpus, tmp_path)
     assert read_start(tmp_path) == read_start(run)
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corpus, tmp_path, monkeypatch):
     seen = []
 
