@@ -135,6 +135,7 @@ def test_the_same_phrase_is_answered_otherwise_the_second_time(player, output):
     assert one != two
 
 
+@pytest.mark.slow
 def test_an_hour_of_phrases_is_answered_in_time_and_leaves_no_note_hanging(player, output, clock):
     random = np.random.default_rng(0)
     events, ends, when = [], [], 1.0

@@ -71,6 +71,7 @@ def test_matrix_products_alone_are_timed_beside_the_whole_step(exported, monkeyp
     assert found["invoke_to_matrix_products"] > 0
 
 
+@pytest.mark.slow
 def test_training_is_timed_on_the_backend_at_hand(midi_zip):
     by_adam = training.measure_keras("tiny", str(midi_zip), batches=2, adam=True)
     found = training.measure_keras("tiny", str(midi_zip), batches=2)
@@ -81,6 +82,7 @@ def test_training_is_timed_on_the_backend_at_hand(midi_zip):
     assert found["seconds"]["compile"] > found["seconds"]["data"] > 0
 
 
+@pytest.mark.slow
 def test_an_lstm_of_torch_is_timed_beside_it(midi_zip):
     pytest.importorskip("torch")
     for preset, parameters in (("tiny", 136_736), ("tutorial", 271_904)):
@@ -100,6 +102,7 @@ def test_a_preset_that_is_not_there_is_refused():
         training.measure("nowhere", ["huge"])
 
 
+@pytest.mark.slow
 def test_the_tutorials_network_is_trained_with_a_label_at_every_note(midi_zip, monkeypatch):
     monkeypatch.setattr(tutorial, "WINDOW", 12)
     train, labels = tutorial.lstm_training(str(midi_zip))
@@ -117,6 +120,7 @@ def test_the_tutorials_own_way_has_a_label_a_window(midi_zip, corpus):
     assert train().history["loss"][0] > 0
 
 
+@pytest.mark.slow
 def test_playing_is_timed_beside_the_tutorials_loop(midi_zip, exported):
     found = tutorial.measure_playing(str(midi_zip), str(exported["tiny"][1]), rounds=1)
     assert found["tutorial_ms"] > found["note_ms"] > 0

@@ -206,6 +206,7 @@ def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path,
     assert again.read_bytes() == (tmp_path / "same.mid").read_bytes()
 
 
+@pytest.mark.slow
 def test_keras_files_generate_too_and_export(capsys, exported, tmp_path):
     keras_file, tflite_file = exported["tutorial"]
     for file, name in ((keras_file, "a.mid"), (tflite_file, "b.mid")):
@@ -217,6 +218,7 @@ def test_keras_files_generate_too_and_export(capsys, exported, tmp_path):
     assert (tmp_path / "out.tflite").read_bytes() == tflite_file.read_bytes()
 
 
+@pytest.mark.slow
 def test_every_precision_is_exported_beside_the_model_with_a_table(capsys, exported, midi_folder, tmp_path):
     (tmp_path / "model.keras").write_bytes(exported["small"][0].read_bytes())
     code, out, _ = run(
@@ -483,6 +485,7 @@ def test_what_is_generated_fits_in_a_file_that_can_be_read_or_is_refused_before(
     assert (code, err) == (2, "kerasmusic: 51: --notes may be at most 50, to fit in z.mid\n")
 
 
+@pytest.mark.slow
 def test_ten_thousand_seconds_are_generated_and_read_again(capsys, model):
     assert run(capsys, "generate", model, "--seconds", 10_100, "--seed", 1, "-o", "x.mid")[0] == 0
     assert midi.read("x.mid").seconds > 10_000
@@ -559,6 +562,7 @@ def full_disk(tmp_path):
         "plot {song} -o {disk}/song.png",
     ],
 )
+@pytest.mark.slow
 def test_a_full_disk_ends_in_one_line_that_names_the_place(
     capsys, monkeypatch, exported, midi_folder, full_disk, performances, command
 ):

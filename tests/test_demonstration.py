@@ -28,6 +28,7 @@ def test_each_piece_is_what_its_seed_names(model, tmp_path):
     assert (folder / "seed-6.mid").read_bytes() == (tmp_path / "six.mid").read_bytes()
 
 
+@pytest.mark.slow
 def test_many_pieces_are_played_by_several_processes_and_make_a_corpus_of_two_splits(model, tmp_path):
     folder = play_demonstration(model, pieces=21, notes=30, cache=tmp_path)
     summary = open_corpus(folder, cache=tmp_path / "corpora").summary()
@@ -90,6 +91,7 @@ def no_network(monkeypatch, tmp_path):
         yield url
 
 
+@pytest.mark.slow
 def test_without_a_network_training_is_on_what_the_bundled_model_plays(no_network, model, monkeypatch, capsys):
     monkeypatch.setattr(bundled, "bundled_model", lambda: model)
     monkeypatch.setattr(demonstration, "play_demonstration", partial(play_demonstration, pieces=4, notes=300))

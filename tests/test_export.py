@@ -36,6 +36,7 @@ print(json.dumps(play(KerasStep(load_model(sys.argv[1]))).tolist()))
 
 @pytest.mark.parametrize("preset", ["small", "tutorial"])
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+@pytest.mark.slow
 def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, backend):
     keras_file, tflite_file = exported[preset]
     golden = read_record(read_model_bytes(tflite_file), "it")["golden"]["notes"]

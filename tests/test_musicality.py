@@ -276,6 +276,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.slow
 def test_the_command_prints_a_table(capsys, exported, midi_zip):
     code, lines, err = evaluate(
         capsys, exported["tiny"][1], "--data", midi_zip, "--split", "train", "--music", "--seed", 5
@@ -293,6 +294,7 @@ def test_the_command_prints_a_table(capsys, exported, midi_zip):
 
 
 @pytest.mark.usefixtures("own_cache")
+@pytest.mark.slow
 def test_keras_and_tflite_files_play_the_same(capsys, exported, midi_zip, monkeypatch):
     monkeypatch.setattr(musicality, "NOTES", 60)
     options = ("--data", midi_zip, "--split", "train", "--music", "--temperature", "pitch=0.9", "--min-p", 0.01)
