@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
 # Programs, and what one measurement alone takes: nothing that is declared imports them.
-TOOLS = {"nox", "notebook", "playwright"}
+TOOLS = {"nox", "notebook", "pip", "playwright", "pre-commit"}
 # What messages fill in.
 FILLED_IN = {"{name}": BACKENDS}
 
