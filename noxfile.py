@@ -1,4 +1,4 @@
-"""What there is to do with a checkout: `nox -s NAME`, `nox -l` for the list. Arguments after -- are passed on."""
+"""The tasks of a checkout: `nox -s NAME`, `nox -l` for the list. Arguments after -- are passed on."""
 
 import os
 import shutil
@@ -85,7 +85,7 @@ def only(marker: str, arguments: list[str]) -> list[str]:
 
 
 def side_by_side(arguments: list[str]) -> list[str]:
-    """What has pytest use two processes, where its arguments name no test files."""
+    """The options that run pytest in two processes, unless its arguments name test files."""
     if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         return []
     # A file's tests share what they build, so it stays with one process.
@@ -180,14 +180,14 @@ def run_edge_tests(session: nox.Session) -> None:
 
 @nox.session(name="tests-edge-litert")
 def tests_edge_litert(session: nox.Session) -> None:
-    """What a device runs, on ai-edge-litert alone."""
+    """The tests of a device, on ai-edge-litert alone."""
     session.install(".[edge,live]", *TEST_PACKAGES)
     run_edge_tests(session)
 
 
 @nox.session(name="tests-edge-tflite-runtime", python="3.11")
 def tests_edge_tflite_runtime(session: nox.Session) -> None:
-    """What a device runs, on tflite-runtime 2.14, the last there is, and NumPy 1."""
+    """The tests of a device, on tflite-runtime 2.14, the last release, and NumPy 1."""
     session.install(".[live]", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
 

@@ -41,7 +41,7 @@ def train(
         devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.training.devices`.
 
     Returns:
-        the outcome, whose `files` name what was written beside the model, and what was not for want of a package.
+        the outcome, whose `files` name the files written besides the model, and those that a missing package prevented.
 
     Raises:
         KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.

@@ -49,7 +49,7 @@ MAESTRO = find_maestro()
 
 
 def pytest_ignore_collect(collection_path):
-    """Where Keras is absent only files of tests for a device can be imported."""
+    """Ignores the tests that need Keras if it is not installed."""
     if collection_path.suffix == ".py" and not find_spec("keras"):
         return "pytest.mark.device" not in collection_path.read_text() or None
     return None

@@ -41,7 +41,7 @@ def make_music(folder: Path) -> None:
 
 
 def train(data: Path, cache: Path, run: Path, steps: int) -> None:
-    """What the killed process does: begins the run, or carries it on where there is a checkpoint."""
+    """The killed process: starts the run, or resumes it from a checkpoint."""
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.training.run_folder import CHECKPOINT
     from kerasmusic.training.settings import Settings

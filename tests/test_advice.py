@@ -1,4 +1,4 @@
-"""What messages and pages tell a user to install is there to be installed."""
+"""Every requirement that a message or a page tells a user to install exists."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def texts():
 
 
 def advised(text):
-    """What each `pip install` of a text installs, one requirement after another."""
+    """The requirements of each `pip install` in a text."""
     for command in COMMAND.finditer(text):
         for argument in WORDS.split(f"{command[1]} ")[0].split():
             if not argument.startswith("-"):

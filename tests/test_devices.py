@@ -67,7 +67,7 @@ def start_two(cache, *arguments, runs):
 
 
 def finish(*processes):
-    """What each printed; all of them must have succeeded."""
+    """The output of each process; all of them must have succeeded."""
     try:
         outputs = [process.communicate(timeout=240)[0] for process in processes]
     finally:

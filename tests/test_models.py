@@ -1,4 +1,4 @@
-"""What every preset must do, whatever its layers are."""
+"""Every preset must do this, whatever its layers are."""
 
 import keras
 import numpy as np

@@ -16,7 +16,7 @@ SHORTEST_TICKS = 6
 MIDDLE_TICKS = 20
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
-    # The natural minor with the raised seventh beside the natural one.
+    # The natural minor, with the raised seventh as well as the natural one.
     "minor": (0, 2, 3, 5, 7, 8, 10, 11),
 }
 

@@ -32,7 +32,7 @@ DENSEST = 100
 
 
 class Snapshot(NamedTuple):
-    """Where a generator is in its piece: everything that determines the next notes, except for the sampling."""
+    """A generator's position in its piece: all that determines the next notes, except for the sampling."""
 
     state: NDArray[np.float32]
     previous: NDArray[np.int32]
@@ -100,7 +100,7 @@ class Generator:
 
     @property
     def sampling(self) -> Sampling:
-        """How notes are drawn, from the next one on; assign another `Sampling` to change it."""
+        """The settings by which notes are drawn; assign another `Sampling` to change them from the next note on."""
         return self._sampling
 
     @sampling.setter
@@ -123,7 +123,7 @@ class Generator:
         return self._tick / TICKS_PER_SECOND
 
     def snapshot(self) -> Snapshot:
-        """Where it is, for `restore`."""
+        """The current position, for `restore`."""
         return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
 
     def restore(self, snapshot: Snapshot) -> None:

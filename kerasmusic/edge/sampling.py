@@ -38,7 +38,7 @@ class SamplingChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How notes are drawn from a model's probabilities.
+    """The settings by which notes are drawn from a model's probabilities.
 
     Args:
         temperature: one number for all fields, or by field, such as `{"pitch": 1.1, "step": 0.9}`; 0 takes the

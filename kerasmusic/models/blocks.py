@@ -32,7 +32,7 @@ class Block(layers.Layer):
 
     @property
     def state_size(self) -> int:
-        """How many float32 numbers the block carries from note to note."""
+        """The number of float32 values that the block carries from note to note."""
         raise NotImplementedError
 
     def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:

@@ -17,7 +17,7 @@ from kerasmusic.models.lookup import columns, least
 COLDEST = 2.0**-24
 # The lowest bias; infinities have no place in a device's kernels.
 LOWEST_BIAS = -6e4
-# The bias of a value that is given; nothing is likely beside it.
+# The bias of a value that is given, which makes every other value impossible.
 GIVEN = 6e4
 # Stands for the log of a min_p of 0: what is less likely than 1e-30 of the likeliest is never drawn.
 LOWEST_LOG_MIN_P = -69.0
@@ -28,7 +28,7 @@ ABOVE_ZERO = 2.0**-24
 
 
 class FieldControls(NamedTuple):
-    """What steers the draw of one field: see `controls_by_field`."""
+    """The inputs that steer the draw of one field; see `controls_by_field`."""
 
     #: float32 `[batch, n]`.
     bias: KerasTensor

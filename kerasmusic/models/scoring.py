@@ -20,7 +20,7 @@ PIECES_AT_ONCE = 32
 
 
 class Scorer(Protocol):
-    """What gives performances their log probabilities."""
+    """Gives performances their log probabilities."""
 
     codec: NoteCodec
 

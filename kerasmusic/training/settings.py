@@ -14,7 +14,9 @@ MINUTES = 10.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. `minutes` or `epochs` bounds the whole run; None elsewhere takes the preset's own value.
+    """The settings of a training run.
+
+    `minutes` or `epochs` bounds the whole run; None elsewhere takes the preset's own value.
 
     Args:
         preset: the architecture; with a model to start from, that of the model or a wider one (see `grown`).
