@@ -122,7 +122,7 @@ def test_only_the_tables_of_a_page_are_written(name, kept, tmp_path):
     assert "of yore" not in text
 
 
-def test_a_page_without_a_place_for_tables_stays(kept, tmp_path, capsys):
+def test_a_page_without_markers_for_tables_stays(kept, tmp_path, capsys):
     path = tmp_path / "page.md"
     path.write_text("no markers")
     assert main(["bench", "report", str(kept), "--page", str(path)]) == 2

@@ -95,10 +95,10 @@ def test_a_table_decides_with_and_without_a_byte_order_mark(tmp_path, encoding):
     assert assign_splits(tmp_path) == {"a.mid": "test", "b.mid": "train"}
 
 
-def test_a_table_none_of_whose_files_is_there_is_refused(tmp_path):
+def test_a_table_none_of_whose_files_exists_is_refused(tmp_path):
     (tmp_path / "a.mid").write_bytes(b"")
     (tmp_path / "table.csv").write_text("midi_filename,split\nlost.mid,train\n")
-    with pytest.raises(CorpusError, match="none of the 1 files that its csv lists is there"):
+    with pytest.raises(CorpusError, match="none of the 1 files that its csv lists exists"):
         open_source(tmp_path).list_files()
 
 
