@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -15,9 +16,6 @@ from kerasmusic.files import atomic_write, errors_naming
 from kerasmusic.models.note_model import NoteModel
 from kerasmusic.training.budget import Budget
 from kerasmusic.training.devices import undistributed
-
-if TYPE_CHECKING:
-    from kerasmusic.training.stopping import Validation
 
 LOSSES = ("loss", *FIELDS)
 HISTORY_COLUMNS = ("training_steps", "minutes", "learning_rate", *LOSSES, *(f"val_{name}" for name in LOSSES))
@@ -43,9 +41,11 @@ class Checkpoint(keras.callbacks.Callback):
     The progress is kept in the model's metadata, so that the two always belong together.
     """
 
-    def __init__(self, path: Path, budget: Budget, validation: Validation, every_seconds: float) -> None:
+    def __init__(
+        self, path: Path, budget: Budget, validated: Callable[[], dict[str, Any]], every_seconds: float
+    ) -> None:
         super().__init__()
-        self.path, self.budget, self.validation, self.every_seconds = path, budget, validation, every_seconds
+        self.path, self.budget, self.validated, self.every_seconds = path, budget, validated, every_seconds
         self.saved_at = time.monotonic()
         #: The step after which the file was last saved; None before the first time.
         self.saved_step: int | None = budget.steps_done or None
@@ -61,7 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
         progress = {
             "steps": self.budget.steps_done,
             "seconds": self.budget.seconds,
-            **self.validation.progress,
+            **self.validated(),
         }
         record = self.model.record
         self.model.record = {**record, PROGRESS: progress}

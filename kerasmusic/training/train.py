@@ -132,7 +132,7 @@ def _fit(
 ) -> None:  # fmt: skip
     """Trains until the budget is spent or a callback stops it; the first process writes as it goes."""
     schedule = Schedule(budget, _peak_rate(model, settings))
-    checkpoint = Checkpoint(run / CHECKPOINT, budget, validation, settings.checkpoint_seconds)
+    checkpoint = Checkpoint(run / CHECKPOINT, budget, lambda: validation.progress, settings.checkpoint_seconds)
     bar = Bar(budget, windows.batch_size * model.labels_per_window)
     callbacks: list[keras.callbacks.Callback] = [stop, schedule, StopWhereLost(budget), validation]
     if devices.writes:
