@@ -55,7 +55,13 @@ class Notes:
     def __init__(self, start: ArrayLike, pitch: ArrayLike, duration: ArrayLike, velocity: ArrayLike) -> None:
         given = {"start": start, "pitch": pitch, "duration": duration, "velocity": velocity}
         try:
-            columns = {name: np.asarray(column, np.float64) for name, column in given.items()}
+            # Arrays of integers are checked as they are, without a copy.
+            columns = {
+                name: column
+                if isinstance(column, np.ndarray) and column.dtype.kind in "iu"
+                else np.asarray(column, np.float64)
+                for name, column in given.items()
+            }
         except (ValueError, TypeError, OverflowError) as error:
             raise ArgumentError(f"the columns of notes must be numbers ({error})") from None
         shapes = {name: column.shape for name, column in columns.items()}
@@ -158,18 +164,22 @@ class Notes:
         """
         if not len(self):
             return self
+        # Three million notes must not take much more memory than they have: temporary arrays are few, and short-lived.
         by_key = np.argsort(self.pitch.astype(np.uint8), kind="stable")
-        start, pitch = self.start[by_key], self.pitch[by_key]
-        strikes = np.flatnonzero(np.append(True, (pitch[1:] != pitch[:-1]) | (start[1:] != start[:-1])))
-        duration = np.maximum.reduceat(self.duration[by_key], strikes)
-        velocity = np.maximum.reduceat(self.velocity[by_key], strikes)
-        start, pitch = start[strikes], pitch[strikes]
-        following = np.append(np.where(pitch[1:] == pitch[:-1], start[1:], np.inf), np.inf)
-        duration = np.where(start + duration <= following, duration, following - start)
-        if len(strikes) < len(self):
-            return Notes(start, pitch, duration, velocity)
-        in_order = np.empty(len(self))
+        start, pitch = self.start[by_key], self.pitch.astype(np.uint8)[by_key]
+        same_pitch = pitch[1:] == pitch[:-1]
+        doubled = same_pitch & (start[1:] == start[:-1])
+        if doubled.any():
+            strikes = np.flatnonzero(np.append(True, ~doubled))
+            duration = np.maximum.reduceat(self.duration[by_key], strikes)
+            velocity = np.maximum.reduceat(self.velocity[by_key], strikes)
+            return Notes(start[strikes], pitch[strikes], duration, velocity).without_overlaps()
+        duration = self.duration[by_key]
+        overlaps = np.flatnonzero(same_pitch & ((start + duration)[:-1] > start[1:]))
+        duration[overlaps] = start[overlaps + 1] - start[overlaps]
+        in_order = start
         in_order[by_key] = duration
+        del by_key, duration, pitch, same_pitch, doubled, overlaps
         return Notes(self.start, self.pitch, in_order, self.velocity)
 
     def to_dataframe(self) -> pandas.DataFrame:

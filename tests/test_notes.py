@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -186,3 +188,19 @@ def test_pitches_and_velocities_are_whole_numbers(column):
 def test_rows_that_are_no_notes_are_refused():
     with pytest.raises(ArgumentError, match="note 1 has 3 values, not 4"):
         Notes.from_iterable([Note(0.0, 60, 1.0, 64), (0.0, 60, 1.0)])
+
+
+def test_notes_without_overlaps_take_no_more_than_40_bytes_of_memory_each():
+    random, count = np.random.default_rng(0), 300_000
+    notes = Notes(
+        np.sort(random.uniform(0, 1e5, count)),
+        random.integers(21, 109, count),
+        random.exponential(1, count),
+        random.integers(1, 128, count),
+    )
+    tracemalloc.start()
+    try:
+        notes.without_overlaps()
+        assert tracemalloc.get_traced_memory()[1] < 40 * count
+    finally:
+        tracemalloc.stop()
