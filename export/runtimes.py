@@ -85,8 +85,8 @@ def oldest_runtime(found: Iterable[Operator]) -> str:
         versions = FIRST_RUNTIMES.get(operator.name)
         if versions is None:
             raise KerasMusicError(
-                f"{operator.name}: an operator of the exported graph for which kerasmusic knows no oldest runtime; build "
-                "the step of other operators, or add it to FIRST_RUNTIMES in export/runtimes.py"
+                f"{operator.name}: an operator of the exported graph for which kerasmusic knows no oldest runtime; "
+                "build the step from other operators, or add it to FIRST_RUNTIMES in export/runtimes.py"
             )
         if not 1 <= operator.version <= len(versions):
             raise KerasMusicError(
