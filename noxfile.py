@@ -89,7 +89,7 @@ def side_by_side(arguments: list[str]) -> list[str]:
     if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         return []
     # A file's tests share what they build, so it stays with one process.
-    return ["-n", "2", "--dist", "loadfile", "--timeout", LONGEST_TEST]
+    return ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", LONGEST_TEST]
 
 
 @nox.session
