@@ -113,7 +113,7 @@ def tests_oldest(session: nox.Session) -> None:
     # Those of the tests may be newer, and must not replace what was just installed.
     lowest = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True, external=True)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.writelines(line + "\n" for line in str(lowest).splitlines() if " @ " not in line)
+        constraints.writelines(line + "\n" for line in str(lowest).splitlines() if "==" in line)
         constraints.flush()
         session.run("uv", "pip", "install", "--quiet", "--constraint", constraints.name, *TEST_PACKAGES, external=True)
     run_pytest(session)
