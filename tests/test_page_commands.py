@@ -153,7 +153,7 @@ def runs(line):
     """Whether a command needs no hardware, no network and not more than a minute."""
     words = line.split()
     # A page takes the browser's runtime from the network.
-    return words[0] == "kerasmusic" and "--web" not in words and not any(
+    return words[0] == "kerasmusic" and not {"--web", "web"} & set(words) and not any(
         words[1 : 1 + len(name.split())] == name.split() for name in LEFT_OUT
     )  # fmt: skip
 
