@@ -250,7 +250,7 @@ def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("floatx", "policy", "message"),
     [
-        ("float16", "float16", "float16: is Keras's floatx, and models of notes are of float32; write .*keras.json"),
+        ("float16", "float16", "float16: is Keras's floatx, and note models need float32; write .*keras.json"),
         ("bfloat16", "bfloat16", r"bfloat16: is Keras's floatx.*set_floatx\('float32'\)"),
         ("float32", "mixed_float16", r"mixed_float16: is Keras's dtype policy.*set_dtype_policy\('float32'\)"),
     ],
