@@ -89,7 +89,7 @@ class Keyboard:
         Each note then gathers the ticks after its onset and masks the ends of later notes.
         """
         batch, length = ops.shape(step)[0], step.shape[1]
-        # No note-off is due after a step beyond the horizon, however long, so clipping the step keeps the timeline short.
+        # No note-off is due after a step beyond the horizon, however long; clipping such steps shortens the timeline.
         onset = ops.cast(ops.cumsum(ops.minimum(step, float(HORIZON)), axis=1), "int32")
         ticks = (length + 1) * HORIZON
         lines = ticks * ops.arange(batch, dtype="int32")[:, None]
