@@ -129,7 +129,7 @@ def test_every_setting_is_a_keyword_of_the_generator():
 
 
 def test_density_makes_notes_come_closer_or_further_apart():
-    # Of several pieces: one may be slow or quick by chance, and int8 plays other notes on another runtime.
+    # Averages several pieces: one may be slow or fast by chance, and int8 plays different notes on different runtimes.
     sparse, own, dense = (
         sum(Generator(bundled_model(), seed=seed, density=density).take(1_000).seconds for seed in range(5))
         for density in (-1, 0, 1)

@@ -1,4 +1,4 @@
-"""Every preset must do this, whatever its layers are."""
+"""Tests that every preset must pass, regardless of its layers."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from kerasmusic.training.windows import Windows
 pytestmark = pytest.mark.every_backend
 
 
-# A tiny one has the layers of `base`.
+# A tiny model with the layers of `base`.
 @pytest.fixture(scope="module", params=[*sorted(PRESETS.keys() - {"base"}), "echoing"])
 def model(request):
     keras.utils.set_random_seed(3)
@@ -160,7 +160,7 @@ def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
     without = model(np.concatenate([np.full_like(fields[:, :40], -1), fields[:, 40:]], axis=1))
     with_context = model(fields)
     assert np.abs(keras.ops.convert_to_numpy(with_context - without)).max() > 1e-3
-    # All that is carried from before is arithmetic on notes: a trunk that hears nothing tells what was heard.
+    # Of the state after the context, only the repeats are set; the rest is zero.
     state = model.state_after(fields[:, :40])
     repeats = keras.ops.convert_to_numpy(state)[0, sum(model.keyboard.sizes) :][: sum(model.repeats.sizes)]
     assert repeats[0] == fields[0, 39, 1]
