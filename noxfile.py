@@ -1,4 +1,4 @@
-"""The tasks of a checkout: `nox -s NAME`, `nox -l` for the list. Arguments after -- are passed on."""
+"""The development tasks: `nox -l` lists them, `nox -s NAME` runs one. Arguments after -- are passed on."""
 
 import os
 import shutil
@@ -13,63 +13,63 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["lint", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-# The versions of Python that the classifiers name, oldest first.
+# The Python versions of the classifiers, oldest first.
 PYTHONS = nox.project.python_versions(PYPROJECT)
 TEST_PACKAGES = nox.project.dependency_groups(PYPROJECT, "tests")
 LITERT = "ai-edge-litert==2.3.0"
 BUILT: set[Path] = set()
-# The exit code of pytest where none of the chosen tests is for every backend.
+# pytest's exit code if no selected test has the marker every_backend.
 NO_TESTS = 5
-# Seconds after which a test that hangs is ended with a traceback; the slowest takes two minutes.
+# Seconds after which a hanging test is stopped with a traceback; the slowest test takes two minutes.
 LONGEST_TEST = "900"
 LINT_PACKAGES = nox.project.dependency_groups(PYPROJECT, "lint")
 
 
 @nox.session(name="train-jax")
 def train_jax(session: nox.Session) -> None:
-    """Train on JAX, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
-    # Exporting is TensorFlow's, in a process of its own.
+    """Train on JAX, export and play; without --data on MAESTRO, or without a network on a demonstration."""
+    # The exporter runs on TensorFlow, in a separate process.
     session.install(".[jax,tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "jax", *session.posargs)
 
 
 @nox.session(name="train-tensorflow")
 def train_tensorflow(session: nox.Session) -> None:
-    """Train on TensorFlow, export and play; with no --data, on MAESTRO, or without a network on a demonstration."""
+    """Train on TensorFlow, export and play; without --data on MAESTRO, or without a network on a demonstration."""
     session.install(".[tensorflow,edge,audio,plot]")
     session.run("kerasmusic", "train", "--backend", "tensorflow", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, from an installed wheel, on JAX, and on TensorFlow again what depends on Keras's backend."""
+    """Run all tests from an installed wheel on JAX, and those that depend on the backend on TensorFlow too."""
     run_tests(session)
 
 
 @nox.session(name="tests-on", python=PYTHONS)
 def tests_on(session: nox.Session) -> None:
-    """The same as `tests` on a Python of one's choice: nox -s tests-on-3.12 -- -m 'not slow'."""
+    """Run `tests` on a given Python version: nox -s tests-on-3.12 -- -m 'not slow'."""
     run_tests(session)
 
 
 def run_tests(session: nox.Session) -> None:
-    """Installs kerasmusic with all that its tests need, and runs them; arguments choose among them."""
+    """Installs kerasmusic with everything its tests need, and runs the tests that the arguments select."""
     session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
     install_ports(session)
     run_pytest(session)
 
 
 def install_ports(session: nox.Session) -> None:
-    """Installs what MIDI ports need; without it the tests of real ports skip.
+    """Installs support for MIDI ports if possible; without it, tests of real ports are skipped.
 
-    python-rtmidi has no wheels for Python 3.13 and later, and is built there: with a compiler and the headers of ALSA
-    and JACK (apt install build-essential pkg-config libasound2-dev libjack-jackd2-dev).
+    python-rtmidi has no wheels for Python 3.13 and later. Building it needs a compiler and the headers of ALSA and JACK
+    (apt install build-essential pkg-config libasound2-dev libjack-jackd2-dev).
     """
     session.run("python", "-m", "pip", "install", "--quiet", ".[live]", success_codes=[0, 1])
 
 
 def run_pytest(session: nox.Session, *options: str) -> None:
-    """Runs the tests on JAX, and on TensorFlow what depends on Keras's backend."""
+    """Runs the selected tests on JAX, and those that depend on Keras's backend on TensorFlow."""
     chosen = [*session.posargs, *options]
     session.run("pytest", *side_by_side(chosen), *chosen, env={"KERAS_BACKEND": "jax"})
     marked = only("every_backend", chosen)
@@ -78,23 +78,23 @@ def run_pytest(session: nox.Session, *options: str) -> None:
 
 
 def only(marker: str, arguments: list[str]) -> list[str]:
-    """Arguments of pytest, and that of the tests they choose it runs only those with a marker."""
+    """Restricts the tests that pytest's arguments select to those with a marker."""
     chosen = [f"({after})" for option, after in pairwise(arguments) if option == "-m"]
-    # The last -m is the one that holds.
+    # The last -m takes precedence.
     return [*arguments, "-m", " and ".join([marker, *chosen])]
 
 
 def side_by_side(arguments: list[str]) -> list[str]:
-    """The options that run pytest in two processes, unless its arguments name test files."""
+    """The options of pytest for two processes; none if its arguments name test files."""
     if any(Path(argument.partition("::")[0]).exists() for argument in arguments):
         return []
-    # A file's tests share what they build, so it stays with one process.
+    # Tests of one file share fixtures, so they stay in one process.
     return ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--timeout", LONGEST_TEST]
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Which lines and branches the tests reach, on JAX alone; line by line in .nox/coverage-html."""
+    """Measure line and branch coverage on JAX; .nox/coverage-html has the report by line."""
     session.install(".[jax,tensorflow,edge,audio,plot]", *TEST_PACKAGES)
     install_ports(session)
     environment = {"KERAS_BACKEND": "jax", "COVERAGE_FILE": str(Path(".nox/coverage-data").resolve())}
@@ -104,13 +104,13 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(name="tests-oldest", python=PYTHONS[0])
 def tests_oldest(session: nox.Session) -> None:
-    """The same as `tests` with the lowest version of every dependency that pyproject.toml declares."""
+    """Run `tests` with the lowest version of every dependency that pyproject.toml declares."""
     session.install("uv")
     session.run(
         "uv", "pip", "install", "--quiet", "--resolution", "lowest-direct",
         ".[jax,tensorflow,edge,audio,plot,live]", external=True,
     )  # fmt: skip
-    # Those of the tests may be newer, and must not replace what was just installed.
+    # The tests' own dependencies may be newer, but must not replace the versions just installed.
     lowest = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True, external=True)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.writelines(line + "\n" for line in str(lowest).splitlines() if "==" in line)
@@ -122,7 +122,7 @@ def tests_oldest(session: nox.Session) -> None:
 
 @nox.session(name="main-job", python=PYTHONS)
 def main_job(session: nox.Session) -> None:
-    """A few steps of training on each backend, every precision exported, verified, and played into a file."""
+    """Train briefly on each backend, export every precision, verify each file and generate music with it."""
     session.install(".[jax,tensorflow,edge,plot]")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -148,7 +148,7 @@ def main_job(session: nox.Session) -> None:
 
 @nox.session
 def everything(session: nox.Session) -> None:
-    """Every session that proves something, on every Python: some hours."""
+    """Run every check on every Python version; this takes hours."""
     for name in (
         "lint", "docs",
         *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
@@ -159,7 +159,7 @@ def everything(session: nox.Session) -> None:
 
 
 def build_models(session: nox.Session) -> Path:
-    """The folder of the models that the edge tests play, built once, in an environment of its own with TensorFlow."""
+    """Builds the models for the edge tests once, in a separate environment with TensorFlow; returns their folder."""
     folder = Path(".nox/edge-models").resolve()
     if folder in BUILT:
         return folder
@@ -174,28 +174,28 @@ def build_models(session: nox.Session) -> Path:
 
 
 def run_edge_tests(session: nox.Session) -> None:
-    """The tests of what a device runs, in an environment without Keras, TensorFlow and JAX."""
+    """Runs the tests of the device's code in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     session.run("pytest", *only("device", session.posargs), env=environment)
 
 
 @nox.session(name="tests-edge-litert")
 def tests_edge_litert(session: nox.Session) -> None:
-    """The tests of a device, on ai-edge-litert alone."""
+    """Run the device's tests with only ai-edge-litert installed."""
     session.install(".[edge,live]", *TEST_PACKAGES)
     run_edge_tests(session)
 
 
 @nox.session(name="tests-edge-tflite-runtime", python="3.11")
 def tests_edge_tflite_runtime(session: nox.Session) -> None:
-    """The tests of a device, on tflite-runtime 2.14, the last release, and NumPy 1."""
+    """Run the device's tests with tflite-runtime 2.14, its last release, and NumPy 1."""
     session.install(".[live]", "tflite-runtime==2.14.0", "numpy<2", *TEST_PACKAGES)
     run_edge_tests(session)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """200,000 cases of hostile input: MIDI files, .tflite files with their records, tables and fields."""
+    """Test 200,000 cases of hostile input: MIDI files, .tflite files and their records, codec tables and fields."""
     session.install(".[edge]")
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
     session.run("python", "tests/fuzz.py", *session.posargs, env=environment)
@@ -203,33 +203,33 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(name="killed-training")
 def killed_training(session: nox.Session) -> None:
-    """Kill a training at 20 random moments, carry it on, and compare it bit for bit with one left alone."""
+    """Kill and resume a training at 20 random moments, and compare it bit for bit with an uninterrupted one."""
     session.install(".[jax]")
     session.run("python", "tests/killed_training.py", *session.posargs, env={"KERAS_BACKEND": "jax"})
 
 
 @nox.session(name="long-run")
 def long_run(session: nox.Session) -> None:
-    """Ten million notes from one generator, its fields, clock and memory watched."""
+    """Generate ten million notes with one generator, and monitor its fields, clock and memory."""
     session.install(".[edge]")
     session.run("python", "tests/long_run.py", *session.posargs)
 
 
 def install_browser(session: nox.Session) -> None:
-    """Chromium and Node.js from Debian, where they are absent and this may install them."""
+    """Installs Chromium and Node.js from Debian if they are absent, which needs root."""
     packages = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
     absent = [package for command, package in packages.items() if not shutil.which(command)]
     if not absent:
         return
     if os.geteuid() or not shutil.which("apt-get"):
-        session.error(f"install {', '.join(absent)}, such as by: apt install {' '.join(absent)}")
+        session.error(f"{', '.join(absent)} not found; run: apt install {' '.join(absent)}")
     session.run("apt-get", "update", "-qq", external=True)
     session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent, external=True)
 
 
 @nox.session(name="tests-web")
 def tests_web(session: nox.Session) -> None:
-    """The page that plays a model in a browser: its modules, the folder, and all of it in a headless Chromium."""
+    """Test the web page that plays a model: its modules, its folder, and the page in a headless Chromium."""
     install_browser(session)
     session.run("node", "--test", *sorted(map(str, Path("tests/web").glob("*.test.mjs"))), external=True)
     session.install(".[edge]", "playwright>=1.49", *TEST_PACKAGES)
@@ -238,14 +238,14 @@ def tests_web(session: nox.Session) -> None:
 
 
 def unpack_pi(session: nox.Session, architecture: str) -> Path:
-    """A folder with a Raspberry Pi's Python for an architecture, and QEMU; needs apt-get, and no root."""
+    """Unpacks a Raspberry Pi's Python and QEMU and returns the folder; needs apt-get, but not root."""
     folder = Path(".nox/pi").resolve()
     session.run("bash", "bench/pi/unpack.sh", str(folder), architecture, external=True)
     return folder
 
 
 def install_wheels(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
-    """Installs packages that have wheels for a Raspberry Pi's Python 3.11 into a folder."""
+    """Installs binary wheels for a Raspberry Pi's Python 3.11 into a folder."""
     platforms = [f"manylinux_2_{glibc}_{machine}" for glibc in (34, 28, 27, 17)] + [f"manylinux2014_{machine}"]
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
@@ -255,10 +255,10 @@ def install_wheels(session: nox.Session, site: Path, machine: str, *packages: st
 
 
 def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: str) -> None:
-    """Installs kerasmusic, and packages that have wheels, for a Raspberry Pi's Python 3.11 into a folder."""
+    """Installs kerasmusic and binary wheels for a Raspberry Pi's Python 3.11 into a folder."""
     pure = ("click", "platformdirs", "tqdm")
     install_wheels(session, site, machine, *packages, *pure)
-    # What has no binary wheel is pure Python, whatever the platform.
+    # kerasmusic is pure Python, so it needs no --platform.
     session.run(
         "python", "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(site), "--no-compile",
         "--no-deps", ".",
@@ -268,13 +268,13 @@ def install_for_pi(session: nox.Session, site: Path, machine: str, *packages: st
 def run_as_pi(
     session: nox.Session, folder: Path, board: str, site: str, *arguments: str, code: int = 0, says: str = ""
 ) -> None:
-    """Runs Python on an emulated board, which must exit with a code and say something."""
+    """Runs Python on an emulated board; it must exit with `code`, and its output must contain `says`."""
     command = ("bash", "bench/pi/run.sh", str(folder), board, site, "-P", *arguments)
     said = session.run(*command, success_codes=[code], external=True, silent=True)
     if said is not None:
         session.log(str(said).strip())
         if says not in str(said):
-            session.error(f"it should have said: {says}")
+            session.error(f"the output lacks: {says}")
 
 
 COMMAND = ("-m", "kerasmusic.command_line")
@@ -282,7 +282,7 @@ COMMAND = ("-m", "kerasmusic.command_line")
 
 @nox.session(name="tests-pi")
 def tests_pi(session: nox.Session) -> None:
-    """Verify files and play on an emulated Raspberry Pi 4, on both runtimes; needs apt-get."""
+    """Verify files and generate music on an emulated Raspberry Pi 4 with both runtimes; needs apt-get."""
     folder = unpack_pi(session, "arm64")
     models = build_models(session)
     for runtime, numpy in ((LITERT, "numpy"), ("tflite-runtime==2.14.0", "numpy<2")):
@@ -297,7 +297,7 @@ def tests_pi(session: nox.Session) -> None:
             (*COMMAND, "generate", "--notes", "100", "--seed", "7", "-o", music),
             (*COMMAND, "inspect", music),
             (*COMMAND, "play", "--help"),
-            # Without a port or a device: the threads, the clock and the model, into memory.
+            # Tests the threads, the clock and the model with an output in memory, without a MIDI port.
             ("-m", "kerasmusic.bench.live", "--seconds", "10"),
         ):  # fmt: skip
             run_as_pi(session, folder, "pi4", str(site), *arguments)
@@ -305,12 +305,12 @@ def tests_pi(session: nox.Session) -> None:
 
 @nox.session(name="tests-armhf")
 def tests_armhf(session: nox.Session) -> None:
-    """Verify files and play on an emulated Raspberry Pi of 32 bits, with and without a runtime; needs apt-get."""
+    """Verify files and generate music on an emulated 32-bit Raspberry Pi, with and without a runtime; needs apt-get."""
     folder = unpack_pi(session, "armhf")
     models = build_models(session)
     base, runtime = folder / "armhf-base", folder / "armhf-runtime"
     install_for_pi(session, base, "armv7l")
-    # NumPy is Debian's, in the root.
+    # NumPy comes from Debian, in the root file system.
     install_wheels(session, runtime, "armv7l", "--no-deps", "tflite-runtime==2.14.0")
     music = str(folder / "music-armhf.mid")
     without, with_runtime = str(base), f"{base}:{runtime}"
@@ -324,13 +324,13 @@ def tests_armhf(session: nox.Session) -> None:
         ("generate", "--notes", "100", "--seed", "7", "-o", music),
         ("inspect", music),
     ):
-        # NumPy 1 warns of much on this processor, and a user would read it.
+        # NumPy 1 warns often on this processor, and users must not see its warnings.
         run_as_pi(session, folder, "pi2", with_runtime, "-W", "error", *COMMAND, *arguments)
 
 
 @nox.session(name="bench-pi")
 def bench_pi(session: nox.Session) -> None:
-    """Count a note's instructions on emulated cores of Pis; fail where `small` takes 10 % more than on record."""
+    """Count the instructions per note on emulated Pis; fail if `small` needs 10 % more than the stored record."""
     folder = unpack_pi(session, "arm64")
     site = folder / LITERT.split("=")[0]
     install_for_pi(session, site, "aarch64", LITERT, "numpy")
@@ -343,7 +343,7 @@ def bench_pi(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Every benchmark in a short form, to see that it runs; `kerasmusic bench ingest --help` says on which music."""
+    """Run every benchmark in its short form as a test; `kerasmusic bench ingest --help` names the music it uses."""
     session.install(".[jax,tensorflow,edge,audio,plot]")
     kept = [f".nox/bench-{kind}.json" for kind in ("latency", "tutorial", "train", "ingest")]
     for record in kept:
@@ -354,20 +354,21 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The pages and the API from the docstrings, into .nox/docs/html; a warning is an error."""
+    """Build the pages and the API reference in .nox/docs/html; warnings are errors."""
     session.install(".[jax,edge,plot]", *nox.project.dependency_groups(PYPROJECT, "docs"))
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", ".nox/docs/html", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, and types: of the package as it is installed, and that errors planted in a copy are found."""
-    # All that has types; TensorFlow has none.
+    """Check style and the types of the installed package, and that the type check finds planted errors."""
+    # All dependencies with type hints; TensorFlow has none.
     session.install(".[jax,audio,edge,plot]", *LINT_PACKAGES)
     install_ports(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    with session.chdir("tests"):  # mypy looks for packages where it stands, and the checkout's lacks kerasmusic.export.
+    # mypy searches the working directory first, and the checkout's kerasmusic lacks kerasmusic.export.
+    with session.chdir("tests"):
         options = ("--config-file", "../pyproject.toml", "--cache-dir", "../.mypy_cache")
         session.run("mypy", *options, "--package", "kerasmusic")
     session.run("pytest", "tests/test_types.py")

@@ -1,4 +1,4 @@
-"""Export targets: what a model can be exported to, by name, and the interface that one of your own implements."""
+"""Export targets: the forms that a model can be exported to, by name, and the interface for your own."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kerasmusic.opening import KERAS, TFLITE, find_keras_file, find_model, kind_
 
 @dataclass(frozen=True)
 class Target:
-    """A form in which models leave the workstation.
+    """A form that a model can be exported to.
 
     Args:
-        name: its name after `kerasmusic export --to`.
-        output: the default name of the file or folder that it writes.
-        write: writes a model, as `kerasmusic.opening.find_model` takes it, to an output in a precision, and returns the
-            bytes written. Nothing partial may be left behind; `kerasmusic.files` helps.
+        name: the target's name in `kerasmusic export --to NAME`.
+        output: the default name of the file or folder to write.
+        write: takes a model (see `kerasmusic.opening.find_model`), an output and a precision, and returns the number of
+            bytes written. It must not leave a partial output behind; see `kerasmusic.files`.
     """
 
     name: str
@@ -34,13 +34,13 @@ def write_tflite(model: str | None, output: Path, precision: str) -> int:
 
 
 def write_web(model: str | None, output: Path, precision: str) -> int:
-    """Writes the folder of a web page that plays a model."""
+    """Writes a folder with a web page that plays a model."""
     from kerasmusic.export.web_page import write_page
 
     path = find_model(model, prefer=TFLITE if precision == "float32" else KERAS)
     if kind_of(path) is TFLITE:
         if precision != "float32":
-            raise ArgumentError(f"{path}: is exported already; --precision {precision} is for a .keras file")
+            raise ArgumentError(f"{path}: is already exported; --precision {precision} is for a .keras file")
         return write_page(path, output)
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         return write_page(export_tflite(path, Path(folder) / "model.tflite", precision=precision).path, output)
@@ -50,7 +50,7 @@ TARGETS: dict[str, Target] = {}
 
 
 def register_target(target: Target) -> Target:
-    """Adds a target, to which `export_model` then exports; see docs/extending.md."""
+    """Registers a target for `export_model`; see docs/extending.md."""
     TARGETS[target.name] = target
     return target
 
@@ -60,7 +60,7 @@ register_target(Target("web", "page", write_web))
 
 
 def find_target(name: str) -> Target:
-    """The target of a name.
+    """The target of this name.
 
     Raises:
         ArgumentError: there is no such target.
@@ -81,11 +81,11 @@ def export_model(
     Args:
         model: a run's folder or a model file; None for the bundled model.
         target: the target's name.
-        output: the file or folder to write; by default the target's.
+        output: the file or folder to write; by default the target's `output`.
         precision: the precision of the weights.
 
     Returns:
-        The bytes written.
+        The number of bytes written.
 
     Raises:
         ArgumentError: there is no such target, or it does not take this model or precision.

@@ -1,9 +1,9 @@
 """kerasmusic: a small neural network that plays the piano anywhere.
 
-Trained in Keras 3 on JAX or TensorFlow, exported to one `.tflite` file, playing on a Raspberry Pi, a server or in a
-browser. The names below are imported when they are first used, so that `import kerasmusic` stays light.
+It is trained in Keras 3 on JAX, TensorFlow or PyTorch, exported to one `.tflite` file, and plays on a Raspberry Pi, a
+server or in a browser. The names below are imported on first use, so that `import kerasmusic` stays light.
 
-From music to a model, and from the model to music::
+Train a model on MIDI files, export it and generate music::
 
     import kerasmusic as km
 
@@ -77,7 +77,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # by this function any name would be right
+if not TYPE_CHECKING:  # a type checker would accept any attribute because of this function
 
     def __getattr__(name: str) -> object:
         if name in _HOMES:

@@ -1,6 +1,6 @@
-"""Opening whatever model a user has: a run's folder, a `.keras` or a `.tflite` file, or the bundled model.
+"""Opens any model: a run's folder, a `.keras` or a `.tflite` file, or the bundled model.
 
-Keras is imported when a `.keras` file is opened, and not before: its backend cannot be changed afterwards.
+Keras is imported only when a `.keras` file is opened, because its backend cannot be changed afterwards.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class ModelKind:
     """A kind of model file.
 
     Args:
-        suffix: the end of its files' names.
-        needs_keras: whether it is opened by Keras, whose backend must be chosen before.
-        playable: reads a file as what `Generator` takes.
-        scorer: reads a file as a `Scorer`.
-        codec: reads a file's codec alone.
+        suffix: the suffix of its files.
+        needs_keras: whether opening it needs Keras, whose backend must be chosen first.
+        playable: opens a file as an argument for `Generator`.
+        scorer: opens a file as a `Scorer`.
+        codec: reads only a file's codec.
     """
 
     suffix: str
@@ -76,7 +76,7 @@ TFLITE = ModelKind(
     scorer=lambda path: Generator(path, seed=0),
     codec=lambda path: NoteCodec.from_json(read_record(read_model_bytes(path), str(path)).get("codec", {})),
 )
-#: All kinds by suffix; of a run's folder the first that is there is taken.
+#: All kinds by suffix; in a run's folder, the first kind that exists is taken.
 KINDS = {kind.suffix: kind for kind in (KERAS, TFLITE)}
 
 
@@ -84,27 +84,27 @@ def kind_of(path: str | os.PathLike[str]) -> ModelKind:
     """The kind of a model file, by its suffix.
 
     Raises:
-        KerasMusicError: there is no such kind.
+        KerasMusicError: no kind has this suffix.
 
     >>> kind_of("model.tflite") is TFLITE
     True
     """
     kind = KINDS.get(Path(path).suffix)
     if kind is None:
-        raise KerasMusicError(f"{path}: not a model file; they end in {' or '.join(KINDS)}")
+        raise KerasMusicError(f"{path}: not a model file; model files end in {' or '.join(KINDS)}")
     return kind
 
 
 def find_model(model: str | os.PathLike[str] | None = None, *, prefer: ModelKind = KERAS) -> Path:
-    """The file of a model.
+    """Finds the file of a model.
 
     Args:
         model: a model file, the folder of a run, or None for the bundled model.
-        prefer: the kind to take from a run's folder, where it holds several.
+        prefer: the kind to take from a run's folder that holds several.
 
     Raises:
-        KerasMusicError: there is no such file, or it is no model file, or the folder holds none.
-        ModelFileError: this installation came without the bundled model.
+        KerasMusicError: the file does not exist or is not a model file, or the folder holds no model.
+        ModelFileError: this installation lacks the bundled model.
 
     >>> find_model().name
     'small.tflite'
@@ -136,46 +136,46 @@ def open_generator(
 
     Args:
         model: see `find_model`.
-        backend: the backend of Keras that runs a `.keras` file, unless Keras is imported already; by default that of
-            `KERAS_BACKEND`, or the first that is installed.
+        backend: the Keras backend for a `.keras` file; by default the one Keras already runs on, else `KERAS_BACKEND`,
+            else the first one installed.
         prefer: see `find_model`.
         options: further arguments of `Generator`.
 
     Raises:
-        KerasMusicError: as `find_model`, `Generator` and `choose_backend`.
+        KerasMusicError: see `find_model`, `Generator` and `choose_backend`.
 
-    Example, with a run that was trained before::
+    Example, with a run trained earlier::
 
         notes = open_generator("runs/mine", seed=7).take(300)
     """
     path = find_model(model, prefer=prefer)
-    return Generator(_prepared(path, backend).playable(path), **options)
+    return Generator(_prepare_kind(path, backend).playable(path), **options)
 
 
 def open_scorer(model: str | os.PathLike[str] | None = None, *, backend: str | None = None) -> Scorer:
-    """Opens any model as a scorer, which gives the notes of performances their log probabilities.
+    """Opens any model as a scorer, which computes the log probabilities of performances.
 
     Args:
         model: see `find_model`.
         backend: see `open_generator`.
 
     Raises:
-        KerasMusicError: as `find_model` and `choose_backend`.
+        KerasMusicError: see `find_model` and `choose_backend`.
 
-    Example, with a run that was trained before::
+    Example, with a run trained earlier::
 
         scorer = open_scorer("runs/mine")
         print(evaluate(scorer, open_corpus("my-midi/", codec=scorer.codec)).nats)
     """
     path = find_model(model)
-    return _prepared(path, backend).scorer(path)
+    return _prepare_kind(path, backend).scorer(path)
 
 
 def codec_of(model: str | os.PathLike[str] | None = None) -> NoteCodec:
-    """The codec of any model, read without loading its weights: a corpus of the same codec has the same fields.
+    """Reads the codec of any model without loading its weights, to open a corpus with the same codec.
 
     Raises:
-        KerasMusicError: as `find_model`, or the file is damaged.
+        KerasMusicError: see `find_model`; or the file is damaged.
 
     >>> codec_of().sizes.pitch
     128
@@ -185,30 +185,30 @@ def codec_of(model: str | os.PathLike[str] | None = None) -> NoteCodec:
 
 
 def find_keras_file(model: str | os.PathLike[str] | None = None) -> Path:
-    """The `.keras` file of a model, which training starts from and exporting reads.
+    """Finds the `.keras` file of a model, which training and exporting start from.
 
     Args:
         model: a `.keras` file, the folder of a run, or None for the bundled model.
 
     Raises:
-        KerasMusicError: as `find_model`.
-        ArgumentError: only an exported file is there.
+        KerasMusicError: see `find_model`.
+        ArgumentError: the model is only an exported file.
     """
     path = bundled.bundled_model(KERAS.suffix) if model is None else find_model(model)
     if kind_of(path) is not KERAS:
-        raise ArgumentError(f"{path}: is for playing; training and exporting start from a {KERAS.suffix} file")
+        raise ArgumentError(f"{path}: is for playing only; training and exporting start from a {KERAS.suffix} file")
     return path
 
 
 def load_model(model: str | os.PathLike[str] | None = None, *, backend: str | None = None) -> NoteModel:
-    """Loads a model with its weights, to train or to look into.
+    """Loads a model with its weights, for training or inspection.
 
     Args:
         model: see `find_keras_file`.
         backend: see `open_generator`.
 
     Raises:
-        KerasMusicError: as `find_keras_file` and `choose_backend`, or the file holds something else.
+        KerasMusicError: see `find_keras_file` and `choose_backend`; or the file does not hold a note model.
 
     Example::
 
@@ -222,17 +222,17 @@ def load_model(model: str | os.PathLike[str] | None = None, *, backend: str | No
 
 
 def settle_backend(backend: str | None = None) -> None:
-    """Chooses Keras's backend, unless one is named by nobody and Keras runs on one already.
+    """Chooses Keras's backend, unless none is named and Keras is already imported.
 
     Raises:
-        KerasMusicError: as `choose_backend`.
+        KerasMusicError: see `choose_backend`.
     """
     if backend or "keras" not in sys.modules:
         choose_backend(backend)
 
 
-def _prepared(path: Path, backend: str | None) -> ModelKind:
-    """The kind of a file, with all settled that opening it takes."""
+def _prepare_kind(path: Path, backend: str | None) -> ModelKind:
+    """The kind of a file; chooses Keras's backend if the kind needs it."""
     kind = kind_of(path)
     if kind.needs_keras:
         settle_backend(backend)

@@ -27,6 +27,7 @@ from typing import IO, Any, TypeVar
 from kerasmusic import errors
 from kerasmusic.child import ANSWER, ERROR, LENGTH_BYTES, Service
 from kerasmusic.errors import KerasMusicError, ProcessError, printable
+from kerasmusic.quiet import CAPTURED
 
 # Limits the length that a corrupted process may announce.
 MAX_FRAME_BYTES = 2**31
@@ -55,7 +56,7 @@ def call_in_process(module: str, function: str, environment: Mapping[str, str] |
     done = subprocess.run(
         _command("call"),
         input=json.dumps([module, function, arguments]).encode(),
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, CAPTURED: "1", **(environment or {})},
         capture_output=True,
         check=False,
     )

@@ -10,6 +10,10 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from types import ModuleType
 from typing import Any
 
+#: Environment variable of a process whose standard error is captured. Nothing is discarded there, since what a process
+#: wrote before it died explains its death.
+CAPTURED = "KERASMUSIC_STDERR_CAPTURED"
+
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
@@ -17,6 +21,9 @@ def quiet_stderr() -> Iterator[None]:
 
     TensorFlow and TFLite log from C++ while they load, before they read any setting.
     """
+    if CAPTURED in os.environ:
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

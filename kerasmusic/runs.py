@@ -1,4 +1,4 @@
-"""Runs: training a model, then exporting it and playing a sample of its music."""
+"""Runs: trains a model, then exports it and generates a sample of its music."""
 
 from __future__ import annotations
 
@@ -27,25 +27,26 @@ SAMPLE_SECONDS = 60.0
 def train(
     corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False, devices: str = "one"
 ) -> TrainingResult:
-    """Trains a model, then exports it and plays a sample of its music: `kerasmusic train` for Python.
+    """Trains a model, then exports it and generates a sample of its music: `kerasmusic train` for Python.
 
-    The run's folder has `model.keras`, `model.tflite`, `history.csv` and `loss.png`, the sample as `sample.mid`,
-    `sample.png` and `sample.wav`, and a checkpoint to resume from. A run that was stopped by a signal is not finished;
-    resume it, or call `kerasmusic.runs.finish`.
+    The run's folder receives `model.keras`, `model.tflite`, `history.csv` and `loss.png`, the sample as `sample.mid`,
+    `sample.png` and `sample.wav`, and a checkpoint to resume from. A run that a signal stopped has no export and no
+    sample; resume it, or call `kerasmusic.runs.finish`.
 
     Args:
         corpus: the music to train on, from `open_corpus`.
-        run: the folder; made if it is not there.
-        settings: how to train.
-        resume: carry on from the run's checkpoint.
-        devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.training.devices`.
+        run: the run's folder, created if needed.
+        settings: the training settings.
+        resume: continue from the run's checkpoint.
+        devices: "one", or "all" devices of this host and of the hosts that train with it; see
+            `kerasmusic.training.devices`.
 
     Returns:
-        the outcome, whose `files` name the files written besides the model, and those that a missing package prevented.
+        The result. Its `files` lists the files written besides the model, and those skipped for want of a package.
 
     Raises:
-        KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.
-        TrainingError: the loss is not finite any more; the last checkpoint is kept.
+        KerasMusicError: the corpus, the settings or the devices are unsuitable, or there is no run to resume.
+        TrainingError: the loss is no longer finite; the last checkpoint is kept.
 
     Example::
 
@@ -61,20 +62,20 @@ def train(
 
 
 def finish(run: str | os.PathLike[str]) -> RunFiles:
-    """Exports the model of a run, plays a sample of its music, and draws both the sample and the losses.
+    """Exports a run's model, generates a sample of its music, and plots the sample and the losses.
 
-    What an optional package is missing for is left out.
+    Files that need an optional package that is not installed are skipped.
 
     Args:
-        run: the folder of a run that was trained.
+        run: the folder of a trained run.
 
     Returns:
-        the files that were written, and those that were not, with the reasons.
+        The files written, and the files skipped with the reasons.
 
     Raises:
         KerasMusicError: the model cannot be exported or played.
 
-    Example, with a run that was stopped before::
+    Example, with a run that was stopped earlier::
 
         for path, reason in finish("runs/mine").missing.items():
             print(f"{path} not written: {reason}")
@@ -103,7 +104,7 @@ def finish(run: str | os.PathLike[str]) -> RunFiles:
 
 
 def _sample(run: Path) -> Notes:
-    """The first minute of the piece of seed 0, by the exported file where that is there and can be played."""
+    """The first minute of the piece of seed 0, from the exported file if possible, else from the Keras model."""
     try:
         generator = open_generator(run, prefer=TFLITE, seed=0)
     except MissingPackageError:

@@ -1,7 +1,7 @@
-"""MIDI files that programs stumble over, built from bytes: every kind by name, with the notes a reader should find.
+"""MIDI files that cause trouble for programs, built from bytes, with the number of notes that a reader should find.
 
-`FILES` holds them all. Most are what the standard allows and few programs expect; the others break it, by wrong
-lengths, missing and undefined events, or by not being MIDI files at all. The kinds are those of the test files of
+`FILES` holds them all by name. Most are valid but unusual; the others violate the standard with wrong lengths or
+missing and undefined events, or are not MIDI files at all. The kinds are those of the test files of
 jazz-soft, midicomp, mido, midly and muspy, and some more.
 """
 
@@ -23,8 +23,8 @@ class File(NamedTuple):
 
     Args:
         data: the bytes.
-        notes: how many notes a reader should find, other than drums'; None where it should refuse the file as broken.
-        drums: how many notes of drums.
+        notes: the number of notes that a reader should find, without drums; None if it should refuse the file.
+        drums: the number of drum notes.
     """
 
     data: bytes
@@ -46,7 +46,7 @@ def header(file_format: int, tracks: int, division: int = BEAT) -> bytes:
 
 
 def chunk(content: bytes, kind: bytes = b"MTrk", length: int | None = None) -> bytes:
-    """A chunk, whose declared length may be wrong."""
+    """A chunk; its declared length may be wrong."""
     return kind + struct.pack(">I", len(content) if length is None else length) + content
 
 

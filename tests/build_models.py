@@ -6,12 +6,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-# A model of each kind, small enough to build and play quickly; tests with Keras also use `small` itself.
+# Small enough to build and play quickly.
 TINY = {"width": 32, "hidden": 32, "depth": 2}
 
 
 def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """The (model.keras, model.tflite) of each kind: two presets, and tiny ones of `small`'s and of `base`'s layers."""
+    """Builds two presets and tiny models with the layers of `small` and `base`: (model.keras, model.tflite) by name."""
     import keras
 
     from kerasmusic.export import export_tflite
@@ -26,7 +26,7 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
     }
     paths = {}
     for name, make in makers.items():
-        # Rounding flips a draw in about one passage in twenty; with this seed in none, on any backend.
+        # Rounding flips a draw in about one of twenty passages, but in none with this seed, on any backend.
         keras.utils.set_random_seed(6)
         paths[name] = model_paths(folder, name)
         paths[name][0].parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +39,10 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def write_versions(model: Path, folder: Path) -> None:
-    """A graph whose operators' versions can be changed in place: `versions.fb`, and where they are, `versions.json`.
+    """Writes a graph to `versions.fb`, and the byte offsets of its operators' versions to `versions.json`.
 
-    The versions of operators are made numbers that are nowhere else in the file, found there, and put back.
+    With the offsets, tests change versions in place. To find an offset, the version is set to a number that occurs
+    nowhere else in the file, and then restored.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -66,7 +67,7 @@ def write_versions(model: Path, folder: Path) -> None:
 
 
 def model_paths(folder: Path, name: str) -> tuple[Path, Path]:
-    """The paths of the files of one kind."""
+    """The paths of a model's two files."""
     return folder / name / "model.keras", folder / name / "model.tflite"
 
 

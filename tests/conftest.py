@@ -1,4 +1,4 @@
-"""Music to test on: performances of MAESTRO where `kerasmusic.bench.music` finds them, stand-ins elsewhere."""
+"""Shared fixtures. Music is from MAESTRO if `kerasmusic.bench.music` finds it, else random stand-ins."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-# A process that a test starts in a checkout must not import its folder kerasmusic, which lacks kerasmusic.export.
+# Processes that tests start in the checkout must not import its folder kerasmusic, which lacks kerasmusic.export.
 os.environ["PYTHONSAFEPATH"] = "1"
 
 import numpy as np
@@ -26,25 +26,25 @@ from kerasmusic.midi import read_bytes
 
 FOLDER = "maestro-v2.0.0"
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")
-# Short ones of about a thousand notes each, by recordings of three years.
+# Short performances of about a thousand notes each, recorded in three different years.
 MEMBERS = (
     "2014/MIDI-UNPROCESSED_21-22_R1_2014_MID--AUDIO_21_R1_2014_wav--1.midi",
     "2013/ORIG-MIDI_02_7_6_13_Group__MID--AUDIO_08_R1_2013_wav--1.midi",
     "2008/MIDI-Unprocessed_07_R2_2008_01-05_ORIG_MID--AUDIO_07_R2_2008_wav--2.midi",
 )
-# As many as MAESTRO v2.0.0 has.
+# The numbers of performances in MAESTRO v2.0.0.
 PERFORMANCES = {"train": 967, "validation": 137}
 
 
 def find_maestro():
-    """The listing of MAESTRO, None where there is none, or music of another kind."""
+    """MAESTRO's listing; None if there is no music, or other music."""
     found = real_music()
     listing = found and open_source(found).list_files()
     counts = Counter(listing.assign_splits(listing.names) if listing else ())
     return listing if all(counts[split] == count for split, count in PERFORMANCES.items()) else None
 
 
-# Before any test sets another cache folder.
+# Evaluated before any test sets another cache folder.
 MAESTRO = find_maestro()
 
 
@@ -56,7 +56,7 @@ def pytest_ignore_collect(collection_path):
 
 
 def pytest_configure():
-    # A shell has its background jobs ignore SIGINT, and so would the processes that tests start and interrupt.
+    # A shell makes its background jobs ignore SIGINT, and processes that tests start and interrupt would inherit this.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -71,7 +71,7 @@ def pytest_report_header():
 
 
 def stand_in(seed: int) -> bytes:
-    """A MIDI file of 900 random notes, no two at once on a key, with a sustain pedal that goes down and up."""
+    """A MIDI file of 900 random notes without overlaps on a key, with a sustain pedal that goes down and up."""
     random = np.random.default_rng(seed)
     start = np.cumsum(random.choice([0.0, 0.06, 0.12, 0.25, 0.5], 900)) + 0.5
     pitch = random.integers(36, 97, 900)
@@ -104,7 +104,7 @@ def maestro():
 
 @pytest.fixture(scope="session")
 def broken_midi(tmp_path_factory):
-    """A folder of the files of `broken_midi.FILES`, by their names."""
+    """A folder with the files of `broken_midi.FILES`."""
     folder = tmp_path_factory.mktemp("broken")
     for name, file in FILES.items():
         (folder / f"{name}.mid").write_bytes(file.data)
@@ -113,7 +113,7 @@ def broken_midi(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def performances():
-    """Three short performances, as names in MAESTRO's layout and the bytes of their MIDI files."""
+    """Three short performances as pairs: a name in MAESTRO's layout, and the bytes of a MIDI file."""
     if MAESTRO is None:
         return [(name, stand_in(seed)) for seed, name in enumerate(MEMBERS)]
     chosen = [name for member in MEMBERS for name in MAESTRO.names if name.endswith(member)]
@@ -121,7 +121,7 @@ def performances():
 
 
 def maestros_layout(performances):
-    """Names and bytes of a small MAESTRO: two performances to train on, one for validation, and one listed but lost."""
+    """Names and bytes of a small MAESTRO: two training performances, one for validation, and one listed but missing."""
     rows = [
         ("Anon, of old", "Étude", split, name[:4], name, name.replace(".midi", ".wav"), "60.0")
         for (name, _), split in zip(performances, ("train", "train", "validation"), strict=True)
@@ -134,7 +134,7 @@ def maestros_layout(performances):
 
 @pytest.fixture
 def midi_folder(performances, tmp_path_factory):
-    """A small MAESTRO as a folder, anew for each test, which may change it."""
+    """A small MAESTRO as a folder. Each test gets a new one, which it may change."""
     root = tmp_path_factory.mktemp("music") / FOLDER
     for name, data in maestros_layout(performances):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def midi_folder(performances, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def midi_zip(performances, tmp_path_factory):
-    """The same as a zip file, one for all tests."""
+    """A small MAESTRO as a zip file, shared by all tests."""
     path = tmp_path_factory.mktemp("zipped") / "music.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in maestros_layout(performances):
@@ -154,20 +154,20 @@ def midi_zip(performances, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def corpus(midi_zip, tmp_path_factory):
-    """A corpus of two performances to train on and one for validation."""
+    """A corpus of two performances for training and one for validation."""
     return open_corpus(midi_zip, cache=tmp_path_factory.mktemp("corpora"))
 
 
 @pytest.fixture(scope="session")
 def notes(performances):
-    """The notes of one performance, pedal and all."""
+    """The notes of one performance, with the pedal applied."""
     name, data = performances[0]
     return read_bytes(data, name)
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """Untrained models as (model.keras, model.tflite), by name; built before where there is no TensorFlow to do it."""
+    """Untrained models by name, as (model.keras, model.tflite); built beforehand if there is no TensorFlow."""
     built = os.environ.get("KERASMUSIC_TEST_MODELS")
     if built:
         return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing")}

@@ -1,12 +1,12 @@
-"""Hostile input, made up from a seed: `python tests/fuzz.py [--cases 200000] [--kind KIND] [--seed 0] [--case N]`.
+"""A fuzzer with seeded cases: `python tests/fuzz.py [--cases 200000] [--kind KIND] [--seed 0] [--case N]`.
 
-Real files are mutated, and what reads them must answer with sane values or one of kerasmusic's own errors: never with a
-crash, a hang or another exception. Each case is named by its kind, the seed and its number, and runs again by `--case`.
-Ends with 1 where a case failed.
+It mutates real files. Readers must return valid values or raise one of kerasmusic's own errors, and never crash, hang
+or raise another exception. A case is identified by its kind, the seed and its number; `--case` repeats it. The exit
+code is 1 if a case failed.
 
-Kinds: `midi`, MIDI files; `file`, whole `.tflite` files; `record`, the
-`kerasmusic.json` inside with its checksum right; `codec`, tables and fields. And, only when named, `graph`: graphs
-changed by someone who puts the checksum right, which nothing but the interpreter stands against.
+Kinds: `midi`, MIDI files; `file`, whole `.tflite` files; `record`, the `kerasmusic.json` inside with a correct
+checksum; `codec`, tables and fields. `graph`, which runs only when named, mutates graphs and corrects the checksum, so
+that only the interpreter can detect the damage.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from kerasmusic.errors import KerasMusicError
 from kerasmusic.notes import Notes
 
 CASES = 200_000
-# Of the cases in all.
+# The share of the cases that each kind gets.
 SHARES = {"midi": 0.6, "file": 0.1, "record": 0.05, "codec": 0.25}
 HANGS_AFTER = 120.0
 LARGEST_SEED = 20_000
@@ -134,7 +134,7 @@ def model_seed() -> tuple[bytes, int, dict[str, Any]]:
 
 
 def play_file(data: bytes) -> None:
-    """Does all that a device does with a file."""
+    """Runs everything that a device does with a file."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(data)
@@ -235,7 +235,7 @@ def run_case(kind: str, seed: int, number: int) -> bool:
 
 
 def run_cases(kind: str, seed: int, numbers: range, at: Any, read: Any, channel: Any) -> None:
-    """Runs cases in a process that may die; reports the current case, and each failure."""
+    """Runs cases in a process that may crash; reports the current case and each failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Interpreters report problems of a graph on standard error.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,7 +1,7 @@
-"""Kills a training at random moments and resumes it, until it ends: `python tests/killed_training.py [--kills 20]`.
+"""Kills and resumes a training at random moments until it ends: `python tests/killed_training.py [--kills 20]`.
 
-Then its history must have neither gap nor repeat, and its weights must be those of a training left alone, bit for bit,
-on one thread of the processor. The music is made up, so that nothing else is needed. Ends with 1 where that fails.
+The history must have no gaps or repeats, and the weights must equal those of an uninterrupted training bit for bit, on
+one thread. The music is random, so the script needs no other files. The exit code is 1 on failure.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from kerasmusic.notes import Notes
 
 KILLS = 20
 STEPS = 2_000
-# Of one thread, since sums that threads share are rounded as they happen to come.
+# One thread, because the rounding of multithreaded sums depends on the order in which threads finish.
 ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
@@ -31,7 +31,7 @@ ONE_THREAD = {
 
 
 def make_music(folder: Path) -> None:
-    """Four pieces of random notes, one of which will be for validation."""
+    """Writes four pieces of random notes, one of which becomes the validation split."""
     folder.mkdir(parents=True)
     for seed in range(4):
         drawn = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     pieces = corpus.pieces("train")
     notes = int((pieces[:, 1] - pieces[:, 0]).sum())
     settings = Settings(
-        # One label per window, four windows in a batch; half a step less, so that rounding up cannot add one.
+        # One label per window, four windows per batch; half a step less, so that rounding up adds none.
         preset="tutorial", epochs=(steps - 0.5) * 4 / notes, batch_size=4, patience=10**6, validations=20,
         checkpoint_seconds=0.0,
     )  # fmt: skip
@@ -70,24 +70,24 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def is_saving(run: Path) -> bool:
-    """Whether some file is half written just now."""
+    """Whether a file is being written at the moment."""
     return any(path.suffix == ".keras" for path in run.glob(".*"))
 
 
 def kill_and_resume(data: Path, cache: Path, run: Path, steps: int, kills: int, seed: int) -> tuple[int, int]:
-    """Trains with so many kills at random moments; returns how many there were, and how many while it was saving."""
+    """Trains with a number of kills at random moments; returns the number of kills, and of those during saving."""
     chosen = random.Random(seed)
     killed = saving = 0
     while killed < kills:
         process = start(data, cache, run, steps)
         rows = count_rows(run)
-        # Compiling takes the longest, so half of the kills wait for a round that is done, the others come at any time.
+        # Compiling takes the longest, so half of the kills wait for the end of a round; the others come at any time.
         if killed % 2 == 0:
             while process.poll() is None and count_rows(run) <= rows:
                 time.sleep(0.02)
             time.sleep(chosen.uniform(0.0, 0.8))
             if killed % 4 == 0:
-                # The moment in which a checkpoint is half written.
+                # Kill while a checkpoint is partly written.
                 while process.poll() is None and not is_saving(run):
                     pass
         else:
@@ -112,7 +112,7 @@ def count_rows(run: Path) -> int:
 
 
 def differences(alone: Path, killed: Path) -> list[str]:
-    """In what a killed run differs from one that was left alone."""
+    """The differences between a killed run and an uninterrupted one."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras
 

@@ -1,7 +1,7 @@
-"""Plays one generator for long and monitors it: `python tests/long_run.py [--notes N] [--model MODEL.tflite]`.
+"""Monitors one generator over many notes: `python tests/long_run.py [--notes N] [--model MODEL.tflite]`.
 
-Each note is checked: its fields, its time against an exact clock, and that the state and the log
-probabilities are numbers. Memory is looked at every 100,000 notes. Ends with 1 where something does not hold.
+For each note it checks the fields, the time against an exact clock, and that the state and the log probabilities are
+finite. It measures memory every 100,000 notes. The exit code is 1 if a check fails.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""MIDI files made event by event, and what a synthesizer plays of them, one event after another in plain Python.
+"""Builds MIDI files event by event, and a reference implementation of how a synthesizer plays them, in plain Python.
 
-It is slow and says the same as `kerasmusic.midi` in other words, for the tests to hold the two together.
+It is slow and independent of `kerasmusic.midi`; tests compare the two.
 """
 
 import struct

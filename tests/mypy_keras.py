@@ -1,7 +1,6 @@
-"""A plugin for mypy: an attribute that no class of Keras's has is an error.
+"""A mypy plugin that makes unknown attributes of Keras classes an error.
 
-Keras's `Layer` inherits from a class of TensorFlow, which has no types, so that mypy would let every model and every
-layer have any attribute whatever.
+Keras's `Layer` inherits from a TensorFlow class without types, so mypy would accept any attribute of a layer or model.
 """
 
 from collections.abc import Callable

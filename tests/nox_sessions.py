@@ -1,4 +1,4 @@
-"""The sessions of `noxfile.py` and the versions of Python that `pyproject.toml` names, read without nox."""
+"""The sessions of `noxfile.py` and the Python versions of `pyproject.toml`, read without nox."""
 
 import ast
 import re
@@ -9,13 +9,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pythons():
-    """The versions of Python of the classifiers, oldest first."""
+    """The Python versions of the classifiers, oldest first."""
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     return [each.rsplit(" ", 1)[1] for each in classifiers if re.search(r":: 3\.\d+$", each)]
 
 
 def sessions():
-    """The names of the sessions, and with the version of Python where nox adds it."""
+    """The names of the sessions, including those to which nox adds a Python version."""
     for function in ast.parse((ROOT / "noxfile.py").read_text()).body:
         for decorator in getattr(function, "decorator_list", []):
             called = isinstance(decorator, ast.Call)

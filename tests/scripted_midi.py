@@ -1,8 +1,7 @@
-"""A mido backend of the tests' own: what is sent to an output of a name arrives at the inputs of that name.
+"""A mido backend for tests: messages sent to an output arrive at the inputs of the same name.
 
-In the environment of a command, MIDO_BACKEND=scripted_midi puts it in the place of the system's MIDI. There, PORTS
-names the ports, SENT a file that takes a line for each message, and VANISH a number of messages after which the output
-is gone.
+The environment variable MIDO_BACKEND=scripted_midi selects it instead of the system's MIDI. PORTS names the ports, SENT
+names a file that receives one line per message, and VANISH is the number of messages after which the output disappears.
 """
 
 import os

@@ -7,7 +7,7 @@ from kerasmusic.live.inputs import Release, Strike
 
 
 class SteppedClock:
-    """A clock that stands still until it is set, for tests without threads."""
+    """A clock that only moves when it is set, for tests without threads."""
 
     def __init__(self):
         self.time = 0.0
@@ -37,7 +37,7 @@ class FastClock:
 
 
 class MemoryOutput:
-    """Records events, and keeps track of the keys that sound, as a synthesizer does."""
+    """Records events and tracks the sounding keys, as a synthesizer does."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -86,8 +86,8 @@ def simulate(player, seconds, events=(), *, making=0.001, each=None):
     """Runs a player on its stepped clock for a number of seconds.
 
     Args:
-        events: what a person plays meanwhile.
-        making: seconds that each note takes to be made, during which nothing else is done, as on one slow core.
+        events: the performer's key events.
+        making: seconds to generate each note, during which nothing else runs, as on one slow core.
         each: called after each turn.
     """
     clock, coming = player.clock, list(events)

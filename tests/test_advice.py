@@ -1,4 +1,4 @@
-"""Every requirement that a message or a page tells a user to install exists."""
+"""Tests that every requirement that a message or a page tells users to install exists."""
 
 import json
 import re
@@ -36,7 +36,7 @@ DECLARED |= packages(requirement for group in PROJECT["dependency-groups"].value
 
 
 def texts():
-    """Each file of code and each page, with the text that a user reads of it."""
+    """Each source file and each page, with its text as users see it."""
     code = [path for folder in ("kerasmusic", "export", "bench") for path in (ROOT / folder).rglob("*.py")]
     for path in sorted([*code, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.rglob("docs/*.ipynb")]):
         text = path.read_text()

@@ -16,7 +16,7 @@ from small_disk import fill, small_disk
 
 
 def run(capsys, *arguments):
-    """The exit code, what was printed and what was said of errors."""
+    """Runs a command; returns its exit code, standard output and standard error."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as ended:
@@ -382,7 +382,7 @@ def test_quiet_says_nothing_but_what_was_asked_for(capsys, exported):
 
 @pytest.fixture
 def somebodys(notes, tmp_path):
-    """Writes somebody's file of a name, and says whether it is still what it was."""
+    """Writes a user's file; returns a function that checks whether it is unchanged."""
     midi.write(notes[:20], tmp_path / "x.mid")
 
     def write(name):
@@ -541,7 +541,7 @@ def test_what_a_package_prints_as_it_is_imported_stays_out_of_the_output(tmp_pat
 
 @pytest.fixture
 def full_disk(tmp_path):
-    """A mounted disk that holds a file `old.mid` and takes nothing more."""
+    """A mounted disk that is full and holds a file `old.mid`."""
     disk = tmp_path / "disk"
     with small_disk(disk, "64k") as mounted:
         if not mounted:

@@ -38,7 +38,7 @@ def test_a_generator_plays_on_compiled_model_from_the_beginning_again(exported):
 
 def test_a_damaged_graph_is_refused_by_compiled_model(exported, tmp_path):
     data = exported["tiny"][1].read_bytes()
-    # Its checksum is made anew, so that the file's own check lets it pass.
+    # A new checksum makes the damaged graph pass the file's own check.
     path = tmp_path / "damaged.tflite"
     path.write_bytes(with_record(data[:8] + bytes(1_000), read_record(data, "tiny")))
     with pytest.raises(ModelFileError, match=r"damaged\.tflite: .*CompiledModel cannot read it"):

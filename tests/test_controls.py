@@ -96,7 +96,7 @@ def test_density_weighs_steps_by_their_length_and_leaves_the_rest():
     bias = bias_of(codec, density=1.0)
     steps = bias[: codec.sizes.step]
     ticks = codec.step_ticks
-    # A step twice as long is half as likely, but chords and ornaments stay what they are to each other.
+    # A step twice as long is half as likely, but the relative probabilities of chords and ornaments stay the same.
     assert steps[ticks == 40] - steps[ticks == 80] == pytest.approx(np.log(2))
     assert len(set(steps[ticks <= 6].tolist())) == 1
     assert steps[ticks == 20] == 0

@@ -1,4 +1,4 @@
-"""Training on several devices, each run in processes of its own: JAX counts its devices when it starts."""
+"""Tests of training on several devices. Each run has its own processes, because JAX counts devices on startup."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ from kerasmusic.training.run_folder import read_history
 from kerasmusic.training.stopping import StopTogether
 from kerasmusic.training.windows import Windows
 
-# `kerasmusic` with a preset that compiles quickly, and without exporting what it trained.
+# `kerasmusic` with a preset that compiles quickly, and without the export.
 KERASMUSIC = """
 import sys
 sys.modules["tensorflow"] = None  # which Keras would load, for nothing here
@@ -39,11 +39,11 @@ needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="Kera
 
 
 def environment(cache, devices=1, **further):
-    # Little is optimized, since most of the time goes into compiling.
+    # Optimization is reduced, because most of the time is spent compiling.
     flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
     own = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "XDG_CACHE_HOME": str(cache)}
-    # Threads for all virtual devices and to spare, as many processors as there may be: one that waits for the other
-    # devices holds its thread.
+    # More threads than virtual devices, on any number of processors: a device that waits for the others blocks its
+    # thread.
     return {**os.environ, **own, "NPROC": "16", **further}
 
 
@@ -53,7 +53,7 @@ def start(environment, *arguments):
 
 
 def start_two(cache, *arguments, runs):
-    """The processes of two hosts, both here, on one device each."""
+    """Starts the processes of two hosts, both on this machine, with one device each."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     joined = {"KERAS_DISTRIBUTION_JOB_ADDRESSES": address, "KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}
@@ -67,7 +67,7 @@ def start_two(cache, *arguments, runs):
 
 
 def finish(*processes):
-    """The output of each process; all of them must have succeeded."""
+    """Waits for the processes, which must succeed; returns their outputs."""
     try:
         outputs = [process.communicate(timeout=240)[0] for process in processes]
     finally:
@@ -78,7 +78,7 @@ def finish(*processes):
 
 
 def assert_alike(run, other):
-    """The same losses and the same weights within rounding."""
+    """Asserts that losses and weights are equal up to rounding."""
     history, others = read_history(run), read_history(other)
     assert history["training_steps"] == others["training_steps"]
     for name in ("loss", "pitch", "val_loss", "val_velocity", "learning_rate"):

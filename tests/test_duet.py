@@ -29,7 +29,7 @@ def player_of(given, output, clock):
 
 
 def tapped(times, pitch=60):
-    """One key, struck at these times."""
+    """Events of one key struck at the given times."""
     return [event for time in times for event in (Strike(time, pitch, 80), Release(time + 0.04, pitch))]
 
 

@@ -95,7 +95,7 @@ def test_operators_that_a_step_must_not_hold_are_refused(name):
 
 
 def converted(function, *specs):
-    """The flatbuffer of a function, converted in a way that loses a model's weights."""
+    """Converts a function to a flatbuffer in a way that loses the model's weights."""
     concrete = tf.function(function).get_concrete_function(*specs)
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
 
@@ -132,7 +132,7 @@ def test_a_graph_that_keeps_a_variable_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def every_precision(exported, corpus, tmp_path_factory):
-    """`small` in every precision by one export, measured on a real performance."""
+    """Exports `small` in every precision at once, measured on a real performance."""
     folder = tmp_path_factory.mktemp("precisions")
     outputs = {precision: folder / f"{precision}.tflite" for precision in PRECISIONS}
     excerpts = Excerpts.of(corpus)

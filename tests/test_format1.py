@@ -1,4 +1,4 @@
-"""Files of format 1, made before 0.1.0 by a model with a block, an echo and a codec of its own, stay readable."""
+"""Tests that files of format 1 stay readable; they were made before 0.1.0 with a custom block, an echo and a codec."""
 
 import json
 from pathlib import Path

@@ -129,7 +129,7 @@ def test_every_setting_is_a_keyword_of_the_generator():
 
 
 def test_density_makes_notes_come_closer_or_further_apart():
-    # Of several pieces: one may be slow or quick by chance, and int8 plays other notes on another runtime.
+    # Averages several pieces: one may be slow or fast by chance, and int8 plays different notes on different runtimes.
     sparse, own, dense = (
         sum(Generator(bundled_model(), seed=seed, density=density).take(1_000).seconds for seed in range(5))
         for density in (-1, 0, 1)
@@ -328,8 +328,8 @@ def test_files_that_are_no_model_are_refused_with_a_way_out(small, tmp_path):
         ("newer.tflite", "upgrade"),
         ("flipped.tflite", "is damaged, its graph is not the one that was exported"),
         ("bomb.tflite", "without kerasmusic.json"),
-        ("codec.tflite", r"its bias is \[1, 544\], but its record says \[1, 543\]"),
-        ("other.tflite", rf"its state is \[1, {record['state_size']}\], but its record says \[1, 7\]"),
+        ("codec.tflite", r"its bias has shape \[1, 544\], but its record says \[1, 543\]"),
+        ("other.tflite", rf"its state has shape \[1, {record['state_size']}\], but its record says \[1, 7\]"),
     ]:
         with pytest.raises(ModelFileError, match=message) as caught:
             TFLiteRuntime(tmp_path / name)

@@ -10,9 +10,7 @@ from kerasmusic.edge.model_file import read_model_bytes, read_record, with_recor
 
 pytestmark = pytest.mark.device
 
-needs_tensorflow = pytest.mark.skipif(
-    not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow, which a device has not"
-)
+needs_tensorflow = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
 
 
 def changed(path, tmp_path, change):

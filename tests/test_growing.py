@@ -17,7 +17,7 @@ pytestmark = pytest.mark.every_backend
 def narrow():
     keras.utils.set_random_seed(0)
     model = GatedNoteModel(width=32, hidden=64, depth=2, preset="narrow", record={"licence": "free"})
-    # Biases that are all alike would hide a mistake.
+    # Equal biases would hide a mistake.
     random = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(np.array(variable) + random.normal(0, 0.1, variable.shape))

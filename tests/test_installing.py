@@ -62,7 +62,7 @@ def test_the_extras_it_names_are_there_and_the_one_for_32_bits_does_not_ask_the_
     ["generate -o music.mid", "verify MODEL", "play --seconds 1", "evaluate MODEL --data .", "bench latency --short"],
 )
 def test_each_command_that_needs_an_interpreter_names_the_line(command, tmp_path):
-    # For the processes that a command starts, too, an interpreter that is not installed.
+    # Hides the interpreter from the processes that a command starts, too.
     for module in runtime.INTERPRETERS:
         package = tmp_path / "packages" / module.split(".")[0]
         package.mkdir(parents=True)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.every_backend
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """A model with its optimizer, as a checkpoint is."""
+    """A model with its optimizer, like a checkpoint."""
     path = tmp_path_factory.mktemp("loading") / "model.keras"
     model = NoteModel.new("tutorial")
     model.compile(model.make_optimizer(1e-3, 0.01, 1.0))
@@ -95,7 +95,7 @@ def test_a_file_that_asks_for_a_foreign_class_is_refused_before_keras_sees_it(
 
 
 class Marker:
-    """Leaves a folder where it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __init__(self, place):
         self.place = place

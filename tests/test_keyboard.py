@@ -23,7 +23,7 @@ def as_numpy(state):
 
 
 def played(keyboard, state, notes):
-    """The states after each note by `struck` and `later`, and the last a step on."""
+    """The states after each note, computed note by note."""
     states = []
     for t in range(notes.shape[1]):
         if t:

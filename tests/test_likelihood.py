@@ -15,7 +15,7 @@ pytestmark = pytest.mark.every_backend
 
 
 class Uniform:
-    """A scorer that finds every value of a field equally likely."""
+    """A scorer with a uniform distribution over each field's values."""
 
     codec = NoteCodec()
 

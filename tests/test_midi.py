@@ -176,7 +176,7 @@ def test_time_follows_each_change_of_tempo():
         (3.0, release(62)),
     )
     notes = midi.read_bytes(data, "tempo.mid")
-    # From 1 s on all takes twice its time, from what would be 2 s on half of it.
+    # From 1 s on, time runs at half speed; from what would have been 2 s on, at double speed.
     np.testing.assert_allclose(notes.start, [0.0, 2.0], atol=1e-9)
     np.testing.assert_allclose(notes.end, [1.0, 3.5], atol=1e-9)
 
@@ -233,7 +233,7 @@ def test_a_file_of_too_many_events_is_refused_before_it_is_parsed(tmp_path):
 
 def test_a_file_that_lasts_longer_than_a_day_is_refused():
     def held(hours):
-        # Delta times are of at most 28 bits, so a tempo of two beats per minute, and few ticks, make the day.
+        # Delta times have at most 28 bits, so a slow tempo of two beats per minute and few ticks make up the day.
         return midi_bytes(
             (0.0, mido.MetaMessage("set_tempo", tempo=15_000_000)), (0.0, strike(60)), (hours * 120, release(60))
         )

@@ -1,4 +1,4 @@
-"""Every preset must do this, whatever its layers are."""
+"""Tests that every preset must pass, regardless of its layers."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from kerasmusic.training.windows import Windows
 pytestmark = pytest.mark.every_backend
 
 
-# A tiny one has the layers of `base`.
+# A tiny model with the layers of `base`.
 @pytest.fixture(scope="module", params=[*sorted(PRESETS.keys() - {"base"}), "echoing"])
 def model(request):
     keras.utils.set_random_seed(3)
@@ -160,7 +160,7 @@ def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
     without = model(np.concatenate([np.full_like(fields[:, :40], -1), fields[:, 40:]], axis=1))
     with_context = model(fields)
     assert np.abs(keras.ops.convert_to_numpy(with_context - without)).max() > 1e-3
-    # All that is carried from before is arithmetic on notes: a trunk that hears nothing tells what was heard.
+    # Of the state after the context, only the repeats are set; the rest is zero.
     state = model.state_after(fields[:, :40])
     repeats = keras.ops.convert_to_numpy(state)[0, sum(model.keyboard.sizes) :][: sum(model.repeats.sizes)]
     assert repeats[0] == fields[0, 39, 1]
@@ -250,7 +250,7 @@ def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("floatx", "policy", "message"),
     [
-        ("float16", "float16", "float16: is Keras's floatx, and models of notes are of float32; write .*keras.json"),
+        ("float16", "float16", "float16: is Keras's floatx, and note models need float32; write .*keras.json"),
         ("bfloat16", "bfloat16", r"bfloat16: is Keras's floatx.*set_floatx\('float32'\)"),
         ("float32", "mixed_float16", r"mixed_float16: is Keras's dtype policy.*set_dtype_policy\('float32'\)"),
     ],

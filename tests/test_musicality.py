@@ -104,7 +104,7 @@ def test_no_notes_have_no_polyphony():
         ([0.001, 0.004], [60, 64], [1, 1], [2, 2]),
         # A key struck again sounds once.
         ([0, 1, 2], [60, 60, 60], [9, 9, 9], [1, 1, 1]),
-        # A note of no length is heard as it is struck.
+        # A note without length counts when it is struck.
         ([0, 1], [60, 64], [0, 0], [1, 1]),
     ],
 )
@@ -264,7 +264,7 @@ def test_a_generated_piece_is_what_its_seed_names(exported, monkeypatch):
 
 
 def evaluate(capsys, *arguments):
-    """The exit code, the lines that were printed and what was said of errors."""
+    """Runs the command; returns its exit code, its output lines and its standard error."""
     code = main(["evaluate", *map(str, arguments)])
     out, err = capsys.readouterr()
     return code, out.splitlines(), err

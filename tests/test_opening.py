@@ -51,7 +51,7 @@ def test_what_is_no_model_is_refused_with_what_would_be_one(tmp_path):
     with pytest.raises(KerasMusicError, match=r"a folder without model\.keras or model\.tflite"):
         find_model(tmp_path)
     (tmp_path / "text.zip").touch()
-    with pytest.raises(KerasMusicError, match=r"not a model file; they end in \.keras or \.tflite"):
+    with pytest.raises(KerasMusicError, match=r"not a model file; model files end in \.keras or \.tflite"):
         find_model(tmp_path / "text.zip")
 
 

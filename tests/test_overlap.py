@@ -10,7 +10,7 @@ from kerasmusic.notes import Notes
 
 @pytest.fixture
 def held(corpus):
-    """The corpus of three performances, its one for validation."""
+    """The notes of the corpus's held-out performance."""
     (index,) = held_out(corpus)
     return corpus.codec.decode(corpus.fields[corpus.bounds[index] : corpus.bounds[index + 1]])
 

@@ -64,7 +64,7 @@ MODULES = modules()
 
 
 def imports_of(name):
-    """All that a module imports, anywhere in it, but for what the type check alone sees."""
+    """All modules that a module imports, anywhere in it, except under TYPE_CHECKING."""
     found, nodes = set(), [ast.parse(MODULES[name].read_text())]
     while nodes:
         for node in ast.iter_child_nodes(nodes.pop()):
@@ -85,7 +85,7 @@ def layer_of(name):
     return next(number for number, layer in enumerate(LAYERS) if room in layer)
 
 
-# As docs/architecture.md has them. The package itself only names what its parts have.
+# The layers of docs/architecture.md. The package itself only re-exports names.
 LAYERS = [
     {"errors", "files", "archives", "quiet", "progress", "child", "processes"},
     {"notes", "midi", "midi_parser", "midi_channels", "general_midi", "codec", "pitch_names"},

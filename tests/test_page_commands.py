@@ -1,4 +1,4 @@
-"""The commands that the pages and the help show: each is one that the command line takes, and short ones are run."""
+"""Tests of the commands in the pages and the help: the command line must accept each, and short ones are run."""
 
 import importlib.util
 import re
@@ -31,7 +31,7 @@ MARKDOWN = [
 SOURCES = sorted(path for folder in ("kerasmusic", "bench", "export") for path in (ROOT / folder).rglob("*.py"))
 FENCED = re.compile(r"^```[a-z]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"(?:ExecStart=)?(?:\S+/bin/)?(kerasmusic (?!-->).+|python3? -m kerasmusic.+|nox .+)")
-# Pages quote by backticks, messages by apostrophes.
+# Pages quote with backticks, messages with apostrophes.
 QUOTED = re.compile(r"([`'])((?:kerasmusic |nox |python3? -m kerasmusic)[^`'{}]+)\1")
 
 
@@ -53,13 +53,13 @@ def commands_under(command, path=()):
 
 
 HELP = dict(commands_under(command_line))
-#: Whole commands, as somebody would type them, with the page or the command whose help shows them.
+#: Complete commands, with the page or the command whose help shows them.
 TYPED = [
     *((path.relative_to(ROOT).as_posix(), line)
       for path in MARKDOWN for block in FENCED.findall(path.read_text()) for line in lines_of(block)),
     *((f"{name} --help", line) for name, command in HELP.items() for line in lines_of(command.example)),
 ]  # fmt: skip
-#: Commands in a sentence, which may leave their arguments out.
+#: Commands in a sentence, which may omit arguments.
 MENTIONED = [
     (path.relative_to(ROOT).as_posix(), " ".join(quoted.split()))
     for path in (*MARKDOWN, *SOURCES, ROOT / "docs" / "tutorial.ipynb")
@@ -150,7 +150,7 @@ LEFT_OUT = {
 
 
 def runs(line):
-    """Whether a command needs no hardware, no network and not more than a minute."""
+    """Whether a command needs no hardware and no network and takes at most a minute."""
     words = line.split()
     # A page takes the browser's runtime from the network.
     return words[0] == "kerasmusic" and not {"--web", "web"} & set(words) and not any(
@@ -163,7 +163,7 @@ RUN = sorted({line for _, line in TYPED if runs(line)})
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A folder with all the files that the commands name: a small corpus, a run of a small model, and their like."""
+    """A folder with the files that the commands name, such as a small corpus and a run of a small model."""
     desk = tmp_path_factory.mktemp("desk")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)
@@ -195,7 +195,7 @@ def desk(tmp_path_factory):
 
 @pytest.fixture
 def at_desk(desk, monkeypatch):
-    """The working folder; what a command writes there under a name of its own is gone before the next one."""
+    """Makes it the working folder, and removes the files that the command adds."""
     monkeypatch.chdir(desk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(desk / "cache"))
     monkeypatch.setenv(VARIABLE, "my-midi")

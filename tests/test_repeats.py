@@ -23,7 +23,7 @@ def as_numpy(parts):
 
 
 def played(repeats, notes):
-    """The last state of notes `[batch, T, 4]` struck one by one, and the echoes after each."""
+    """Plays notes `[batch, T, 4]` one by one; returns the last state and the echo after each note."""
     state, echoes = silence(repeats, len(notes)), []
     for t in range(notes.shape[1]):
         state, echo = map(as_numpy, repeats.note_on(state, notes[:, t]))
@@ -32,13 +32,13 @@ def played(repeats, notes):
 
 
 def melody(*pitches, velocity=16):
-    """Notes int32 `[1, T, 4]`, each of another step and duration."""
+    """Notes, int32 `[1, T, 4]`, each with a different step and duration."""
     index = np.arange(len(pitches))
     return np.stack([index + 1, pitches, index + 20, np.full(len(pitches), velocity)], axis=-1).astype("int32")[None]
 
 
 def random_notes(seed, length, keys):
-    """Notes on few keys, so that much is repeated; as everywhere, the codec's start note is the first."""
+    """Notes on few keys, so that many repeat; the first is the codec's start note, as always."""
     random = np.random.default_rng(seed)
     notes = np.stack([random.integers(size, size=(2, length)) for size in CODEC.sizes], axis=-1).astype("int32")
     notes[..., 1] = 60 + notes[..., 1] % keys
@@ -71,7 +71,7 @@ def test_what_was_heard_before_is_expected_to_go_on_as_then_on_the_pitches_of_no
     followed = dict(zip(FIELDS, before[0, 5], strict=True))
     expected = {**followed, "pitch": followed["pitch"] + transposed}
     assert dict(zip(ECHO_FIELDS, echo.note[0, -1].tolist(), strict=True)) == expected
-    # Four intervals are the same; the first note of the repeat came on another.
+    # Four intervals match; the first note of the repeat followed a different interval.
     assert echo.strength[0, -1] == [4 / SURE]
 
 
@@ -87,7 +87,7 @@ def test_a_slip_within_a_repeat_costs_little():
     again = [*passage[:7], 58, *passage[8:12]]
     _, echo = played(Repeats(50), melody(*passage, *again))
     assert echo.note[0, -1, PITCH] == passage[12]
-    # Six intervals gained 1 each, the two beside the slip lost it again, three more gained it.
+    # Six intervals added 1 each, the two around the wrong note subtracted 1 each, and three more added 1 each.
     assert echo.strength[0, -1] == [7 / SURE]
 
 
@@ -123,5 +123,5 @@ def test_after_a_context_it_expects_what_it_does_after_having_heard_it(notes, si
     expected, _ = played(repeats, heard[None]) if len(heard) else (silence(repeats), None)
     for part in ("pitch", "intervals", "others"):
         np.testing.assert_array_equal(getattr(state, part), getattr(expected, part))
-    # What agreed long ago, and not since, may be known otherwise.
+    # Agreements from long ago that have not recurred may differ.
     assert np.mean(state.agreement == expected.agreement) > 0.99

@@ -114,7 +114,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
 
 @pytest.fixture
 def begun(corpus, tmp_path):
-    """A run that has come to 25 steps, and saves after every round; its folder is a mounted disk where that may be."""
+    """A run of 25 steps that saves after every round; its folder is a mounted disk if mounting is allowed."""
     run = tmp_path / "disk" / "run"
     pieces = corpus.pieces("train")
     epochs = 24.5 * 4 / (pieces[:, 1] - pieces[:, 0]).sum()
@@ -198,7 +198,7 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch)
     before = (run / "checkpoint.keras").read_bytes()
 
     class Spoil(Schedule):
-        """Spoils a weight after the round's last step, when its loss is known and good."""
+        """Corrupts a weight after a round's last step, whose loss is still finite."""
 
         def on_epoch_end(self, epoch, logs=None):
             super().on_epoch_end(epoch, logs)

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("mypy", reason="nox -s lint installs mypy and runs this")
 
 ROOT = Path(__file__).resolve().parents[1]
-# What the code says, once, and what is planted in its place.
+# Code that occurs exactly once, and the error planted in its place.
 PLANTED = {
     "latency.measure(_models(models), settings, ": "latency.meazure(_models(models), settings, ",
     "self.codec = model.codec\n        self._model": "self.codec = model.kodec\n        self._model",
@@ -25,7 +25,7 @@ PLANTED = {
 
 
 def lay_out(folder):
-    """Copies the packages to where installing them puts them, of which an editable install tells mypy nothing."""
+    """Copies the packages to their installed layout, which mypy cannot see in an editable install."""
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     shutil.copytree(ROOT / "kerasmusic", folder / "kerasmusic")
     for package, source in setuptools["package-dir"].items():
@@ -33,7 +33,7 @@ def lay_out(folder):
 
 
 def plant(folder, before, after):
-    """Replaces code that is in one place of a folder, and returns that place as file and line."""
+    """Replaces code that occurs once in a folder, and returns its file and line."""
     found = {path: code for path in folder.rglob("*.py") if before in (code := path.read_text())}
     assert [code.count(before) for code in found.values()] == [1], f"{before!r} is not in one place, but in {[*found]}"
     ((path, code),) = found.items()
@@ -45,7 +45,7 @@ def plant(folder, before, after):
 def test_the_type_check_finds_what_is_planted_and_nothing_else(tmp_path):
     lay_out(tmp_path)
     places = {plant(tmp_path, before, after) for before, after in PLANTED.items()}
-    # Its cache is that of the check before it, so that what is not ours is not read again.
+    # The cache of an earlier check saves analysing the dependencies again.
     options = ("--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache")
     command = [sys.executable, "-m", "mypy", *options, "--hide-error-context", "--package", "kerasmusic"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -35,7 +35,7 @@ SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
 
 
 def ask(question, **more):
-    """The answer of the page's modules."""
+    """Asks the page's modules, and returns their answer."""
     done = subprocess.run(
         ["node", str(SCRIPT)], input=json.dumps({"ask": question, **more}), capture_output=True, text=True, check=True
     )
@@ -112,7 +112,7 @@ def test_python_reads_the_pages_midi_files_note_for_note(notes, tmp_path):
 
 
 def assert_the_page_reads(paths):
-    """Compares the page with Python for each file: the same notes, or a sentence if Python refuses it."""
+    """Compares the page with Python for each file: the same notes, or an error message if Python refuses it."""
     for path, answer in zip(paths, ask("read", paths=list(map(str, paths))), strict=True):
         try:
             expected = midi.read(path)
@@ -233,7 +233,7 @@ def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(expor
 
 
 def constant_of(file, name):
-    """The value of a constant in one of the page's modules: a literal, with a number behind no arithmetic."""
+    """The value of a literal constant in one of the page's modules."""
     code = (Path(web_page.__file__).parent / "web" / file).read_text()
     (literal,) = re.findall(rf"^(?:export )?const {name} = (.*?);$", code, flags=re.DOTALL | re.MULTILINE)
     literal = re.sub(r"//.*", "", literal)

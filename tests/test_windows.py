@@ -58,7 +58,7 @@ def test_a_stretched_window_is_the_same_music_a_little_slower_or_faster(corpus):
         (onset, end), (later_onset, later_end) = times(corpus.codec, before), times(corpus.codec, after)
         factor = np.ptp(later_onset) / np.ptp(onset)
         factors.append(factor)
-        # Of bins that are a tick wide; a pause in a wide bin moves what is after it.
+        # Only bins one tick wide: a pause in a wider bin shifts the notes after it.
         if corpus.codec.step_ticks[before[1:, 0]].max() < 90 and np.array_equal(before[:, 1], after[:, 1]):
             np.testing.assert_allclose(later_onset, onset * factor, atol=1.6)
             short = end - onset < 150

@@ -1,4 +1,4 @@
-"""The workflows run what `.ci/run` runs, and name only what there is."""
+"""Tests that the workflows run the sessions of `.ci/run`, and only sessions that exist."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ CI = (ROOT / ".ci" / "run").read_text()
 
 
 def commands(value):
-    """Every command of a workflow, those of a matrix too."""
+    """Every command of a workflow, including those of a matrix."""
     if isinstance(value, dict):
         found = [value[name] for name in ("run", "command") if isinstance(value.get(name), str)]
         yield from found
@@ -25,7 +25,7 @@ def commands(value):
 
 
 def sessions_of(text):
-    """The sessions that a shell's lines hand to nox."""
+    """The sessions in the nox commands of a shell script."""
     for line in text.splitlines():
         words = shlex.split(line, comments=True)
         if "-s" in words and words[0].endswith("nox"):

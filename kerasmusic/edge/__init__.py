@@ -1,4 +1,4 @@
-"""The device's side: plays an exported model with NumPy and a TFLite interpreter, nothing else."""
+"""The on-device runtime: plays an exported model with only NumPy and a TFLite interpreter."""
 
 from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.generator import Generator

@@ -1,4 +1,4 @@
-"""A runtime for LiteRT's CompiledModel, the interface that will replace its Interpreter."""
+"""A runtime for LiteRT's CompiledModel, the API that is replacing its Interpreter."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from kerasmusic.quiet import quiet_stderr
 class CompiledModelRuntime:
     """Runs an exported file on `ai_edge_litert.compiled_model`.
 
-    It plays the same notes as `TFLiteRuntime`, and is slower: this interface gives no view of its memory, so each
-    tensor is copied in and out. `Generator` therefore opens files with `TFLiteRuntime`; pass it one of these instead of
-    a path.
+    It plays the same notes as `TFLiteRuntime` but is slower: CompiledModel does not expose its buffers as arrays, so
+    each tensor is copied in and out. `Generator` therefore opens paths with `TFLiteRuntime`; to use CompiledModel, pass
+    a `CompiledModelRuntime` instead of a path.
 
     Args:
-        path: a `.tflite` file made by kerasmusic.
-        threads: threads that LiteRT may use.
+        path: a `.tflite` file exported by kerasmusic.
+        threads: number of threads LiteRT may use.
 
     Raises:
         ModelFileError: the file is not a kerasmusic model, or LiteRT cannot read it.
-        MissingPackageError: ai-edge-litert, or a release of it that has CompiledModel, is not installed.
+        MissingPackageError: no release of ai-edge-litert with CompiledModel is installed.
 
     >>> from kerasmusic.bundled import bundled_model
     >>> from kerasmusic.edge import Generator
@@ -69,10 +69,10 @@ class CompiledModelRuntime:
         self.note, self.log_prob = (np.zeros(*outputs[name]) for name in OUTPUTS[:2])
 
     def run(self) -> None:
-        """Makes one note from the inputs and advances the state.
+        """Computes one note from the inputs and advances the state.
 
         Raises:
-            ModelFileError: LiteRT cannot run the graph on what it was given.
+            ModelFileError: LiteRT cannot run the graph on these inputs.
         """
         for name, buffer in self._inputs.items():
             buffer.write(getattr(self, name))

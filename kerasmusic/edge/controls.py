@@ -1,4 +1,4 @@
-"""Steering a model by additions to its logits: a key, a range of pitches, and a density of notes."""
+"""Steers a model by biasing its logits: a key, a pitch range and a note density."""
 
 import re
 
@@ -9,20 +9,21 @@ from kerasmusic.codec import PITCHES, NoteCodec
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
-# Finite, and far below any logit, so that such a pitch is never drawn.
+# Finite, but so far below any logit that the pitch is never drawn.
 RULED_OUT = -1e4
-# Steps up to this one are chords and ornaments: density changes how often they come, not how long they are.
+# Steps up to this length form chords and ornaments. Density biases them all alike, so it changes how often they occur
+# but not their relative lengths.
 SHORTEST_TICKS = 6
 MIDDLE_TICKS = 20
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
-    # The natural minor, with the raised seventh as well as the natural one.
+    # The natural minor plus the raised seventh.
     "minor": (0, 2, 3, 5, 7, 8, 10, 11),
 }
 
 
 def parse_range(text: str) -> tuple[int, int]:
-    """The lowest and the highest pitch of a range such as "C2-C6" or "36-84".
+    """Parses a range such as "C2-C6" or "36-84" into its lowest and highest pitch.
 
     >>> parse_range("C3-C5")
     (48, 72)
@@ -32,12 +33,12 @@ def parse_range(text: str) -> tuple[int, int]:
         raise ArgumentError(f"{text}: not a range; write two pitches, such as C2-C6 or 36-84")
     low, high = parse_pitch(match[1]), parse_pitch(match[2])
     if low > high:
-        raise ArgumentError(f"{text}: a range goes from the lower pitch to the higher")
+        raise ArgumentError(f"{text}: the first pitch is above the second; write the lower pitch first")
     return low, high
 
 
 def parse_key(text: str) -> frozenset[int]:
-    """The pitch classes of a key such as "C major", "F# minor", "Bb" or "am".
+    """Parses a key such as "C major", "F# minor", "Bb" or "am" into its pitch classes.
 
     >>> sorted(parse_key("G major"))
     [0, 2, 4, 6, 7, 9, 11]
@@ -52,10 +53,10 @@ def parse_key(text: str) -> frozenset[int]:
 
 
 def allowed_pitches(key: str | None, pitch_range: str | None) -> NDArray[np.bool_]:
-    """Whether each pitch is in a key and a range, bool `[128]`; None allows all.
+    """A mask of the pitches that are in both a key and a range, bool `[128]`; None allows all.
 
     Raises:
-        ArgumentError: no such key or range, or none of the range's pitches is in the key.
+        ArgumentError: the key or range is invalid, or no pitch of the range is in the key.
     """
     pitch = np.arange(PITCHES)
     allowed = np.ones(PITCHES, bool)
@@ -72,16 +73,17 @@ def allowed_pitches(key: str | None, pitch_range: str | None) -> NDArray[np.bool
 def bias_of(
     codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None, density: float = 0.0
 ) -> NDArray[np.float32]:
-    """The step's `bias`, float32 `[V]`, that keeps the pitch within a key and a range and makes the music denser.
+    """The step's `bias`, float32 `[V]`, for a key, a pitch range and a density.
 
     Args:
-        codec: the model's.
-        key: such as "C major"; see `parse_key`.
-        pitch_range: such as "C2-C6"; see `parse_range`.
-        density: 0 leaves the model's own; 1 makes a step twice as long half as likely, -1 twice as likely.
+        codec: the model's codec.
+        key: a key such as "C major"; see `parse_key`.
+        pitch_range: a range such as "C2-C6"; see `parse_range`.
+        density: 0 leaves the model's own density; at 1, a step twice as long becomes half as likely, at
+            -1 twice as likely.
 
     Raises:
-        ArgumentError: no such key or range, or none of the range's pitches is in the key.
+        ArgumentError: the key or range is invalid, or no pitch of the range is in the key.
 
     >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
     >>> int((bias[128:256] == 0).sum())

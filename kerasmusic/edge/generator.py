@@ -1,4 +1,4 @@
-"""Generator: notes without end, one model step each."""
+"""Generator: an endless stream of notes, each from one step of the model."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Note, Notes
 
 DRAWN = -1
-# Random numbers are made for this many notes at a time.
+# Random numbers are generated for this many notes at a time.
 BLOCK = 1024
-# Philox makes eight float32 of each count of its counter.
+# Philox yields eight float32 values per counter increment.
 COUNTS_PER_BLOCK = BLOCK * len(FIELDS) // 8
-# The log of about the smallest float32 probability; smaller ones are raised to it.
+# About the log of the smallest normal float32; lower log probabilities are clipped to it.
 LEAST_LOG_PROB = np.float32(-87.0)
-# Notes per second that no piece sustains: MAESTRO's busiest seconds have fewer.
+# More notes per second than any piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
 
 class Snapshot(NamedTuple):
-    """A generator's position in its piece: all that determines the next notes, except for the sampling."""
+    """A generator's position in its piece: with its seed and sampling, it determines the next notes."""
 
     state: NDArray[np.float32]
     previous: NDArray[np.int32]
@@ -41,23 +41,23 @@ class Snapshot(NamedTuple):
 
 
 class Generator:
-    """Plays a model: an iterator of `Note`, without end.
+    """Plays a model: an endless iterator of `Note`.
 
-    One seed names one piece of music on every runtime and processor: the random numbers come from a counter-based
-    generator (NumPy's Philox), four for each drawn note, and everything else is in the model's step.
+    A seed identifies the same piece of music on every runtime and processor: the random numbers come from a
+    counter-based generator (NumPy's Philox), four for each generated note, and everything else is in the model's step.
 
     Args:
         model: a `.tflite` file made by `kerasmusic export`, or a `Runtime`.
-        seed: names the piece, from 0 to 2**64 - 1; by default one is chosen, to be found in `seed`.
-        sampling: how notes are drawn; `Sampling()` by default.
-        threads: threads the interpreter may use.
-        **changes: fields of `Sampling` that differ from `sampling`, such as `temperature=0.9` or `key="C major"`.
+        seed: the piece, from 0 to 2**64 - 1; random by default. The attribute `seed` holds it.
+        sampling: the sampling settings; `Sampling()` by default.
+        threads: number of threads the interpreter may use.
+        **changes: fields of `Sampling` to override, such as `temperature=0.9` or `key="C major"`.
 
     Raises:
-        ModelFileError: the file is not a kerasmusic model, or plays values that its codec does not have.
-        ArgumentError: an argument out of its range.
+        ModelFileError: the file is not a kerasmusic model, or its graph returns values outside its codec.
+        ArgumentError: an argument is out of range.
 
-    Example, with a model that was exported before::
+    Example, with a model exported earlier::
 
         for note in itertools.islice(Generator("model.tflite", seed=7, temperature=0.9), 100):
             print(note.start, note.pitch, note.duration, note.velocity)
@@ -75,7 +75,7 @@ class Generator:
         self.seed = secrets.randbits(32) if seed is None else seed
         if not 0 <= self.seed < 2**64:
             raise ArgumentError(f"{seed}: a seed is a whole number from 0 to 2**64 - 1")
-        # Wrong settings are found before the model is read.
+        # Invalid settings are reported before the model is read.
         sampling = replace(sampling or Sampling(), **changes)
         self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._runtime.codec
@@ -86,21 +86,21 @@ class Generator:
         self.reset()
 
     def reset(self) -> None:
-        """Goes back to before the first note: the same notes will come again."""
+        """Restarts the piece: the same notes follow."""
         self._drawn = 0
-        # Whoever resets may have changed the seed.
+        # The caller may have changed the seed.
         self._block = -1
         self.forget()
 
     def forget(self) -> None:
-        """Goes to before a first note, with the random numbers going on: other notes will come than those before."""
+        """Clears the model's state but keeps the position in the random numbers: a new piece follows."""
         self._runtime.state[:] = 0
         self._runtime.previous[:] = self.codec.start_note
         self._tick = 0
 
     @property
     def sampling(self) -> Sampling:
-        """The settings by which notes are drawn; assign another `Sampling` to change them from the next note on."""
+        """The sampling settings; assigning a `Sampling` takes effect from the next note."""
         return self._sampling
 
     @sampling.setter
@@ -114,12 +114,12 @@ class Generator:
         self._sampling = sampling
 
     def change(self, **changes: Unpack[SamplingChanges]) -> None:
-        """Changes some fields of `sampling` from the next note on, and keeps the others."""
+        """Changes the given fields of `sampling` from the next note on and keeps the others."""
         self.sampling = replace(self.sampling, **changes)
 
     @property
     def seconds(self) -> float:
-        """Onset of the last note that it played or was given, in seconds of the piece."""
+        """The onset of the last note played or given, in seconds from the start of the piece."""
         return self._tick / TICKS_PER_SECOND
 
     def snapshot(self) -> Snapshot:
@@ -127,7 +127,7 @@ class Generator:
         return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Goes back to where it was: with the same sampling, the same notes come again."""
+        """Returns to a snapshot: with the same sampling, the same notes follow."""
         self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn = snapshot
 
     def __iter__(self) -> Generator:
@@ -137,9 +137,9 @@ class Generator:
         return self.complete()
 
     def complete(self, *, step: float | None = None, pitch: int | None = None) -> Note:
-        """The next note, of which the caller may give the step [s] and the pitch, and the model draws the rest.
+        """The next note. The caller may give its step [s] and its pitch; the model draws the other fields.
 
-        A given step is rounded to the codec's grid, 10 ms or more.
+        A given step is rounded to the codec's grid, which is 10 ms or coarser.
         """
         inputs = self._runtime
         inputs.given[:] = DRAWN
@@ -159,14 +159,14 @@ class Generator:
             note = Note(tick / TICKS_PER_SECOND, pitch, self._durations[duration], self._velocities[velocity])
         except IndexError:
             raise ModelFileError(
-                f"the model played the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
-                "file is damaged, or was not made by kerasmusic"
+                f"the model returned the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
+                "file is damaged or was not exported by kerasmusic; export it again"
             ) from None
         self._tick = tick
         return note
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
-        """float32 `[4]`: the random numbers of a note, by its number among the drawn ones."""
+        """The random numbers, float32 `[4]`, of a generated note by its index."""
         block, row = divmod(number, BLOCK)
         if block != self._block:
             philox = np.random.Philox(key=self.seed, counter=block * COUNTS_PER_BLOCK)
@@ -175,15 +175,15 @@ class Generator:
         return self._uniforms[row]
 
     def take(self, notes: int | None = None, *, seconds: float | None = None) -> Notes:
-        """The next notes: a number of them, or all that begin within so many seconds, whichever ends first.
+        """The next notes, up to a number of notes or a number of seconds, whichever limit is reached first.
 
-        A model whose time stands still, with all notes at once, is stopped after `DENSEST` notes for each second.
+        With `seconds`, at most `DENSEST` notes per second are made, so that a model whose clock stands still stops too.
 
         Raises:
-            ArgumentError: neither is given, or one is negative or without end.
+            ArgumentError: neither limit is given, or one is negative or not finite.
         """
         if notes is None and seconds is None:
-            raise ArgumentError("say how many notes, or how many seconds")
+            raise ArgumentError("give a number of notes or of seconds")
         if min(notes or 0, seconds or 0) < 0:
             raise ArgumentError(f"{notes if seconds is None else seconds}: cannot make less than nothing")
         if seconds is not None and not math.isfinite(seconds):
@@ -196,31 +196,31 @@ class Generator:
         return Notes.from_iterable(itertools.takewhile(lambda note: note.start < until, coming))
 
     def prime(self, notes: Notes) -> None:
-        """Feeds notes to the model as if it had played them; the next note carries on from there.
+        """Feeds notes to the model as if it had played them; generation continues from there.
 
-        The first note's onset counts from the last note that was played or given, or from the piece's beginning; the
-        onsets of the notes that follow count from the last note given.
+        The first note's onset is relative to the last note played or given, or to the beginning of the piece. Later
+        generated onsets are relative to the last note of `notes`.
         """
         self.prime_fields(self.codec.encode(notes))
 
     def prime_fields(self, fields: NDArray[np.integer]) -> None:
-        """The same for notes as fields, int `[n, 4]`."""
+        """Like `prime`, for notes as fields, int `[n, 4]`."""
         for note in fields:
             self._feed(note)
             self._tick += self._step_ticks[note[0]]
 
     def score(self, notes: Notes) -> NDArray[np.float32]:
-        """The log probabilities of a piece from its beginning; the generator stays where it is.
+        """The log probabilities of a whole piece; the generator keeps its own position.
 
         Returns:
-            float32 `[n, 4]`: for each note, sorted as `codec.encode` sorts them, the natural log of the model's own
+            float32 `[n, 4]`: for each note, in the order of `codec.encode`, the natural log of the model's own
             probability (temperature 1, no bias) of its step, pitch, duration and velocity; NaN where the model has no
             distribution.
         """
         return next(self.score_fields([self.codec.encode(notes)]))
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
-        """The same for the fields, int `[n, 4]`, of several pieces: yields the float32 `[n, 4]` of each."""
+        """Like `score`, for several pieces as fields, int `[n, 4]`: yields float32 `[n, 4]` for each piece."""
         runtime = self._runtime
         for fields in map(self.codec.checked, pieces):
             kept = runtime.state.copy(), runtime.previous.copy()

@@ -1,7 +1,7 @@
-"""The golden passage: notes inside a file that prove it on any other runtime.
+"""The golden passage: notes stored in a model file that verify it on any other runtime.
 
-The exporter plays the passage from a seed and scores it; `verify` repeats both on the runtime at hand. Scoring goes
-note by note over given notes, so rounding cannot accumulate; playing shows that no rounding flips a draw.
+The exporter generates the passage from a seed and scores it; `verify` repeats both on the current runtime. Scoring uses
+the stored notes as inputs, so rounding errors cannot accumulate; generating shows that no rounding error flips a draw.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.notes import Notes
 
 NOTES = 1_000
-# The settings of a new passage, which travel with it; files without any were made with these.
+# The settings of a new passage, which are stored with it. Files without settings used these.
 SETTINGS: dict[str, Any] = {
     "seed": 2026,
     "temperature": {"pitch": 0.95, "step": 1.05},
@@ -32,9 +32,9 @@ SETTINGS: dict[str, Any] = {
 }
 # I - IV - V - I, as chords of half a second.
 CHORDS = ((48, 64, 67, 72), (53, 65, 69, 72), (55, 62, 67, 71), (48, 64, 67, 72))
-# The largest difference of a log probability that rounding explains, by precision: three or four times what was
-# measured between ai-edge-litert and tflite-runtime with a trained model of the preset `small` (1e-5, 1.1e-5, 0.24,
-# 1.3), and for the first two a round number above. The page in `export/web` has the same.
+# The largest difference in a log probability that rounding explains, by precision. Between ai-edge-litert and
+# tflite-runtime, a trained `small` differed by 1e-5, 1.1e-5, 0.24 and 1.3; the int8 tolerances are about four times
+# that, and the float ones are generous round numbers. The page in `export/web` has the same values.
 TOLERANCES = {"float32": 1e-3, "float16": 2e-3, "int8": 1.0, "int8-full": 5.0}
 
 
@@ -43,12 +43,12 @@ class Verdict:
     """The result of verifying a file.
 
     Args:
-        difference: the largest difference of a log probability from the file's own.
-        tolerance: the largest difference that its precision allows.
-        notes: number of notes in the passage.
-        parted: the first note, counted from 1, that was played differently; None where all were the same.
-        must_match: whether a file of this precision must play the very same notes.
-        runtime: name of the runtime that ran it.
+        difference: the largest difference between a log probability and the one stored in the file.
+        tolerance: the largest difference that the file's precision allows.
+        notes: the number of notes in the passage.
+        parted: the first note, counted from 1, that differs; None if all notes are the same.
+        must_match: whether a file of this precision must play exactly the same notes.
+        runtime: the name of the runtime.
     """
 
     difference: float
@@ -60,7 +60,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the file plays and scores its passage on this runtime as it did when it was exported."""
+        """Whether the file plays and scores its passage on this runtime as on the exporter's."""
         return self.difference <= self.tolerance and not (self.must_match and self.parted)
 
     def __str__(self) -> str:
@@ -73,22 +73,22 @@ class Verdict:
 
 
 def golden_passage(runtime: Runtime) -> dict[str, Any]:
-    """Plays and scores the passage: JSON values for a file's record."""
+    """Plays and scores the passage, and returns it as JSON values for the file's record."""
     fields = play(runtime)
     scores = score(runtime, fields)
     return {
         "settings": SETTINGS,
         "notes": fields.tolist(),
-        # JSON has no NaN: a field without a distribution has null.
+        # JSON has no NaN, so a field without a distribution gets null.
         "log_prob": [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in scores],
     }
 
 
 def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
-    """Plays and scores the golden passage inside a file again.
+    """Replays and rescores the golden passage of a file.
 
     Raises:
-        ModelFileError: the file holds none.
+        ModelFileError: the file has no valid golden passage.
     """
     try:
         golden = runtime.record["golden"]
@@ -98,7 +98,7 @@ def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
         tolerance = TOLERANCES[precision]
         settings = dict(golden.get("settings", SETTINGS))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        raise ModelFileError("the file holds no golden passage to verify it by; export it again") from None
+        raise ModelFileError("the file has no golden passage to verify it with; export it again") from None
     if (
         not len(fields)
         or len(fields) != len(expected)
@@ -108,9 +108,9 @@ def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
         raise ModelFileError("the file's golden passage is damaged; export it again")
     scores = score(runtime, fields)
     unknown = np.isnan(expected)
-    # Where only one of the two is NaN, that is as far apart as can be.
+    # NaN on one side only counts as an infinite difference.
     difference = np.where(unknown & np.isnan(scores), 0.0, np.abs(scores - expected))
-    # Not by nan_to_num, which warns where tflite-runtime has told an ARMv7 to take the smallest numbers for zero.
+    # Not nan_to_num: it warns where tflite-runtime has set an ARMv7 to flush denormals to zero.
     difference[np.isnan(difference)] = np.inf
     try:
         played = play(runtime, len(fields), settings)
@@ -124,23 +124,23 @@ def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
         tolerance=tolerance,
         notes=len(fields),
         parted=int(different[0]) + 1 if len(different) else None,
-        # The kernels for 32-bit ARM are 2.5e-4 of a log probability apart from all others, which flips a draw in a
-        # passage of this length; in 64 bits 4e-6.
+        # Log probabilities on 32-bit ARM differ from all others by up to 2.5e-4, enough to flip a draw in a passage of
+        # this length; between 64-bit platforms they differ by up to 4e-6.
         must_match=precision == "float32" and this_python().bits == 64,
         runtime=runtime.name,
     )
 
 
 def play(runtime: Runtime, notes: int = NOTES, settings: Mapping[str, Any] = SETTINGS) -> NDArray[np.int32]:
-    """The passage's notes played from its seed, int32 `[notes, 4]`.
+    """Generates the passage from its seed: fields, int32 `[notes, 4]`.
 
     Args:
         runtime: runs the model's step.
-        notes: how many.
+        notes: the number of notes.
         settings: the seed, and fields of `Sampling`.
 
     Raises:
-        ArgumentError, TypeError: the settings are not those of a generator.
+        ArgumentError, TypeError: `Generator` does not accept the settings.
     """
     generator = Generator(runtime, **settings)
     generator.prime(_primer())
@@ -152,7 +152,7 @@ def play(runtime: Runtime, notes: int = NOTES, settings: Mapping[str, Any] = SET
 
 
 def score(runtime: Runtime, fields: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The log probabilities of the notes, as a piece of their own, float32 `[notes, 4]`."""
+    """The log probabilities, float32 `[notes, 4]`, of the passage scored from a zero state."""
     return next(Generator(runtime, seed=0).score_fields([fields]))
 
 

@@ -1,4 +1,4 @@
-"""A runtime runs a model's step: fill its input arrays, call `run`, read its output arrays."""
+"""Runtimes, which run a model's step: fill the input arrays, call `run`, read the output arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
-# Where an interpreter may be found, best first.
+# Modules that provide an interpreter, best first.
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
 OUTPUTS = ("note", "log_prob", "state")
@@ -26,8 +26,8 @@ OUTPUTS = ("note", "log_prob", "state")
 class Runtime(Protocol):
     """Runs a model's step with a batch of 1; the interface of every runtime.
 
-    The arrays belong to the runtime: write into the inputs, call `run`, read `note` and `log_prob`. `run` carries the
-    state over; set it to zeros to start again, or keep copies of it to go back.
+    The arrays belong to the runtime: write into the inputs, call `run`, read `note` and `log_prob`. `run` updates
+    `state` in place; zero it to restart, or copy it to return to it later.
     """
 
     codec: NoteCodec
@@ -42,16 +42,16 @@ class Runtime(Protocol):
     log_prob: NDArray[np.float32]
 
     def run(self) -> None:
-        """Makes one note from the inputs and advances the state."""
+        """Computes one note from the inputs and advances the state."""
 
 
 class TFLiteRuntime:
-    """Runs an exported file on whichever TFLite interpreter is installed.
+    """Runs an exported file on an installed TFLite interpreter.
 
     Args:
-        path: a `.tflite` file made by kerasmusic.
-        threads: threads the interpreter may use; one is best for models of this size.
-        interpreter: the interpreter's module, one of `INTERPRETERS`; by default the first that is installed.
+        path: a `.tflite` file exported by kerasmusic.
+        threads: number of threads the interpreter may use; one is best for models of this size.
+        interpreter: the interpreter's module, one of `INTERPRETERS`; by default the first one installed.
 
     Raises:
         ModelFileError: the file is not a kerasmusic model, or this interpreter cannot read it.
@@ -79,10 +79,10 @@ class TFLiteRuntime:
             ) from None
         check_signature(shapes_and_dtypes(inputs), shapes_and_dtypes(outputs), self.codec, self.record, str(path))
 
-        # Arrays over the interpreter's own memory save most of what set_tensor and get_tensor cost. While they are
-        # held, the Python wrapper's invoke() refuses to run, fearing that it moves them; so its C++ object is called
-        # directly. In a graph of fixed shapes nothing moves after allocate_tensors().
-        #: Runs the graph on the arrays as they are, and leaves the state where it was.
+        # Views of the interpreter's memory avoid most of the cost of set_tensor and get_tensor. While views exist, the
+        # Python wrapper's invoke() refuses to run, because it might reallocate the tensors; calling the C++ object
+        # directly avoids this check. With fixed shapes, nothing is reallocated after allocate_tensors().
+        #: Runs the graph on the current arrays without updating `state`.
         self.invoke: Callable[[], object] = self.interpreter._interpreter.Invoke
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             self.tensor(inputs[name]["index"]) for name in INPUTS
@@ -92,10 +92,10 @@ class TFLiteRuntime:
             array[:] = 0
 
     def run(self) -> None:
-        """Makes one note from the inputs and advances the state.
+        """Computes one note from the inputs and advances the state.
 
         Raises:
-            ModelFileError: the interpreter cannot run the graph on what it was given.
+            ModelFileError: the interpreter cannot run the graph on these inputs.
         """
         try:
             self.invoke()
@@ -108,7 +108,7 @@ class TFLiteRuntime:
         self.state[:] = self._next_state
 
     def tensor(self, index: int) -> NDArray[Any]:
-        """The array of a tensor of the graph by its index, to inspect a step at work."""
+        """A view of the tensor with this index in the graph, for inspecting a step."""
         array: NDArray[Any] = self.interpreter.tensor(index)()
         return array
 
@@ -120,26 +120,28 @@ def check_signature(
     record: Mapping[str, Any],
     path: str,
 ) -> None:
-    """Refuses a graph whose tensors, each a shape and a dtype by name, are not those of the file's own record."""
+    """Refuses a graph whose inputs and outputs, as shape and dtype by name, do not match the file's record."""
     if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
         raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
     sizes = {"bias": codec.size, "state": record.get("state_size")}
     for name, (shape, dtype) in (*inputs.items(), *outputs.items()):
         expected = [1, sizes.get(name, len(FIELDS))]
         if shape != expected:
-            raise ModelFileError(f"{path}: its {name} is {shape}, but its record says {expected}")
+            raise ModelFileError(
+                f"{path}: its {name} has shape {shape}, but its record says {expected}; export it again"
+            )
         wanted = np.int32 if name in ("previous", "given", "note") else np.float32
         if dtype != wanted:
-            raise ModelFileError(f"{path}: its {name} is of {dtype}, not {wanted.__name__}")
+            raise ModelFileError(f"{path}: its {name} has dtype {dtype}, not {wanted.__name__}; export it again")
 
 
 def shapes_and_dtypes(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[list[int], np.dtype[Any]]]:
-    """The shape and dtype of each tensor, by its name, of what an interpreter tells of a signature's tensors."""
+    """The shape and dtype of each tensor by name, from an interpreter's details of a signature."""
     return {name: ([int(side) for side in each["shape"]], np.dtype(each["dtype"])) for name, each in details.items()}
 
 
 def interpreter_module(name: str | None = None) -> ModuleType:
-    """The module of a TFLite interpreter: the named one, or the first of `INTERPRETERS` that is installed."""
+    """Imports a TFLite interpreter's module: the named one, or the first of `INTERPRETERS` that is installed."""
     for candidate in (name,) if name else INTERPRETERS:
         try:
             return importlib.import_module(candidate)

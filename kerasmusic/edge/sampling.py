@@ -1,4 +1,4 @@
-"""Sampling: the settings by which a model's probabilities become notes."""
+"""Sampling: the settings that control how notes are drawn from a model's probabilities."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kerasmusic.codec import FIELDS
 from kerasmusic.edge.controls import allowed_pitches
 from kerasmusic.errors import ArgumentError
 
-# Excludes the pitches that the model itself finds far-fetched, which it is bound to draw now and then in a long piece.
-# Not the times: a long duration has its probability spread over many narrow bins, each of them small, and a piece
-# without long durations soon stops being music.
+# Excludes pitches that the model itself finds very unlikely but would still draw now and then in a long piece. Times
+# have no min-p: the probability of a long duration is spread over many narrow bins, all of which min-p would exclude,
+# and a piece without long durations soon stops being music.
 MIN_P: Mapping[str, float] = MappingProxyType({"pitch": 0.02})
-# Fed its own output, the model drifts towards denser music (exposure bias), and the default density compensates. At 0,
-# 5,000 notes of the bundled model end at twice the notes per second of performances, at -0.2 at as many; see
-# docs/training.md.
+# Fed its own output, the model drifts towards denser music (exposure bias), and the default density compensates. After
+# 5,000 notes, the bundled model plays twice as many notes per second as performances do at density 0, and as many at
+# -0.2; see docs/training.md.
 DENSITY = -0.2
-# The largest number that the step's inputs can hold.
+# The largest finite value of the step's float32 inputs.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 
 class SamplingChanges(TypedDict, total=False):
-    """The fields of `Sampling` as keyword arguments, each of which may be left out."""
+    """The fields of `Sampling` as optional keyword arguments."""
 
     temperature: float | Mapping[str, float]
     min_p: float | Mapping[str, float]
@@ -38,19 +38,20 @@ class SamplingChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """The settings by which notes are drawn from a model's probabilities.
+    """Settings that control how notes are drawn from a model's probabilities.
 
     Args:
-        temperature: one number for all fields, or by field, such as `{"pitch": 1.1, "step": 0.9}`; 0 takes the
-            likeliest value, 1 draws from the model's own probabilities. A field left out has 1.
-        min_p: likewise; a value less likely than this share of the likeliest is never drawn. A field left out has 0.
-            Best for pitch alone; see `MIN_P`, the default.
+        temperature: one number for all fields, or a mapping by field such as `{"pitch": 1.1, "step": 0.9}`; 0 takes
+            the likeliest value, 1 draws from the model's own probabilities. Omitted fields have 1.
+        min_p: one number or a mapping by field; values less likely than `min_p` times the likeliest value are never
+            drawn. Omitted fields have 0. It works best for pitch alone, as in the default, `MIN_P`.
         key: a key to stay in, such as "C major"; None for any.
-        pitch_range: pitches to stay in, such as "C2-C6"; None for all.
-        density: more or fewer notes per second; 0 leaves the model's own. See `controls.bias_of`.
+        pitch_range: a pitch range to stay in, such as "C2-C6"; None for all pitches.
+        density: above 0 for more notes per second, below 0 for fewer; 0 leaves the model's own density. See
+            `controls.bias_of`.
 
     Raises:
-        ArgumentError: a value out of its range, or no such field, key or range.
+        ArgumentError: a value is out of range, or a field, key or pitch range is invalid.
 
     >>> import dataclasses
     >>> dataclasses.replace(Sampling(key="D minor"), temperature=0.9).key
@@ -80,7 +81,7 @@ class Sampling:
 
 
 def by_field(name: str, value: float | Mapping[str, float], *, default: float, highest: float) -> list[float]:
-    """One number per field, from one number for all or a mapping by field, each from 0 to `highest`.
+    """Expands one number for all fields, or a mapping by field, to a list; each number is from 0 to `highest`.
 
     >>> by_field("temperature", {"pitch": 1.1}, default=1.0, highest=math.inf)
     [1.0, 1.1, 1.0, 1.0]

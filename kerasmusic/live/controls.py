@@ -1,4 +1,4 @@
-"""Steps from one `Sampling` to the next, as a person takes them by keys while a model plays."""
+"""The changes to a `Sampling` that a user makes with keys while a model plays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYS = tuple(f"{tonic} {mode}" for tonic in ("C", "C#", "D", "Eb", "E", "F", "F#
 
 
 def warmer(sampling: Sampling, by: float) -> Sampling:
-    """The temperature of every field is raised, or lowered, within 0 to 3.
+    """Raises the temperature of every field by `by`, or lowers it if `by` is negative, within 0 to 3.
 
     >>> warmer(Sampling(temperature={"pitch": 0.9}), 0.05).temperature
     {'step': 1.05, 'pitch': 0.95, 'duration': 1.05, 'velocity': 1.05}
@@ -29,19 +29,19 @@ def warmer(sampling: Sampling, by: float) -> Sampling:
 
 
 def denser(sampling: Sampling, by: float) -> Sampling:
-    """Notes come closer together, or further apart where `by` is negative; the density stays within -3 to 3."""
+    """Raises the density by `by`, or lowers it if `by` is negative, within -3 to 3."""
     return replace(sampling, density=_moved(sampling.density, by, -HIGHEST_DENSITY, HIGHEST_DENSITY))
 
 
 def next_key(sampling: Sampling, by: int) -> Sampling:
-    """The key so many places further in the circle of `KEYS`, which begins with any key.
+    """Moves the key by `by` positions through the cycle of no key and `KEYS`.
 
     >>> next_key(Sampling(), 1).key
     'C major'
     """
     keys = (None, *KEYS)
-    at = keys.index(sampling.key) if sampling.key in keys else 0
-    return replace(sampling, key=keys[(at + by) % len(keys)])
+    index = keys.index(sampling.key) if sampling.key in keys else 0
+    return replace(sampling, key=keys[(index + by) % len(keys)])
 
 
 def _moved(value: float, by: float, low: float, high: float) -> float:

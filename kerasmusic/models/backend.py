@@ -1,6 +1,6 @@
-"""Which backend Keras runs on, settled before Keras is imported: afterwards it cannot be changed.
+"""Chooses Keras's backend, which must happen before Keras is imported: afterwards it cannot be changed.
 
-What only one backend can do, and Keras has no word for, is here too.
+The module also holds `products_in`, a feature of PyTorch that Keras has no API for.
 """
 
 import contextlib
@@ -12,16 +12,16 @@ from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.quiet import quiet_tensorflow
 
 BACKENDS = ("jax", "tensorflow", "torch")
-#: Of matrix products; all but the first on PyTorch alone.
+#: The precisions of matrix products; bfloat16 is available on PyTorch only.
 PRECISIONS = ("float32", "bfloat16")
 
 
 def choose_backend(name: str | None = None) -> str:
-    """Sets Keras's backend: the one named, else that of KERAS_BACKEND, else the first installed of `BACKENDS`.
+    """Sets Keras's backend to `name`, else to KERAS_BACKEND, else to the first of `BACKENDS` that is installed.
 
     Raises:
         ArgumentError: there is no such backend.
-        MissingPackageError: it is not installed, or none is.
+        MissingPackageError: Keras or the backend is not installed.
     """
     name = name or os.environ.get("KERAS_BACKEND") or next(filter(_installed, BACKENDS), None)
     if name is None or not importlib.util.find_spec("keras"):
@@ -36,12 +36,12 @@ def choose_backend(name: str | None = None) -> str:
 
 
 def products_in(precision: str) -> contextlib.AbstractContextManager[Any]:
-    """A context in which PyTorch's matrix products are of one of `PRECISIONS`."""
+    """A context manager that computes PyTorch's matrix products in one of `PRECISIONS`."""
     if precision == "float32":
         return contextlib.nullcontext()
     import torch
 
-    # Its cache of converted weights would not see them change.
+    # The cache of cast weights would go stale when the optimizer updates them.
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 

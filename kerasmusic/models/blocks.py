@@ -1,4 +1,4 @@
-"""The recurrent blocks that a trunk is made of, and the interface that a block of one's own implements."""
+"""The recurrent blocks of a trunk, and the base class for blocks of your own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ EPSILON = 1e-6
 
 
 class Block(layers.Layer):
-    """A part of a trunk that carries its own state: the base class of all blocks.
+    """The base class of blocks: layers of a trunk that carry a recurrent state.
 
-    A subclass gives `state_size`, `step` and `call`, which must agree: `call` over a sequence gives what `step` gives
-    note by note. State starts as zeros. `docs/extending.md` has an example.
+    A subclass implements `state_size`, `step` and `call`. `call` on a sequence must return the same outputs as `step`
+    note by note. The initial state is zero. `docs/extending.md` has an example.
 
     Args:
-        width: size of the trunk, that is of the block's input and output.
-        hidden: units of the block's multilayer perceptron, where it has one.
+        width: the width of the trunk, that is, of the block's input and output.
+        hidden: the number of units in the block's multilayer perceptron, if it has one.
     """
 
     def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
@@ -32,29 +32,29 @@ class Block(layers.Layer):
 
     @property
     def state_size(self) -> int:
-        """The number of float32 values that the block carries from note to note."""
+        """The size of the state, in float32 values."""
         raise NotImplementedError
 
     def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """One note: x float `[batch, width]`, state `[batch, state_size]` to the output and the new state."""
+        """Maps one note's x, float `[batch, width]`, and state `[batch, state_size]` to the output and new state."""
         raise NotImplementedError
 
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """A sequence: x float `[batch, T, width]`, state `[batch, state_size]` to the outputs and the last state."""
+        """Maps a sequence x, float `[batch, T, width]`, and an initial state to the outputs and the final state."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "width": self.width, "hidden": self.hidden}
 
 
-#: The kinds of block that `GatedNoteModel` builds its trunk of, by name.
+#: The block classes from which `GatedNoteModel` can build its trunk, by name.
 BLOCKS: dict[str, type[Block]] = {}
 
 BlockClass = TypeVar("BlockClass", bound=type[Block])
 
 
 def register_block(name: str) -> Callable[[BlockClass], BlockClass]:
-    """Decorates a block's class so that a preset can name it: `{"block": name}` in the preset's configuration."""
+    """Registers a block class under a name, so that a preset can select it: `{"block": name}` in its configuration."""
 
     def register(block: BlockClass) -> BlockClass:
         BLOCKS[name] = block
@@ -64,7 +64,7 @@ def register_block(name: str) -> Callable[[BlockClass], BlockClass]:
 
 
 def find_block(name: str) -> type[Block]:
-    """The class of a block by its name.
+    """The block class of this name.
 
     Raises:
         ArgumentError: no block of that name is registered.
@@ -89,14 +89,15 @@ def scaled_dense(layer: layers.Dense, inputs: KerasTensor, scale: float) -> Kera
 class RecurrentBlock(Block):
     """A residual block: a gated linear recurrence, then a multilayer perceptron over the input and the state.
 
-    The normalised input x gives a decay a and a candidate c. The recurrence is h = a * h + (1 - a) * c, and the block
-    adds the perceptron's output for (x, h) to its input. As in minGRU (Feng et al., 2024), the gate depends on x alone,
-    so a whole sequence is one scan. RMSNorm (Zhang and Sennrich, 2019) is done in two parts: the input is normalised to
-    an L2 norm of 1, and the kernels hold the factor of the square root of the width. The state keeps the former scale.
+    The normalised input x determines a decay a and a candidate c. The recurrence is h = a * h + (1 - a) * c, and the
+    perceptron's output for (x, h) is added to the block's input. As in minGRU (Feng et al., 2024), the gate depends on
+    x alone, so a whole sequence is one scan. RMSNorm (Zhang and Sennrich, 2019) is split in two: the input is
+    normalised to an L2 norm of 1, and the factor, the square root of the width, is folded into the kernels of the decay
+    and the perceptron.
 
     Args:
-        width: of the input, the output and the recurrence's state.
-        hidden: units of the perceptron.
+        width: the size of the input, the output and the recurrent state.
+        hidden: the number of units in the perceptron.
     """
 
     def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
@@ -118,7 +119,7 @@ class RecurrentBlock(Block):
         return self.width
 
     def _initial_bias(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
-        # Initial time constants of 2 to 500 notes: sigmoid(bias) = 1 - 1 / notes.
+        # Initial time constants are 2 to 500 notes: sigmoid(bias) = 1 - 1 / notes.
         notes = ops.exp(ops.linspace(math.log(2.0), math.log(500.0), self.width))
         return ops.cast(ops.log(notes - 1.0), dtype or "float32")
 

@@ -1,4 +1,4 @@
-"""GatedNoteModel: a trunk of gated linear recurrences, with the state of the keyboard among its inputs."""
+"""GatedNoteModel: a trunk of gated linear recurrences whose inputs include the state of the keyboard."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from kerasmusic.models.sampling import controls_by_field, draw
 
 Layer = TypeVar("Layer", bound=layers.Layer)
 
-# A key that sounds for 10 s, 1,000 ticks, has a square root of 32.
+# The keyboard's features are square roots of ticks: a key with 10 s left, 1,000 ticks, has about 32.
 KEYBOARD_SCALE = 1.0 / DUE
-# From this width on, Muon's own work, which does not depend on the batch, would be over half of a small batch's step.
+# From this width on, Muon's update, whose cost does not depend on the batch size, would take over half of a training
+# step with a small batch.
 WIDE = 512
 # Adam's learning rate as a share of Muon's.
 ADAM_SHARE = 0.3
 
 
 class EchoTerms(NamedTuple):
-    """Terms that the echo adds: to the trunk's input, to the heads' hidden vector, and to the logits of all fields."""
+    """The terms that the echo adds to the trunk's input, to the heads' hidden vector and to the logits."""
 
     trunk: KerasTensor | None
     hidden: KerasTensor | None
@@ -46,14 +47,16 @@ def added(*terms: KerasTensor | None) -> KerasTensor:
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class GatedNoteModel(NoteModel):
-    """Embedded fields and keys, a trunk of recurrent blocks, and four heads, each conditioned on the fields before it.
+    """Embeddings of the fields and the keyboard, a trunk of recurrent blocks, and four autoregressive heads.
+
+    Each head is conditioned on the fields before its own.
 
     Args:
-        width: size of the trunk.
-        hidden: units of the perceptron in each block.
-        depth: number of blocks.
-        memory: number of past notes that `kerasmusic.models.repeats` searches; 0 leaves it out.
-        block: kind of the blocks, a name that `blocks.register_block` has registered.
+        width: the width of the trunk.
+        hidden: the number of units in each block's perceptron.
+        depth: the number of blocks.
+        memory: the number of past notes that `kerasmusic.models.repeats` searches; 0 disables it.
+        block: the kind of block, a name registered by `blocks.register_block`.
         codec, preset: see `NoteModel`.
     """
 
@@ -70,7 +73,7 @@ class GatedNoteModel(NoteModel):
             self.batch_size = 32
         sizes = self.codec.sizes
         self.keyboard = Keyboard(self.codec)
-        # Constants keep the batch dimension: TFLite broadcasts those of a lower rank element by element.
+        # Constants keep the batch dimension: TFLite broadcasts lower-rank constants element by element.
         self.offsets = np.array([self.codec.offsets], "int32")
         self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
         self.keyboard_before = _built(layers.Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
@@ -80,16 +83,16 @@ class GatedNoteModel(NoteModel):
         ]
         self.trunk_to_heads = _built(layers.Dense(width, name="trunk_to_heads"), width)
         self.keyboard_now = _built(layers.Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
-        # The fields already drawn, all but the last, as inputs of the heads that follow.
+        # Embeddings of the fields already drawn, as inputs of the following heads; no head follows the last field.
         self.drawn = [
             _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:-1], sizes[:-1], strict=True)
         ]
-        # The first head reads the trunk's output, the others a hidden vector of their own.
+        # The first head reads the trunk's output; the others read a separate hidden vector.
         self.heads = [
             _built(layers.Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
         ]
-        # A logit bonus for durations whose note-off coincides with one already scheduled, and a learned gate on it.
+        # A logit bonus for durations whose note-off coincides with a scheduled one, and a learned gate on the bonus.
         self.due_to_duration = _built(
             layers.Dense(
                 sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"
@@ -98,7 +101,7 @@ class GatedNoteModel(NoteModel):
         )
         self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
         if memory:
-            # The echo's fields, embedded as the terms of `EchoTerms`, and a learned gate on the last of them.
+            # Embeds the echo's fields as the three `EchoTerms`, and a learned gate on the logits among them.
             self.echo = _built(layers.Embedding(self.codec.size, 2 * width + self.codec.size, name="echo"), None)
             self.echo_counts = _built(
                 layers.Dense(len(FIELDS), bias_initializer="ones", name="head_echo_counts"), width
@@ -117,9 +120,9 @@ class GatedNoteModel(NoteModel):
         return [*self.keyboard.sizes, *repeats, *[block.state_size for block in self.blocks]]
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
-        """Muon (Jordan et al., 2024; Liu et al., 2025) for the matrices between layers, Adam for all other weights.
+        """Muon (Jordan et al., 2024; Liu et al., 2025) for the hidden weight matrices, Adam for all other weights.
 
-        Muon orthogonalises a matrix's update. After the same number of notes it is far ahead of Adam alone.
+        Muon orthogonalises the update of each matrix. After the same number of notes it is far ahead of Adam alone.
         """
         to_logits = [*self.heads, self.due_to_duration, self.due_counts]
         if self.context_notes:
@@ -128,7 +131,7 @@ class GatedNoteModel(NoteModel):
             learning_rate,
             adam_lr_ratio=ADAM_SHARE,
             weight_decay=weight_decay,
-            # Keras multiplies it by Muon's learning rate.
+            # Keras multiplies this by Muon's learning rate, not by Adam's.
             adam_weight_decay=ADAM_SHARE * weight_decay,
             global_clipnorm=clip,
             exclude_layers=[rf"(^|/){re.escape(layer.name)}/" for layer in to_logits],
@@ -163,7 +166,7 @@ class GatedNoteModel(NoteModel):
 
         keyboard = self._heads(x, terms, keyboard, choose)
         note = ops.stack(values, axis=-1)
-        # The logarithm of four numbers, not of all V; a probability below float32's smallest is 0 here.
+        # The log of 4 probabilities instead of all V; it is -inf where the softmax underflows to 0.
         probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
         log_prob = ops.log(entries(probabilities, note + self.offsets))
         return note, log_prob, ops.concatenate([*keyboard, *repeats, *states], axis=-1)
@@ -196,7 +199,7 @@ class GatedNoteModel(NoteModel):
         states: list[KerasTensor],
         run: Callable[[Block, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]],
     ) -> tuple[KerasTensor, list[KerasTensor]]:
-        """The trunk's output and the blocks' new states, for one note or a sequence as `run` runs a block."""
+        """The trunk's output and the blocks' new states; `run` applies a block to one note or to a sequence."""
         x = added(self._embed(previous), self._project_keyboard(self.keyboard_before, keyboard), terms.trunk)
         after = []
         for block, state in zip(self.blocks, states, strict=True):
@@ -211,14 +214,13 @@ class GatedNoteModel(NoteModel):
         keyboard: KeyboardState,
         choose: Callable[[int, KerasTensor], KerasTensor],
     ) -> KeyboardState:
-        """Asks for the value of each field in turn, and returns the keyboard at the new note's onset.
+        """Computes each field's logits in turn, and returns the keyboard at the new note's onset.
 
         Args:
             x: the trunk's output.
             terms: the echo's terms.
             keyboard: the keyboard at the previous note's onset.
-            choose: takes a field's index and its logits, and returns its value: a draw in the step, the label in a
-                sequence.
+            choose: maps a field's index and logits to its value: a draw in `step`, the label in `score`.
         """
         first, hidden, echo_logits = self._first_logits(x, terms)
         value = choose(0, first)
@@ -238,7 +240,7 @@ class GatedNoteModel(NoteModel):
         return ops.concatenate([*keyboard, *repeats, *states], axis=-1)
 
     def _project_keyboard(self, layer: layers.Dense, keyboard: KeyboardState) -> KerasTensor:
-        """A dense layer of the square root of each key's remaining ticks, about 0 to 1, and of the note-offs due."""
+        """Applies a dense layer to the square roots of the keys' remaining ticks and to the note-offs due."""
         features = ops.concatenate([ops.sqrt(keyboard.ticks), keyboard.due], axis=-1)
         return scaled_dense(layer, features, KEYBOARD_SCALE)
 
@@ -250,12 +252,12 @@ class GatedNoteModel(NoteModel):
         return logits
 
     def _initial_due(self, shape: Sequence[int], dtype: str | None = None) -> KerasTensor:
-        # At first a scheduled note-off makes the duration that ends with it e**2 times likelier.
+        # Initially, durations that end at a scheduled note-off are e**2 times as likely.
         coincides = self.keyboard.coming[:, None] == self.codec.duration_ticks
         return ops.convert_to_tensor(2.0 * coincides, dtype or "float32")
 
     def _echo_terms(self, echo: Echo | None) -> EchoTerms:
-        """The echo's terms, scaled by the strength of the agreement."""
+        """The echo's terms, scaled by the strength of the match."""
         if echo is None:
             return EchoTerms(None, None, None)
         sums = ops.sum(rows(self.echo.embeddings, echo.note + self.echo_offsets), axis=-2) * echo.strength
@@ -264,12 +266,12 @@ class GatedNoteModel(NoteModel):
     def _first_logits(
         self, x: KerasTensor, terms: EchoTerms
     ) -> tuple[KerasTensor, KerasTensor, list[KerasTensor | None]]:
-        """The first field's logits, the other heads' hidden vector, and the echo's term for each field's logits."""
+        """The first field's logits, the other heads' hidden vector, and the echo's addition to each field's logits."""
         normalized, scale = unit(x), math.sqrt(self.width)
         first, hidden = (scaled_dense(layer, normalized, scale) for layer in (self.heads[0], self.trunk_to_heads))
         if terms.logits is None:
             return first, hidden, [None] * len(FIELDS)
-        # The trunk gates the echo's term field by field.
+        # The trunk gates the echo's logits, one gate per field.
         gates = columns(scaled_dense(self.echo_counts, normalized, scale), self.field)
         echo_logits = ops.split(terms.logits * gates, list(self.codec.offsets)[1:], axis=-1)
         return first + echo_logits[0], hidden, echo_logits

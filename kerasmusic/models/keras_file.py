@@ -1,4 +1,4 @@
-"""The check of a `.keras` file before Keras opens it: what it may ask for, and its configuration."""
+"""Reads a `.keras` file's configuration, and checks the classes it names, before Keras opens the file."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import ModelFileError, printable
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-# A configuration has some 4,000; more would only be there to fill the memory.
+# In bytes. A real configuration has about 4,000; the limit keeps a hostile one from exhausting memory.
 LARGEST_CONFIG = 10_000_000
-# Module, class and registered name of what a file may ask for.
+# The classes that a file may name, as module:class:registered name.
 _OWN_CLASS = re.compile(
     r"kerasmusic\.models\.\w+:(\w+):kerasmusic>\1"
     r"|keras\.optimizers:(Adam|AdamW|Muon|SGD):None"
-    # What Keras makes of these on PyTorch.
+    # The same optimizers as Keras saves them on PyTorch.
     r"|keras\.src\.backend\.torch\.optimizers\.torch_\w+:(Adam|AdamW|SGD):\3",
     re.ASCII,
 )
 
 
 def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
-    """The class and the configuration of the model of notes in a `.keras` file.
+    """The class name and the configuration of the note model in a `.keras` file.
 
-    Keras looks up by name, and may import, whatever class a file asks for; so a file that asks for any other than
-    kerasmusic's models and Keras's optimizers, or that brings files of its own, is refused before Keras sees it.
+    Keras looks up, and may import, any class that a file names. A file that names classes other than kerasmusic's
+    models and Keras's optimizers, or that contains other members, is therefore refused before Keras sees it.
 
     Raises:
-        ModelFileError: the file holds none, or something else besides.
+        ModelFileError: the file does not hold a note model, or holds anything else.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -44,7 +44,7 @@ def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]
         codec, _ = inner["codec"], (inner["preset"], inner["record"].items())
     except OSError:
         raise
-    except Exception:  # zipfile, what it unpacks with and json raise many types
+    except Exception:  # zipfile, its decompressors and json raise many types
         raise ModelFileError(f"{path}: not a model of notes that kerasmusic saved") from None
     if foreign:
         raise ModelFileError(f"{path}: asks for {foreign[0]}, which no model of kerasmusic is made of; not loaded")
@@ -55,7 +55,7 @@ def read_keras_config(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]
 
 
 def _classes(config: object) -> Iterator[str]:
-    """The classes and functions that a Keras configuration asks for, each with its module and its registered name."""
+    """The classes and functions that a Keras configuration names, as module:class:registered name."""
     if isinstance(config, dict):
         if "class_name" in config or "module" in config or "registered_name" in config:
             yield ":".join(str(config.get(key)) for key in ("module", "class_name", "registered_name"))

@@ -1,4 +1,4 @@
-"""A Keras model's step as a model of its own, for the exporter, and as a runtime, for `Generator`."""
+"""A Keras model's step as a separate model, for the exporter, and as a runtime, for `Generator`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kerasmusic.models.note_model import NoteModel
 
 
 class StepModel(keras.Model):
-    """`NoteModel.step` with a batch of 1 and named inputs and outputs, as a model of its own.
+    """`NoteModel.step` as a Keras model with a batch of 1 and named inputs and outputs.
 
-    Called with a dictionary of the step's arguments, it returns one with `note`, `log_prob` and `state`.
+    It maps a dictionary of the step's arguments to a dictionary of `note`, `log_prob` and `state`.
     """
 
     def __init__(self, model: NoteModel, **kwargs: Any) -> None:
@@ -29,7 +29,7 @@ class StepModel(keras.Model):
         return {"note": note, "log_prob": log_prob, "state": state}
 
     def inputs_of_zeros(self) -> dict[str, NDArray[Any]]:
-        """Arrays of the right names, shapes and dtypes for one step."""
+        """Zero arrays for all inputs of one step, by name."""
         sizes = {"state": self.model.state_size, "bias": self.model.codec.size}
         arrays: dict[str, NDArray[Any]] = {name: np.zeros((1, len(FIELDS)), np.int32) for name in ("previous", "given")}
         for name in ("state", "uniform", "temperature", "min_p", "bias"):
@@ -38,7 +38,7 @@ class StepModel(keras.Model):
 
 
 class KerasRuntime:
-    """A `kerasmusic.edge.Runtime` for Keras models, on whichever backend Keras runs.
+    """A `kerasmusic.edge.Runtime` for Keras models, on any backend.
 
     >>> from kerasmusic.edge import Generator
     >>> model = NoteModel.new("tutorial")
@@ -58,7 +58,7 @@ class KerasRuntime:
         self.log_prob = np.zeros((1, len(FIELDS)), np.float32)
 
     def run(self) -> None:
-        """Makes one note from the inputs and advances the state."""
+        """Computes one note from the inputs and advances the state."""
         outputs = self._model.predict_on_batch(self._inputs)
         self.note[:], self.log_prob[:] = outputs["note"], outputs["log_prob"]
         self.state[:] = outputs["state"]

@@ -1,4 +1,4 @@
-"""Table lookups by indices known to be in range, argmin and argmax, all in as few TFLite operators as possible."""
+"""Table lookups with indices known to be in range, argmin and argmax, in as few TFLite operators as possible."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
-#: Computed by the model, or one of its constants, which Keras accepts as NumPy arrays.
+#: A tensor, or a constant of the model, which Keras accepts as a NumPy array.
 Table: TypeAlias = KerasTensor | NDArray[Any]
 
-# Keras's `take` and `take_along_axis` count negative indices from the end, and its `argmin` and `argmax` distinguish +0
-# and -0. Both cost operators in an exported graph and are irrelevant here, so the exporter replaces the four.
+# Keras's `take` and `take_along_axis` handle negative indices, and its `argmin` and `argmax` distinguish +0 and -0.
+# Both cost operators in an exported graph and are irrelevant here, so the exporter replaces all four functions.
 take: Callable[..., KerasTensor] = ops.take
 take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
 argmin: Callable[..., KerasTensor] = ops.argmin
@@ -20,7 +20,7 @@ argmax: Callable[..., KerasTensor] = ops.argmax
 
 @contextmanager
 def replaced(**functions: Callable[..., Any]) -> Iterator[None]:
-    """Replaces functions of this module by a backend's own while a graph is traced: `replaced(take=tf.gather)`."""
+    """Replaces functions of this module with a backend's own while a graph is traced: `replaced(take=tf.gather)`."""
     former = {name: globals()[name] for name in functions}
     globals().update(functions)
     try:
@@ -57,7 +57,7 @@ def entries(values: KerasTensor, index: KerasTensor) -> KerasTensor:
 
 
 def least(values: KerasTensor) -> KerasTensor:
-    """The index of the smallest value of `[..., n]`, the first among equals: int32 `[...]`.
+    """The index of the smallest value of `[..., n]`, the first of several equal ones: int32 `[...]`.
 
     >>> ops.convert_to_numpy(least(ops.array([[2.0, 1.0, 1.0]]))).tolist()
     [1]
@@ -66,7 +66,7 @@ def least(values: KerasTensor) -> KerasTensor:
 
 
 def greatest(values: KerasTensor) -> KerasTensor:
-    """The index of the largest value of `[..., n]`, the first among equals: int32 `[...]`.
+    """The index of the largest value of `[..., n]`, the first of several equal ones: int32 `[...]`.
 
     >>> ops.convert_to_numpy(greatest(ops.array([[1.0, 2.0, 2.0]]))).tolist()
     [1]

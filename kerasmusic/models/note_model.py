@@ -1,7 +1,7 @@
-"""NoteModel: the base class of all models of notes, and loading one from its `.keras` file.
+"""NoteModel: the base class of all note models, and loading a model from a `.keras` file.
 
-A model gives a probability to each of the next note's four fields, one after another, from all notes before. It works
-on fields (see `kerasmusic.codec`), keeps nothing between calls, and carries its memory in a flat state vector.
+A model predicts the four fields of the next note, one after another, from all earlier notes. It works on fields (see
+`kerasmusic.codec`). It is stateless between calls: its memory is a flat state vector that the caller passes along.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kerasmusic.models.presets import PRESETS, find_preset
 
 
 def check_precision() -> None:
-    """Raises an ArgumentError where Keras is set to another precision than float32, the one that models support.
+    """Raises an ArgumentError if Keras is set to a precision other than float32.
 
     Such a setting, in `keras.json` or in the program, applies to every layer: the model would train badly and could not
     be exported.
@@ -30,41 +30,41 @@ def check_precision() -> None:
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
     if floatx != "float32":
         raise ArgumentError(
-            f'{floatx}: is Keras\'s floatx, and models of notes are of float32; write "floatx": "float32" in '
+            f'{floatx}: is Keras\'s floatx, and note models need float32; write "floatx": "float32" in '
             "keras.json (in $KERAS_HOME, else in ~/.keras), or call keras.config.set_floatx('float32')"
         )
     if policy != "float32":
         raise ArgumentError(
-            f"{policy}: is Keras's dtype policy, and models of notes are of float32; "
+            f"{policy}: is Keras's dtype policy, and note models need float32; "
             "call keras.config.set_dtype_policy('float32')"
         )
 
 
 class NoteModel(keras.Model):
-    """The base class of all models of notes.
+    """The base class of all note models.
 
-    A subclass implements `state_size`, `step` and `score`, and sets `window`. `fit` trains it on windows, int32
-    `[batch, context_notes + 1 + T, 4]`: earlier notes, the note before the window, then its T notes. Rows of -1 pad
-    windows at a piece's beginning and end.
+    A subclass implements `state_size`, `step` and `score`, and may set `window`. `fit` trains on windows, int32
+    `[batch, context_notes + 1 + T, 4]`: context notes, the note before the window, and the window's T notes. Rows of -1
+    pad windows at a piece's beginning and end.
 
     Args:
-        codec: translates fields to times and velocities; `NoteCodec()` by default.
-        preset: name of the preset it was made from.
-        record: training metadata as JSON values; it travels with the model's files.
+        codec: translates between fields and times and velocities; `NoteCodec()` by default.
+        preset: the name of the preset that the model was made from.
+        record: training metadata as JSON values, stored in the model's files.
 
     Raises:
-        ArgumentError: Keras is set to another precision than float32.
+        ArgumentError: Keras is set to a precision other than float32.
     """
 
-    #: Notes in a training window.
+    #: The number of notes in a training window.
     window: ClassVar[int] = 256
-    #: Notes of a window that training has a loss for.
+    #: The number of notes of a window, its last ones, that have a training loss.
     labels_per_window: ClassVar[int] = 256
-    #: Earlier notes that training prepends to a window, besides the one note before it; see `state_after`.
+    #: The number of context notes that training prepends to a window and its previous note; see `state_after`.
     context_notes: int = 0
-    #: Windows in a batch.
+    #: The number of windows in a batch.
     batch_size: int = 8
-    #: The highest learning rate of its training.
+    #: The peak learning rate.
     learning_rate: ClassVar[float] = 3e-3
 
     def __init__(
@@ -79,7 +79,7 @@ class NoteModel(keras.Model):
 
     @staticmethod
     def new(preset: str, codec: NoteCodec | None = None) -> NoteModel:
-        """A model of a named architecture with random weights, from Keras's global seed.
+        """A new model of a preset's architecture, with random weights from Keras's global seed.
 
         Raises:
             ArgumentError: there is no such preset.
@@ -96,11 +96,11 @@ class NoteModel(keras.Model):
         """The trained model of a preset whose weights come with the package.
 
         Args:
-            preset: its name.
+            preset: the preset's name.
             load_weights: False makes a new model, as `new` does.
 
         Raises:
-            ArgumentError: there is no such preset, or no trained weights of it.
+            ArgumentError: there is no such preset, or the package has no trained weights for it.
 
         >>> NoteModel.from_preset("small").record["backend"]
         'jax'
@@ -116,7 +116,7 @@ class NoteModel(keras.Model):
 
     @property
     def state_size(self) -> int:
-        """S: how many numbers the state has."""
+        """S: the size of the state, in float32 values."""
         raise NotImplementedError
 
     def step(
@@ -129,51 +129,51 @@ class NoteModel(keras.Model):
         min_p: KerasTensor,
         bias: KerasTensor,
     ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        """One note. Pure: the same arguments give the same results.
+        """Generates one note. It is a pure function: the same arguments give the same results.
 
         Args:
             previous: int32 `[batch, 4]`, the note that the previous call returned; `codec.start_note` before the first.
-                To replace that note by another, repeat the previous call with the other as `given`.
+                To replace that note, repeat the previous call with the replacement as `given`.
             given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
             state: float32 `[batch, S]`, as the previous call returned it; zeros before the first note.
-            uniform: float32 `[batch, 4]` in [0, 1), the randomness, one number per field.
+            uniform: float32 `[batch, 4]`, one random number in [0, 1) per field.
             temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
             min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
-            bias: float32 `[batch, V]`, added to the logits of the four fields laid end to end.
+            bias: float32 `[batch, V]`, added to the concatenated logits of the four fields.
 
         Returns:
             The note's fields, int32 `[batch, 4]`; the natural log of the model's own probability (temperature 1, no
-            bias) of each, float32 `[batch, 4]`; and the state to hand in next time, float32 `[batch, S]`.
+            bias) of each field, float32 `[batch, 4]`; and the state for the next call, float32 `[batch, S]`.
         """
         raise NotImplementedError
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        """The log probability of every note of a sequence, given the notes before it: `step` over a whole sequence.
+        """The log probabilities of a sequence's notes, each given the notes before it: `step` over a whole sequence.
 
         Args:
-            notes: int32 `[batch, T + 1, 4]`: the note before, then the T notes that are scored.
-            state: float32 `[batch, S]`, from the sequence before; zeros at a piece's start.
+            notes: int32 `[batch, T + 1, 4]`: the previous note, then the T notes to score.
+            state: float32 `[batch, S]`, from the previous sequence; zeros at a piece's start.
 
         Returns:
-            Natural logs, float32 `[batch, T, 4]`, NaN for fields that have no distribution, and the state at the end.
+            Natural logs, float32 `[batch, T, 4]`, NaN for fields without a distribution, and the final state.
         """
         raise NotImplementedError
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
-        """The state that a training window starts from, float32 `[batch, S]`, given the notes before it.
+        """The initial state of a training window, float32 `[batch, S]`, given the notes before it.
 
-        The learned, recurrent part of the state starts at zero; only the parts that are arithmetic on notes are
-        computed from the context.
+        The learned recurrent state starts at zero; only the deterministic parts, such as repeats, are computed from the
+        context.
 
         Args:
-            context: int32 `[batch, context_notes, 4]`, zeros where there were no notes.
+            context: int32 `[batch, context_notes, 4]`, zeros where the piece has no earlier notes.
         """
         return ops.zeros((ops.shape(context)[0], self.state_size))
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
         """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without padding.
 
-        By default it is what evaluation reports: nats, with the width of the bins counted (`codec.log_widths`).
+        By default it is the figure that evaluation reports: nats, corrected for the bins' widths (`codec.log_widths`).
         """
         context, notes = notes[:, : self.context_notes], notes[:, self.context_notes :]
         log_prob, _ = self.score(notes, self.state_after(context))
@@ -192,25 +192,25 @@ class NoteModel(keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:
-        """Nats per note: the fields' losses added, averaged over the notes."""
+        """Nats per note: the sum of the fields' losses, averaged over the notes."""
         return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
 
     def compute_metrics(
         self, x: KerasTensor, y: object, y_pred: KerasTensor, sample_weight: object = None
     ) -> dict[str, Any]:
-        """The loss and its parts by field."""
+        """The loss, and the loss of each field."""
         is_note = _is_note(x, y_pred)
         for index, metric in enumerate(self._field_losses):
             metric.update_state(y_pred[..., index], sample_weight=is_note)
         return self.get_metrics_result()
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
-        """The optimizer of its training: AdamW (Loshchilov and Hutter, 2019), unless a subclass has a better one.
+        """The optimizer for training: AdamW (Loshchilov and Hutter, 2019), unless a subclass overrides it.
 
         Args:
-            learning_rate: the highest of the schedule.
-            weight_decay: decoupled weight decay; a step takes away this share of a weight, times the learning rate.
-            clip: the highest global norm of the gradient (Pascanu et al., 2013).
+            learning_rate: the schedule's peak.
+            weight_decay: decoupled weight decay; each update subtracts this share of a weight times the learning rate.
+            clip: the largest global norm of the gradient (Pascanu et al., 2013).
         """
         return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip)
 
@@ -219,19 +219,19 @@ class NoteModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, object] | None = None) -> NoteModel:
-        """The model, with new weights, that `get_config` described."""
+        """Makes a model from its `get_config`, with new weights."""
         return cls(**{**config, "codec": NoteCodec.from_json(config["codec"])})
 
 
 def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteModel:
-    """The model of a `.keras` file, or of the `model.keras` in a run's folder; with `compile`, its optimizer too.
+    """Loads the model of a `.keras` file, or of `model.keras` in a run's folder; with `compile`, its optimizer too.
 
     Keras opens the file in its safe mode only.
 
     Raises:
-        ModelFileError: it is not there, is no `.keras` file, or holds something else than a NoteModel; see
-            `read_keras_config` for what it must not ask for.
-        ArgumentError: Keras is set to another precision than float32.
+        ModelFileError: the file does not exist, is not a `.keras` file, holds something other than a NoteModel, or
+            names a class that `read_keras_config` refuses.
+        ArgumentError: Keras is set to a precision other than float32.
     """
     check_precision()
     path = Path(path)
@@ -242,12 +242,12 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
     read_keras_config(path)
-    # Keras finds a file's classes by the names under which their modules register them.
+    # Importing a preset's module registers the class names by which Keras finds the classes of a file.
     for preset in PRESETS.values():
         preset.model_class()
     try:
         model = keras.saving.load_model(path, compile=compile, safe_mode=True)
-    except Exception as error:  # Keras raises many types, and its messages run over many lines
+    except Exception as error:  # Keras raises many types, with messages of several lines
         reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None
     if not isinstance(model, NoteModel):
@@ -256,10 +256,10 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
 
 
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
-    """The log probability `[...]` of values int32 `[...]` under logits `[..., n]`."""
+    """The log probabilities `[...]` of values, int32 `[...]`, under logits `[..., n]`."""
     return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]
 
 
 def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:
-    """1 where a loss `[batch, T, 4]` belongs to a note, 0 where to padding: float32 `[batch, T]`."""
+    """The mask of losses `[batch, T, 4]`, float32 `[batch, T]`: 1 for notes, 0 for padding."""
     return ops.cast(window[:, -losses.shape[1] :, 0] >= 0, "float32")

@@ -1,4 +1,4 @@
-"""Named architectures, as data; docs/benchmarks.md has the size, cost and likelihood of each."""
+"""Presets: named architectures as data. docs/benchmarks.md has the size, cost and likelihood of each."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from kerasmusic.errors import ArgumentError, suggest
 
 @dataclass(frozen=True)
 class Preset:
-    """A model's class and the arguments that it is made with.
+    """A model class and its arguments.
 
     Args:
-        model: the class, as "module:name", so that reading a table of presets imports no Keras.
-        config: arguments of the class, besides `codec`, `preset` and `record`.
+        model: the class as "module:name", so that the presets can be listed without importing Keras.
+        config: the arguments of the class other than `codec`, `preset` and `record`.
         bundled: whether trained weights come with the package.
     """
 
@@ -25,7 +25,7 @@ class Preset:
     bundled: bool = False
 
     def model_class(self) -> type[Any]:
-        """The class, a subclass of `kerasmusic.models.NoteModel`, imported."""
+        """Imports the class, a subclass of `kerasmusic.models.NoteModel`."""
         module, _, name = self.model.partition(":")
         found: type[Any] = getattr(importlib.import_module(module), name)
         return found
@@ -42,7 +42,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of a name.
+    """The preset of this name.
 
     Raises:
         ArgumentError: there is no such preset.
@@ -56,5 +56,5 @@ def find_preset(name: str) -> Preset:
 
 
 def register_preset(name: str, preset: Preset) -> None:
-    """Adds a preset, which `NoteModel.new(name)` then makes; see docs/extending.md."""
+    """Registers a preset, so that `NoteModel.new(name)` makes a model of it; see docs/extending.md."""
     PRESETS[name] = preset

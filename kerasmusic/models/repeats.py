@@ -1,13 +1,13 @@
-"""A copy mechanism: finds the best earlier match of the latest notes, and the note that followed it, the echo.
+"""A copy mechanism, longest-match continuation: finds the best earlier match of the latest notes and its continuation.
 
-Music repeats itself, sometimes minutes later and often transposed. A recurrence that compresses the past into some
-hundred numbers cannot tell what came next the last time; a list of the notes can. So the state holds the last notes of
-a performance and, for each lag in notes, how well the notes at that lag agree with the latest ones. The note that
-followed the best match, transposed to continue from the current pitch, is the echo: one more input, which a model may
-trust or not. Pitches are compared by their intervals, so a transposed repeat is a match too.
+Music repeats itself, sometimes minutes later and often transposed. A recurrence that compresses the past into a few
+hundred numbers cannot recall what came next the last time; a list of the notes can. The state therefore holds the last
+notes of a performance and, for each lag in notes, how well the notes at that lag agree with the latest ones. The note
+that followed the best match, transposed to continue from the current pitch, is the echo: an additional input, which the
+model learns to trust or not. Intervals are compared instead of pitches, so that transposed repeats match too.
 
-It is exact arithmetic on small whole numbers, the same on every runtime: an agreement rises by 1 with each equal
-interval, up to 16, and falls by 1 with each different one, down to 0. Among equal agreements the latest wins.
+The state is exact arithmetic on small integers, identical on every runtime: an agreement rises by 1, up to 16, with
+each equal interval, and falls by 1, down to 0, with each different one. Of equal agreements, the most recent lag wins.
 """
 
 from typing import NamedTuple
@@ -18,23 +18,23 @@ from keras import KerasTensor, ops
 from kerasmusic.codec import DURATION, FIELDS, PITCH, PITCHES, STEP, VELOCITY
 from kerasmusic.models.lookup import columns, entries, greatest
 
-#: The highest agreement.
+#: The largest agreement.
 SURE = 16
 #: The order of an echo's fields: the pitch, which is transposed, comes last.
 ECHO_FIELDS = ("step", "duration", "velocity", "pitch")
-# The others, in that order.
+# The indices of the other fields, in that order.
 OTHERS = [STEP, DURATION, VELOCITY]
-# Notes replayed to warm up the agreements before a training window; more makes no measurable difference.
+# The number of notes replayed to warm up the agreements before a training window; more make no measurable difference.
 WARM_UP = 64
 
 
 class RepeatsState(NamedTuple):
-    """The last notes, from the latest to the earliest; zeros are silence.
+    """The last notes, latest first; zeros stand for no note.
 
     Args:
-        pitch: float32 `[..., 1]`, of the latest note.
-        agreement: float32 `[..., memory]`, of the latest notes with those 1, 2, 3 and so on notes earlier.
-        intervals: float32 `[..., memory]`, of each note to the one before it, plus 128.
+        pitch: float32 `[..., 1]`, the pitch of the latest note.
+        agreement: float32 `[..., memory]`, the agreement of the latest notes with those 1, 2, 3, ... notes earlier.
+        intervals: float32 `[..., memory]`, each note's interval from the note before it, plus 128.
         others: float32 `[..., 3 * memory]`, each note's step, duration and velocity.
     """
 
@@ -48,8 +48,8 @@ class Echo(NamedTuple):
     """The note that followed the best match.
 
     Args:
-        note: int32 `[..., 4]`, its fields in the order of `ECHO_FIELDS`.
-        strength: float32 `[..., 1]`, 0 to 1: the agreement of the match.
+        note: int32 `[..., 4]`, the fields in the order of `ECHO_FIELDS`.
+        strength: float32 `[..., 1]`, the agreement of the match, scaled to 0 to 1.
     """
 
     note: KerasTensor
@@ -57,21 +57,21 @@ class Echo(NamedTuple):
 
 
 class Repeats:
-    """Updates `RepeatsState` and gives echoes.
+    """Updates `RepeatsState` and finds echoes.
 
     Args:
-        memory: how many notes the state holds, 2 or more.
+        memory: the number of notes in the state, 2 or more.
     """
 
     def __init__(self, memory: int) -> None:
         self.memory = memory
-        # It keeps the batch dimension: else it would be added as a bias, which TFLite has for floats alone.
+        # Keep the batch dimension: otherwise the addition would become a bias, which TFLite supports only for floats.
         self.field = np.arange(len(OTHERS), dtype="int32")[None]
         #: Sizes of the parts of a state.
         self.sizes = (1, memory, memory, len(OTHERS) * memory)
 
     def note_on(self, state: RepeatsState, note: KerasTensor) -> tuple[RepeatsState, Echo]:
-        """The state `[batch, ...]` after a note whose fields are int32 `[batch, 4]`, and the echo."""
+        """The state `[batch, ...]` after a note, int32 `[batch, 4]`, and the echo."""
         note = ops.cast(note, "float32")
         step, pitch, *others = ops.split(note, len(FIELDS), axis=-1)
         interval, sought = _interval(state.pitch, pitch)
@@ -83,13 +83,13 @@ class Repeats:
         return RepeatsState(pitch, agreement, intervals, others), echo
 
     def scan(self, state: RepeatsState, notes: KerasTensor) -> tuple[RepeatsState, Echo]:
-        """The state after all of `notes`, int32 `[batch, T, 4]`, and the echo `[batch, T, ...]` after each."""
+        """The state after all `notes`, int32 `[batch, T, 4]`, and the echo `[batch, T, ...]` after each note."""
         length, memory = notes.shape[1], self.memory
         notes = ops.cast(notes, "float32")
         pitch, others = notes[..., PITCH : PITCH + 1], ops.take(notes, OTHERS, axis=-1)
         before = ops.concatenate([state.pitch[:, None], pitch[:, :-1]], axis=1)
         interval, sought = (part[..., 0] for part in _interval(before, pitch))
-        # The latest come first, so that the notes before any note are a slice.
+        # Latest first, so that the notes before any given note are a slice.
         intervals = ops.concatenate([ops.flip(interval, axis=1), state.intervals], axis=1)
         former = ops.reshape(state.others, (-1, memory, len(OTHERS)))
         others = ops.concatenate([ops.flip(others, axis=1), former], axis=1)
@@ -112,7 +112,7 @@ class Repeats:
         return last, echo
 
     def state_after(self, notes: KerasTensor) -> RepeatsState:
-        """The state after notes int32 `[batch, memory, 4]`; zeros at the beginning stand for no notes."""
+        """The state after notes, int32 `[batch, memory, 4]`; zeros at the beginning stand for no notes."""
         warm_up = min(WARM_UP, self.memory - 1)
         fields = ops.cast(notes[:, :-warm_up], "float32")
         pitch = fields[..., PITCH]
@@ -129,7 +129,7 @@ class Repeats:
 
 
 def _interval(before: KerasTensor, pitch: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-    """The interval plus 128, or 0 where either pitch is missing; and the value to look for, -1 where it is missing."""
+    """The interval plus 128, 0 if either pitch is missing; and the interval to search for, -1 if one is missing."""
     # Pitch 0 stands for no note, as in the codec's start note.
     both = ops.minimum(before * pitch, 1.0)
     interval = both * (pitch - before + float(PITCHES))
@@ -139,8 +139,8 @@ def _interval(before: KerasTensor, pitch: KerasTensor) -> tuple[KerasTensor, Ker
 def _agree(
     agreement: KerasTensor, earlier: KerasTensor, sought: KerasTensor
 ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """The agreements after the latest interval, the best among those where it is equal, and the index of the best."""
-    # 1 where they are equal, else 0; TFLite compares a tensor with a single number element by element.
+    """The agreements updated by the latest interval, and the best of those that match it, as value and index."""
+    # 1 where equal, else 0; a comparison would be slower, since TFLite broadcasts it element by element.
     difference = earlier - sought
     same = ops.relu(1.0 - difference * difference)
     agreement = ops.minimum(ops.relu(agreement + 2.0 * same - 1.0), float(SURE))

@@ -1,7 +1,7 @@
-"""Drawing one value of a field: the only sampler there is, the same in Keras and in the exported file.
+"""Draws the value of a field: the one sampler, the same in Keras and in the exported file.
 
-What a step costs on a small device is mostly the number of its operators, and half of them are here; so whatever can be
-done for all fields at once is done in `controls_by_field`.
+On a small device, a step's cost is mostly the number of its operators, half of which are in this module. Therefore
+`controls_by_field` does everything that can be done for all fields at once.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ from keras import KerasTensor, ops
 
 from kerasmusic.models.lookup import columns, least
 
-# All constants are numbers of float16 too, as which an exported file may hold them.
-# A temperature of 0 divides by this instead: logits that differ at all are then too far apart for the softmax.
+# Every constant is exactly representable in float16, because float16 exports store constants as float16.
+# The divisor for a temperature of 0: logits that differ at all are then so far apart that the softmax is one-hot.
 COLDEST = 2.0**-24
-# The lowest bias; infinities have no place in a device's kernels.
+# The lowest bias. It is finite, because infinities are not safe in the kernels of devices.
 LOWEST_BIAS = -6e4
-# The bias of a value that is given, which makes every other value impossible.
+# The bias of a given value, which makes every other value impossible.
 GIVEN = 6e4
-# Stands for the log of a min_p of 0: what is less likely than 1e-30 of the likeliest is never drawn.
+# The log used for a min_p of 0: values less likely than 1e-30 times the likeliest are never drawn.
 LOWEST_LOG_MIN_P = -69.0
-# How much farther down what min_p rules out is moved: even just below the threshold, far enough for the softmax.
+# The factor by which a logit's distance below the min_p threshold grows, so that the softmax gives it zero.
 STEEP = 1e9
-# Random numbers stay above 0, since a sum of 0 would reach that, whose values were all ruled out.
+# The lowest random number. At 0, the draw would return the first value even if its probability is 0.
 ABOVE_ZERO = 2.0**-24
 
 
@@ -51,16 +51,16 @@ def controls_by_field(
     """The controls of each field.
 
     Args:
-        given: int32 `[batch, fields]`; -1 draws, any other value is taken.
+        given: int32 `[batch, fields]`; -1 where the field is drawn, else the field's value.
         uniform: float32 `[batch, fields]` in [0, 1).
         temperature: float32 `[batch, fields]`, >= 0; 0 takes the likeliest value.
         min_p: float32 `[batch, fields]` in [0, 1].
-        bias: float32 `[batch, V]`, the fields laid end to end, each at most 1e4; below -6e4 counts as that.
-        sizes: how many values each field has; V in all.
+        bias: float32 `[batch, V]`, the fields concatenated, at most 1e4; values below -6e4 count as -6e4.
+        sizes: the number of values of each field, V in total.
     """
     count = len(sizes)
     field = np.repeat(np.arange(count, dtype="int32"), sizes)
-    # With all their sides, since a device spreads out what has fewer an element at a time.
+    # Constants keep the batch dimension: TFLite broadcasts lower-rank constants element by element.
     value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])[None]
     certain = np.full(value.shape, GIVEN, "float32")
     steered = ops.where(ops.equal(columns(given, field), value), certain, bias)
@@ -74,8 +74,9 @@ def controls_by_field(
 def draw(logits: KerasTensor, controls: FieldControls) -> KerasTensor:
     """Draws a value by inverse transform sampling: int32 `[batch]` from float32 `[batch, n]`.
 
-    The bias is added first. Values whose probability is then below `min_p` times the likeliest one's are ruled out
-    ("min-p sampling", Nguyen et al., 2024), before the temperature: heating never brings back what was ruled out.
+    The bias is added first. Values whose probability is then below `min_p` times the likeliest value's are excluded
+    (min-p sampling, Nguyen et al., 2024). This happens before the temperature, so a high temperature cannot bring them
+    back.
 
     >>> (controls,) = controls_by_field(
     ...     given=ops.array([[-1]]), uniform=ops.array([[0.9]]), temperature=ops.array([[0.0]]),
@@ -87,6 +88,6 @@ def draw(logits: KerasTensor, controls: FieldControls) -> KerasTensor:
     above = biased - (ops.max(biased, axis=-1, keepdims=True) + controls.log_min_p)
     kept = ops.leaky_relu(above, STEEP)
     cumulative = ops.cumsum(ops.softmax(kept / controls.temperature, axis=-1), axis=-1)
-    # The first sum that reaches the number: its value was kept, since it raised the sum. Where rounding keeps even the
-    # last sum below the number, the first that comes nearest.
+    # The first cumulative sum that reaches the random number; its value has a positive probability, since it raised the
+    # sum. If rounding leaves even the last sum below the number, the first of the largest sums.
     return least(ops.relu(controls.uniform - cumulative))

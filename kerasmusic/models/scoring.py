@@ -1,4 +1,4 @@
-"""Log probabilities of whole performances, by a Keras model in batches or by an exported file note by note."""
+"""Scorers, which compute the log probabilities of whole performances; a Keras model scores them in batches."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ PIECES_AT_ONCE = 32
 
 
 class Scorer(Protocol):
-    """Gives performances their log probabilities."""
+    """Computes the log probabilities of performances."""
 
     codec: NoteCodec
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
-        """For the fields `[n, 4]` of each piece, the natural logs of their probabilities, float32 `[n, 4]`."""
+        """For the fields of each piece, int `[n, 4]`, the natural logs of their probabilities, float32 `[n, 4]`."""
 
 
 class KerasScorer:
-    """Scores whole pieces, the state carried from first note to last, many pieces side by side."""
+    """Scores whole pieces in batches with a Keras model; the state runs through each piece from start to end."""
 
     def __init__(self, model: NoteModel) -> None:
         import keras
@@ -48,18 +48,18 @@ class KerasScorer:
         self._model = ScoreModel()
 
     def score_fields(self, pieces: Iterable[NDArray[np.integer]]) -> Iterator[NDArray[np.float32]]:
-        """See `Scorer`; the results come in the order of the pieces."""
+        """See `Scorer`; results are in the order of the pieces."""
         pieces = list(pieces)
         scores: list[Any] = [None] * len(pieces)
-        # Pieces of like length side by side, so that little is computed for fillers.
+        # Batches of pieces of similar length waste little on padding.
         by_length = sorted(range(len(pieces)), key=lambda index: -len(pieces[index]))
         for first in range(0, len(pieces), PIECES_AT_ONCE):
-            together = by_length[first : first + PIECES_AT_ONCE]
-            for index, score in zip(together, self._score_together([pieces[i] for i in together]), strict=True):
+            batch = by_length[first : first + PIECES_AT_ONCE]
+            for index, score in zip(batch, self._score_batch([pieces[i] for i in batch]), strict=True):
                 scores[index] = score
         yield from scores
 
-    def _score_together(self, pieces: list[NDArray[np.integer]]) -> list[NDArray[np.float32]]:
+    def _score_batch(self, pieces: list[NDArray[np.integer]]) -> list[NDArray[np.float32]]:
         longest = max(len(piece) for piece in pieces)
         chunks = -(-longest // CHUNK)
         notes = np.zeros((PIECES_AT_ONCE, chunks * CHUNK + 1, len(FIELDS)), np.int32)

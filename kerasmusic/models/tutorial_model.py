@@ -1,8 +1,9 @@
 """TutorialModel: the network of TensorFlow's tutorial "Generate music with an RNN", as published.
 
-It is here to be compared with. One LSTM reads pitch / 128, step and duration in seconds; a note's pitch is drawn from
-logits, its step and duration are estimates trained by squared error, and its velocity is always 100. What is mended is
-around it: windows keep within their piece, and in playing the state is carried instead of computed again from 25 notes.
+It serves as a baseline. One LSTM reads pitch / 128, step and duration in seconds; a note's pitch is drawn from logits,
+its step and duration are point estimates trained with squared error, and its velocity is always 100. Only the code
+around the network differs: windows do not cross from one piece into the next, and generation carries the LSTM's state
+instead of recomputing it from the last 25 notes.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ NEGATIVE_PRESSURE = 10.0
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class TutorialModel(NoteModel):
-    """LSTM(128) and three heads; see `NoteModel` for the arguments and what it can do.
+    """LSTM(128) with three heads; see `NoteModel` for arguments and methods.
 
-    The log probabilities of step, duration and velocity are NaN, since the model has none.
+    The log probabilities of step, duration and velocity are NaN, since the model has no distribution over them.
     """
 
     window: ClassVar[int] = 25
@@ -91,7 +92,7 @@ class TutorialModel(NoteModel):
         return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
-        """The tutorial's losses, weighted as there, of a window's last notes: `[batch, labels_per_window, 4]`."""
+        """The tutorial's losses of a window's last notes with its weights: float32 `[batch, labels_per_window, 4]`."""
         hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -self.labels_per_window :]
         labels = notes[:, -self.labels_per_window :]
         step, duration = self._seconds(labels)
@@ -114,7 +115,7 @@ class TutorialModel(NoteModel):
 
 
 def _nearest(edges: tuple[int, ...], seconds: KerasTensor) -> KerasTensor:
-    """The value, int32 `[batch, 1]`, of the bin that a time in seconds `[batch, 1]` falls into."""
+    """The index, int32 `[batch, 1]`, of the bin that contains a time in seconds, `[batch, 1]`."""
     ticks = ops.round(seconds * TICKS_PER_SECOND)
     return ops.sum(ops.cast(ops.convert_to_tensor(edges[1:-1], "float32") <= ticks, "int32"), axis=-1, keepdims=True)
 
