@@ -48,7 +48,7 @@ def with_gptq_weights(quantized: bytes, float32: bytes, metadata: dict[str, Any]
         if integers.type == schema.TensorType.INT8:
             matrix = np.frombuffer(bytes(floats.buffers[weights.buffer].data), np.float32).reshape(weights.shape)
             (scale,) = integers.quantization.scale
-            values = round_weights(matrix, inputs[source.inputs[0]], scale)
+            values = round_weights(matrix, inputs[source.inputs[0]].reshape(-1, matrix.shape[1]), scale)
             rounded.buffers[integers.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
     return serialize(rounded)
 
@@ -89,7 +89,7 @@ def _weights(model: Any, operator: Any) -> Any:
 
 
 def _collect_inputs(model: Any, metadata: dict[str, Any], interpreter: str) -> dict[int, NDArray[np.float32]]:
-    """The inputs of each matrix while the model plays, float32 `[notes, inputs]`, by tensor index."""
+    """The inputs of each matrix while the model plays, float32 `[notes, rows * inputs]`, by tensor index."""
     (graph,) = model.subgraphs
     watched = list(dict.fromkeys(int(operator.inputs[0]) for operator in matrix_operators(model)))
     outputs = graph.outputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerasmusic.errors import ArgumentError, suggest
-from kerasmusic.export.process import export_tflite
+from kerasmusic.export.process import PRECISIONS, export_tflite
 from kerasmusic.opening import KERAS, TFLITE, find_keras_file, find_model, kind_of
 
 
@@ -20,7 +20,8 @@ class Target:
         name: the target's name in `kerasmusic export --to NAME`.
         output: the default name of the file or folder to write.
         write: takes a model (see `kerasmusic.opening.find_model`), an output and a precision, and returns the number of
-            bytes written. It must not leave a partial output behind; see `kerasmusic.files`.
+            bytes written. It raises an ArgumentError for a precision that it does not offer, and leaves no partial
+            output behind; see `kerasmusic.files`.
     """
 
     name: str
@@ -92,4 +93,6 @@ def export_model(
         KerasMusicError: the model cannot be exported.
     """
     found = find_target(target)
+    if precision not in PRECISIONS:
+        raise ArgumentError(f"{precision}: no such precision; {suggest(precision, PRECISIONS)}")
     return found.write(model, Path(output or found.output), precision)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kerasmusic import midi, plots
 from kerasmusic.audio import write_wav
-from kerasmusic.errors import MissingPackageError
+from kerasmusic.errors import KerasMusicError, MissingPackageError
 from kerasmusic.export import export_tflite
 from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE, open_generator, settle_backend
 from kerasmusic.training.run_folder import RunFiles, read_history
@@ -89,7 +89,7 @@ def finish(run: str | os.PathLike[str]) -> RunFiles:
         path = run / name
         try:
             write(path)
-        except MissingPackageError as error:
+        except KerasMusicError as error:  # a trained model is not lost because it cannot be exported or drawn
             missing[path] = str(error)
         else:
             written.append(path)

@@ -109,3 +109,18 @@ def test_what_cannot_be_written_is_told_with_the_reason(exported, tmp_path, monk
     assert {path.name for path in files.missing} == {"loss.png", "model.tflite", "sample.wav"}
     assert files.missing[tmp_path / "model.tflite"] == "exporting needs TensorFlow"
     assert {path.name for path in files.written} >= {"sample.mid"}
+
+
+def test_a_trained_model_is_not_lost_where_it_cannot_be_exported(exported, tmp_path, monkeypatch):
+    from kerasmusic import runs
+
+    def refuse(*arguments):
+        raise KerasMusicError("mine: no such block")
+
+    shutil.copy(exported["tiny"][0], tmp_path / "model.keras")
+    (tmp_path / "history.csv").write_text("training_steps,minutes\n")
+    monkeypatch.setattr(runs, "export_tflite", refuse)
+    monkeypatch.setattr(runs, "SAMPLE_SECONDS", 2.0)
+    files = runs.finish(tmp_path)
+    assert files.missing[tmp_path / "model.tflite"] == "mine: no such block"
+    assert tmp_path / "sample.mid" in files.written

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kerasmusic import midi
 from kerasmusic.data.corpus import open_corpus
-from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, open_source
+from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE, FolderSource, SourceListing, open_source
 from kerasmusic.errors import CorpusError
 from kerasmusic.midi import MAX_BYTES
+from kerasmusic.notes import Notes
 
 
 def assign_splits(root):
@@ -346,3 +350,39 @@ def test_a_member_that_is_damaged_or_packed_without_a_measure_costs_that_member(
     assert corpus.names == ["0.mid", "2.mid"]
     reason = "" if method == zipfile.ZIP_DEFLATED else "it is packed by another method than deflate"
     assert corpus.skipped["1.mid"].startswith(f"1.mid: cannot be read ({reason}")
+
+
+class OctaveHigher(FolderSource):
+    """The files of a folder, their middle C an octave higher."""
+
+    def open_reader(self):
+        def read(name):
+            data = (self.root / name).read_bytes()
+            # The pitch of the one note, struck and released.
+            return data.replace(b"\x90\x3c", b"\x90\x48").replace(b"\x80\x3c", b"\x80\x48")
+
+        return nullcontext(read)
+
+
+def test_two_kinds_of_source_of_one_folder_have_a_corpus_each(tmp_path):
+    midi.write(Notes([0.0], [60], [1.0], [64]), tmp_path / "music" / "a.mid")
+    plain = open_corpus(tmp_path / "music", cache=tmp_path / "cache")
+    higher = open_corpus(OctaveHigher(tmp_path / "music"), cache=tmp_path / "cache")
+    assert [corpus.fields[:, 1].tolist() for corpus in (plain, higher)] == [[60], [72]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": []}, "holds no MIDI file"),
+        ({"names": ["a.mid", "a.mid"]}, "lists a file twice"),
+        ({"stamps": np.zeros((2, 1), np.int64)}, r"stamps of int64 \[2, 1\], not int64 \[2, 2\]"),
+        ({"stamps": [[1.0, 2.0], [3.0, 4.0]]}, r"stamps of float64 \[2, 2\], not int64 \[2, 2\]"),
+        ({"table_splits": {"a.mid": "train"}}, "a table that does not give each file one of train, validation, test"),
+        ({"table_splits": {"a.mid": "train", "b.mid": "dev"}}, "a table that does not give each file"),
+    ],
+)
+def test_a_listing_that_no_corpus_can_be_built_of_is_refused(changes, message):
+    listing = {"root": Path("music"), "names": ["a.mid", "b.mid"], "stamps": np.zeros((2, 2), np.int64), **changes}
+    with pytest.raises(CorpusError, match=message):
+        SourceListing(**listing)

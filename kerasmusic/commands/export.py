@@ -61,8 +61,10 @@ def run(
 
     The target tflite takes what was trained; web takes an exported file too, or the bundled model.
     """
+    from kerasmusic.export.targets import TARGETS, export_model, find_target
+
     if [target, tflite, web].count(None) != 2:
-        raise click.UsageError("say what to export to: --to tflite or --to web, or --tflite RUN, or --web DIR")
+        raise click.UsageError(f"say what to export to: --to {listed(list(TARGETS))}, or --tflite RUN, or --web DIR")
     if web and output:
         raise ArgumentError(f"{output}: --web {web} names the folder already")
     if tflite and model:
@@ -75,8 +77,8 @@ def run(
             raise ArgumentError("name the run's folder or the .keras file to export")
         _export_tflite(str(model or tflite), precision, output, data, no_pedal, as_json)
         return
-    from kerasmusic.export.targets import export_model, find_target
-
+    if data or no_pedal:
+        raise ArgumentError(f"{data or '--no-pedal'}: real music is for --to tflite, which measures on it")
     folder = web or output or str(default_output(Path(find_target(target).output)))
     size = export_model(model, target, folder, precision=precision)
     if as_json:

@@ -141,7 +141,7 @@ def _open_one(source: Source, codec: NoteCodec, pedal: bool, cache: Path, rebuil
     root, listing = source.root, source.list_files()
     keys = _keys(listing)
     recipe = json.dumps({"format": FORMAT, "codec": codec.to_json(), "pedal": pedal}, sort_keys=True).encode()
-    source_id = _digest(recipe, os.fsencode(root.resolve()))[:8]
+    source_id = _digest(recipe, source.identity())[:8]
     folder = cache / f"{source_id}-{_digest(recipe, keys.tobytes())}"
     corpus = None if rebuild else _load(folder, listing, keys)
     for _ in range(TRIES):

@@ -52,6 +52,19 @@ class SourceListing:
     unreadable: dict[str, str] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE
 
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise CorpusError(f"{self.root}: holds no MIDI file")
+        if len(set(self.names)) < len(self.names):
+            raise CorpusError(f"{self.root}: lists a file twice; list each name once")
+        stamps = np.asarray(self.stamps)
+        if stamps.dtype != np.int64 or stamps.shape != (len(self.names), 2):
+            raise CorpusError(
+                f"{self.root}: has stamps of {stamps.dtype} {list(stamps.shape)}, not int64 [{len(self.names)}, 2]"
+            )
+        if self.table_splits is not None and not {self.table_splits.get(name) for name in self.names} <= {*SPLITS}:
+            raise CorpusError(f"{self.root}: has a table that does not give each file one of {', '.join(SPLITS)}")
+
     def assign_splits(self, names: Sequence[str]) -> list[str]:
         """The split of each of the given files, which should be all readable files of the source.
 
@@ -102,11 +115,15 @@ class Source(ABC):
     The processes that read the files get a copy of it by pickle.
 
     Args:
-        root: names the source in messages, and tells it from other sources in the cache.
+        root: the name of the source in messages, and of its corpus in the cache for this class.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+
+    def identity(self) -> bytes:
+        """Distinguishes the source from all others in the cache of corpora."""
+        return f"{type(self).__module__}.{type(self).__qualname__}:".encode() + os.fsencode(self.root.resolve())
 
     @abstractmethod
     def list_files(self) -> SourceListing:
@@ -155,6 +172,10 @@ class _FileSource(Source):
     If a table has the columns `midi_filename` and `split`, as MAESTRO's has, it decides the splits, and files that it
     does not name are left out.
     """
+
+    def identity(self) -> bytes:
+        """The path alone, since a path is either a folder or a zip."""
+        return os.fsencode(self.root.resolve()) if type(self) in (FolderSource, ZipSource) else super().identity()
 
     def list_files(self) -> SourceListing:
         """Lists the MIDI files in the order of their names, with the splits of a table if there is one."""

@@ -14,6 +14,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.errors import ArgumentError
 from kerasmusic.models.blocks import Block, find_block, scaled_dense, unit
 from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 from kerasmusic.models.lookup import columns, entries, rows
@@ -292,4 +293,9 @@ class GatedNoteModel(NoteModel):
 
 def _built(layer: Layer, inputs: int | None) -> Layer:
     layer.build((None, inputs) if inputs else (None,))
+    # Keras would build the rest later, and save and load the model without those weights.
+    for inner in layer._flatten_layers():
+        if not inner.built:
+            kind = type(layer).__name__
+            raise ArgumentError(f"{kind}: does not build its layer {inner.name}; do so in its method `build`")
     return layer
