@@ -8,11 +8,12 @@ from build_models import TINY
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge import Generator
 from kerasmusic.edge.generator import LEAST_LOG_PROB
+from kerasmusic.edge.runtime import INPUTS
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.keras_runtime import KerasRuntime, StepModel
-from kerasmusic.models.note_model import load_model
+from kerasmusic.models.note_model import StepInputs, load_model
 from kerasmusic.models.presets import GATED, PRESETS, Preset
 from kerasmusic.models.scoring import KerasScorer
 from kerasmusic.training.windows import Windows
@@ -266,3 +267,7 @@ def test_a_model_is_neither_made_nor_loaded_where_keras_is_set_to_another_precis
     finally:
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")
+
+
+def test_the_steps_inputs_are_those_of_an_exported_file():
+    assert StepInputs._fields == INPUTS

@@ -18,7 +18,7 @@ from kerasmusic.errors import ArgumentError
 from kerasmusic.models.blocks import Block, find_block, scaled_dense, unit
 from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 from kerasmusic.models.lookup import columns, entries, rows
-from kerasmusic.models.note_model import NoteModel, log_prob_of
+from kerasmusic.models.note_model import NoteModel, StepInputs, log_prob_of
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
 from kerasmusic.models.sampling import controls_by_field, draw
 
@@ -138,25 +138,18 @@ class GatedNoteModel(NoteModel):
             exclude_layers=[rf"(^|/){re.escape(layer.name)}/" for layer in to_logits],
         )
 
-    def step(
-        self,
-        previous: KerasTensor,
-        given: KerasTensor,
-        state: KerasTensor,
-        uniform: KerasTensor,
-        temperature: KerasTensor,
-        min_p: KerasTensor,
-        bias: KerasTensor,
-    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        keyboard, repeats, states = self._split_state(state)
-        keyboard = self.keyboard.note_on(keyboard, previous)
+    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        keyboard, repeats, states = self._split_state(inputs.state)
+        keyboard = self.keyboard.note_on(keyboard, inputs.previous)
         echo = None
         if repeats:
-            repeats, echo = self.repeats.note_on(repeats, previous)
+            repeats, echo = self.repeats.note_on(repeats, inputs.previous)
         terms = self._echo_terms(echo)
-        x, states = self._trunk(previous, keyboard, terms, states, lambda block, x, state: block.step(x, state))
+        x, states = self._trunk(inputs.previous, keyboard, terms, states, lambda block, x, state: block.step(x, state))
 
-        controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
+        controls = controls_by_field(
+            inputs.given, inputs.uniform, inputs.temperature, inputs.min_p, inputs.bias, self.codec.sizes
+        )
         logits: list[KerasTensor] = []
         values: list[KerasTensor] = []
 

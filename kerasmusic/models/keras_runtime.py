@@ -10,7 +10,7 @@ from keras import KerasTensor
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.models.note_model import NoteModel
+from kerasmusic.models.note_model import NoteModel, StepInputs
 
 
 class StepModel(keras.Model):
@@ -25,7 +25,7 @@ class StepModel(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, KerasTensor]) -> dict[str, KerasTensor]:
-        note, log_prob, state = self.model.step(**inputs)
+        note, log_prob, state = self.model.step(StepInputs(**inputs))
         return {"note": note, "log_prob": log_prob, "state": state}
 
     def inputs_of_zeros(self) -> dict[str, NDArray[Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 from keras import KerasTensor, ops
@@ -38,6 +38,29 @@ def check_precision() -> None:
             f"{policy}: is Keras's dtype policy, and note models need float32; "
             "call keras.config.set_dtype_policy('float32')"
         )
+
+
+class StepInputs(NamedTuple):
+    """The inputs of one step, in the order of an exported file's signature.
+
+    Args:
+        previous: int32 `[batch, 4]`, the note that the previous step returned; `codec.start_note` before the first. To
+            replace that note, repeat the previous step with the replacement as `given`.
+        given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
+        state: float32 `[batch, S]`, as the previous step returned it; zeros before the first note.
+        uniform: float32 `[batch, 4]`, one random number in [0, 1) per field.
+        temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
+        min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
+        bias: float32 `[batch, V]`, added to the concatenated logits of the four fields.
+    """
+
+    previous: KerasTensor
+    given: KerasTensor
+    state: KerasTensor
+    uniform: KerasTensor
+    temperature: KerasTensor
+    min_p: KerasTensor
+    bias: KerasTensor
 
 
 class NoteModel(keras.Model):
@@ -119,27 +142,8 @@ class NoteModel(keras.Model):
         """S: the size of the state, in float32 values."""
         raise NotImplementedError
 
-    def step(
-        self,
-        previous: KerasTensor,
-        given: KerasTensor,
-        state: KerasTensor,
-        uniform: KerasTensor,
-        temperature: KerasTensor,
-        min_p: KerasTensor,
-        bias: KerasTensor,
-    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        """Generates one note. It is a pure function: the same arguments give the same results.
-
-        Args:
-            previous: int32 `[batch, 4]`, the note that the previous call returned; `codec.start_note` before the first.
-                To replace that note, repeat the previous call with the replacement as `given`.
-            given: int32 `[batch, 4]`; -1 where the model draws the field, else the field's value.
-            state: float32 `[batch, S]`, as the previous call returned it; zeros before the first note.
-            uniform: float32 `[batch, 4]`, one random number in [0, 1) per field.
-            temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
-            min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
-            bias: float32 `[batch, V]`, added to the concatenated logits of the four fields.
+    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        """Generates one note. It is a pure function: the same inputs give the same results.
 
         Returns:
             The note's fields, int32 `[batch, 4]`; the natural log of the model's own probability (temperature 1, no

@@ -16,7 +16,7 @@ from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import DURATION, PITCH, PITCHES, STEP, TICKS_PER_SECOND
 from kerasmusic.models.lookup import entries, rows
-from kerasmusic.models.note_model import NoteModel, log_prob_of
+from kerasmusic.models.note_model import NoteModel, StepInputs, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
 
 UNITS = 128
@@ -54,18 +54,11 @@ class TutorialModel(NoteModel):
     def state_size(self) -> int:
         return 2 * UNITS
 
-    def step(
-        self,
-        previous: KerasTensor,
-        given: KerasTensor,
-        state: KerasTensor,
-        uniform: KerasTensor,
-        temperature: KerasTensor,
-        min_p: KerasTensor,
-        bias: KerasTensor,
-    ) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        hidden, (hidden, carry) = self.lstm.cell(self._inputs(previous), ops.split(state, 2, axis=-1))
-        controls = controls_by_field(given, uniform, temperature, min_p, bias, self.codec.sizes)
+    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        hidden, (hidden, carry) = self.lstm.cell(self._inputs(inputs.previous), ops.split(inputs.state, 2, axis=-1))
+        controls = controls_by_field(
+            inputs.given, inputs.uniform, inputs.temperature, inputs.min_p, inputs.bias, self.codec.sizes
+        )
         logits = self.pitch(hidden)
         pitch = draw(logits, controls[PITCH])[:, None]
         log_prob = entries(ops.log_softmax(logits, axis=-1), pitch)
@@ -80,7 +73,7 @@ class TutorialModel(NoteModel):
         )
         unknown = ops.full_like(log_prob, float("nan"))
         return (
-            ops.where(given >= 0, given, estimates),
+            ops.where(inputs.given >= 0, inputs.given, estimates),
             ops.concatenate([unknown, log_prob, unknown, unknown], axis=-1),
             ops.concatenate([hidden, carry], axis=-1),
         )
