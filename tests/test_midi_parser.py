@@ -126,29 +126,30 @@ def zipped():
 SCORE = b'<?xml version="1.0"?>\n<!DOCTYPE score-partwise PUBLIC "-//Recordare//DTD MusicXML 4.0 Partwise//EN" "">\n'
 
 
-@pytest.mark.parametrize(
-    ("data", "told"),
-    [
-        (b"", "an empty file; get it again"),
-        (gzip.compress(b"MThd", mtime=0), "a gzip archive; unpack it first"),
-        (zipped(), "a zip archive; unpack it first"),
-        (b"<!DOCTYPE html>\n<html><body>404</body></html>", "a page of HTML, .+; open its address in a browser"),
-        (b"\n <HTML>", "a page of HTML"),
-        (SCORE + b"<score-partwise version='4.0'>", "MusicXML; export MIDI from a notation program"),
-        (b"\xef\xbb\xbf<?xml version='1.0'?><museScore>", "an XML file; export MIDI"),
-        (b"ID3\x04" + b"\0" * 20, "MP3 audio, and MIDI is notes, not sound; a transcription program"),
-        (b"\xff\xfb\x90\x64" + b"\0" * 20, "MP3 audio"),
-        (wav(), "WAVE audio"),
-        (riff((b"sfbk", b""), kind=b"sfbk"), "a RIFF file of another kind"),
-        (b"OggS" + b"\0" * 20, "Ogg audio"),
-        (b"fLaC" + b"\0" * 20, "FLAC audio"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a Git LFS pointer, .+ git lfs pull"),
-        (b"SMF2CLIP" + b"\0" * 20, "a MIDI 2.0 clip; export a Standard MIDI File"),
-        (b"%PDF-1.7", "a PDF document"),
-        (b"X:1\nT:Ashover\nK:G\nGABc\n", "a text; name a .mid file"),
-        (bytes(range(128, 160)), "something else, which begins with 80 81 82 83 instead of MThd"),
-    ],
+# Files that are no MIDI files, and the beginning of what each is said to be.
+OTHER_KINDS = (
+    (b"", "an empty file; get it again"),
+    (gzip.compress(b"MThd", mtime=0), "a gzip archive; unpack it first"),
+    (zipped(), "a zip archive; unpack it first"),
+    (b"<!DOCTYPE html>\n<html><body>404</body></html>", "a page of HTML, .+; open its address in a browser"),
+    (b"\n <HTML>", "a page of HTML"),
+    (SCORE + b"<score-partwise version='4.0'>", "MusicXML; export MIDI from a notation program"),
+    (b"\xef\xbb\xbf<?xml version='1.0'?><museScore>", "an XML file; export MIDI"),
+    (b"ID3\x04" + b"\0" * 20, "MP3 audio, and MIDI is notes, not sound; a transcription program"),
+    (b"\xff\xfb\x90\x64" + b"\0" * 20, "MP3 audio"),
+    (wav(), "WAVE audio"),
+    (riff((b"sfbk", b""), kind=b"sfbk"), "a RIFF file of another kind"),
+    (b"OggS" + b"\0" * 20, "Ogg audio"),
+    (b"fLaC" + b"\0" * 20, "FLAC audio"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "a Git LFS pointer, .+ git lfs pull"),
+    (b"SMF2CLIP" + b"\0" * 20, "a MIDI 2.0 clip; export a Standard MIDI File"),
+    (b"%PDF-1.7", "a PDF document"),
+    (b"X:1\nT:Ashover\nK:G\nGABc\n", "a text; name a .mid file"),
+    (bytes(range(128, 160)), "something else, which begins with 80 81 82 83 instead of MThd"),
 )
+
+
+@pytest.mark.parametrize(("data", "told"), OTHER_KINDS)
 def test_a_file_of_another_kind_is_named_with_a_remedy(data, told):
     with pytest.raises(MidiError, match=rf"^x\.mid: not a MIDI file but {told}") as caught:
         midi.read_bytes(data, "x.mid")

@@ -29,6 +29,7 @@ from kerasmusic.midi_parser import SUSTAIN
 from kerasmusic.notes import Notes
 from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
 from midi_model import file_bytes, random_tracks
+from test_midi_parser import OTHER_KINDS
 
 needs_node = pytest.mark.skipif(not (shutil.which("node") and shutil.which("npm")), reason="needs Node.js and npm")
 SCRIPT = Path(__file__).parent / "web" / "answer.mjs"
@@ -116,15 +117,25 @@ def assert_the_page_reads(paths):
     for path, answer in zip(paths, ask("read", paths=list(map(str, paths))), strict=True):
         try:
             expected = midi.read(path)
-        except MidiError:
+        except MidiError as error:
             assert isinstance(answer, str), path
             assert re.fullmatch(r"It .+\.", answer), path
+            # A file of another kind is named in the same words.
+            if kind := re.search(r": (not a MIDI file but .+)", str(error)):
+                assert answer == f"It is {kind[1]}.", path
         else:
             found = notes_of(answer)
             assert found.pitch.tolist() == expected.pitch.tolist(), path
             assert found.velocity.tolist() == expected.velocity.tolist(), path
             np.testing.assert_allclose(found.start, expected.start, atol=1e-6, err_msg=str(path))
             np.testing.assert_allclose(found.duration, expected.duration, atol=1e-6, err_msg=str(path))
+
+
+@needs_node
+def test_files_of_other_kinds_are_named_as_in_python(tmp_path):
+    for index, data in enumerate(data for data, _ in OTHER_KINDS):
+        (tmp_path / f"{index:02}").write_bytes(data)
+    assert_the_page_reads(sorted(tmp_path.iterdir()))
 
 
 @needs_node

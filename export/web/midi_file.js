@@ -3,6 +3,7 @@
  * channels, the sustain pedal is applied, and files are written with ticks of one millisecond.
  */
 
+import { kindOf } from "./file_kind.js";
 import { Problem } from "./problem.js";
 
 const DRUM_CHANNEL = 9;
@@ -24,8 +25,9 @@ const SYSTEM_DATA_BYTES = { 0xf1: 1, 0xf2: 2, 0xf3: 1 };
 export function readMidi(bytes, name = "The file") {
   let notes;
   try {
-    notes = withoutOverlaps(parseNotes(unwrap(bytes)));
+    notes = withoutOverlaps(parseNotes(standardFile(bytes, name)));
   } catch (error) {
+    if (error instanceof Problem) throw error;
     throw new Problem(`${name} is not a MIDI file that can be read (${error.message}).`);
   }
   if (!notes.length) throw new Problem(`${name} has no notes.`);
@@ -63,6 +65,13 @@ export function withoutOverlaps(notes) {
 const text = (bytes, offset) => String.fromCharCode(...bytes.subarray(offset, offset + 4));
 const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** The Standard MIDI File in a file, which may be a RIFF container. */
+function standardFile(bytes, name) {
+  const inner = unwrap(bytes);
+  if (text(inner, 0) !== "MThd") throw new Problem(`${name} is not a MIDI file but ${kindOf(inner)}.`);
+  return inner;
+}
+
 /** The Standard MIDI File in a RIFF container; other bytes are returned unchanged. */
 function unwrap(bytes) {
   if (text(bytes, 0) !== "RIFF" || text(bytes, 8) !== "RMID") return bytes;
@@ -77,7 +86,7 @@ function unwrap(bytes) {
 
 function parseNotes(bytes) {
   const view = viewOf(bytes);
-  if (bytes.length < 14 || text(bytes, 0) !== "MThd") throw new Error("it does not begin with MThd");
+  if (bytes.length < 14) throw new Error("it is cut short in its header");
   if (view.getUint32(4) < 6) throw new Error("its header is too short");
   const clock = parseDivision(view.getInt16(12));
   const tracks = [];
