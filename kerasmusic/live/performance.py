@@ -153,12 +153,20 @@ class PlayOptions:
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
-def play(generator: Generator, options: PlayOptions, *, title: str = "kerasmusic", plain: bool = False) -> Lateness:
+def play(
+    generator: Generator,
+    options: PlayOptions,
+    *,
+    output: Output | None = None,
+    title: str = "kerasmusic",
+    plain: bool = False,
+) -> Lateness:
     """Plays until Ctrl-C, SIGTERM, a key in the view or the end of the time, and leaves no note hanging.
 
     Args:
         generator: the generator of the notes.
         options: the input, output and duration.
+        output: an output of your own, instead of the one that the options name.
         title: the title in the view.
         plain: whether to print one line instead of the view, as without a terminal.
 
@@ -171,10 +179,10 @@ def play(generator: Generator, options: PlayOptions, *, title: str = "kerasmusic
     """
     with catch_signals() as signals, ExitStack() as stack:
         source = options.source(generator)
-        output = options.open_output()
-        stack.enter_context(closing(output))
-        # FluidSynth has to sound the user's keys too; a keyboard on a MIDI port has its own sound.
+        # FluidSynth and the caller's output have to sound the user's keys too; a MIDI keyboard has its own sound.
         thru = options.midi_out is None and options.midi_in is not None and not options.duet
+        output = output or options.open_output()
+        stack.enter_context(closing(output))
         player = Player(source, output, thru=thru)
         ports: list[Checked] = [output]
         if options.midi_in is not None:
