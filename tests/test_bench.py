@@ -91,6 +91,7 @@ def test_an_lstm_of_torch_is_timed_beside_it(midi_zip):
         assert found["parameters"] == parameters
 
 
+@pytest.mark.slow
 def test_a_models_size_is_what_was_asked_for(midi_zip):
     small, wide = (training.measure_gated(width, 1, 32, str(midi_zip)) for width in (16, 32))
     assert small["parameters"] < wide["parameters"]

@@ -235,6 +235,7 @@ def test_every_precision_is_exported_beside_the_model_with_a_table(capsys, expor
         assert "TFLite 2." in run(capsys, "inspect", file)[1]
 
 
+@pytest.mark.slow
 def test_another_precision_never_writes_over_float32s_file(capsys, exported, tmp_path):
     (tmp_path / "model.keras").write_bytes(exported["tutorial"][0].read_bytes())
     code, _, err = run(capsys, "export", "--tflite", tmp_path / "model.keras", "--precision", "float16")
@@ -452,6 +453,7 @@ def test_training_anew_leaves_a_folder_of_somebodys_files_alone(capsys, midi_fol
     assert [path.name for path in (tmp_path / "folder").iterdir()] == [name]
 
 
+@pytest.mark.slow
 def test_a_runs_own_files_are_made_anew_and_others_in_its_folder_are_not(capsys, exported, tmp_path, somebodys):
     somebodys("run/run.json")
     (tmp_path / "run" / "model.keras").write_bytes(exported["tutorial"][0].read_bytes())

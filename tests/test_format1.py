@@ -15,6 +15,7 @@ SCORES = json.loads((FOLDER / "scores.json").read_text())
 
 
 @pytest.mark.every_backend
+@pytest.mark.slow
 def test_its_weights_give_the_same_probabilities_and_its_optimizer_trains_on(tmp_path):
     pytest.importorskip("keras")
     from kerasmusic.models.note_model import load_model

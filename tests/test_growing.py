@@ -36,6 +36,7 @@ def preset_of(monkeypatch):
 
 
 @pytest.mark.parametrize(("factor", "memory"), [(1, 0), (2, 0), (3, 0), (1, 50), (2, 50)])
+@pytest.mark.slow
 def test_a_wider_model_gives_real_music_the_same_probabilities(narrow, preset_of, notes, factor, memory):
     wide = grown(narrow, preset_of("wide", width=32 * factor, hidden=64 * factor, depth=2, memory=memory))
     fields = NoteCodec().encode(notes.without_leading_silence())[:300]

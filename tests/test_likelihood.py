@@ -36,6 +36,7 @@ def test_a_uniform_model_scores_the_size_of_each_field_and_the_width_of_its_bins
     assert result.bits_per_second == pytest.approx(result.nats / math.log(2) * result.notes / seconds, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_whole_pieces_are_scored_with_the_state_carried(corpus):
     keras.utils.set_random_seed(0)
     model = NoteModel.new("small")

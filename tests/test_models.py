@@ -63,6 +63,7 @@ def test_the_step_equals_the_sequence_model_note_for_note(model, fields):
     np.testing.assert_allclose(state, keras.ops.convert_to_numpy(last), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_state_carried_over_makes_chunks_equal_the_whole(model, fields):
     notes = np.concatenate([model.codec.start_note[None], fields])[None]
     state = np.zeros((1, model.state_size), "float32")
@@ -128,6 +129,7 @@ def test_it_comes_back_from_its_file_the_same(model, fields, tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(result), keras.ops.convert_to_numpy(expected))
 
 
+@pytest.mark.slow
 def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
     trained = NoteModel.new(model.preset)
     windows = Windows(
@@ -145,6 +147,7 @@ def test_training_on_a_few_windows_makes_them_likelier(model, corpus):
     assert history["loss"][-1] == pytest.approx(sum(history[field][-1] for field in FIELDS), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus):
     window = Windows(corpus, "train", length=model.window, context=model.context_notes, batch_size=4, batches=1)[0][0]
     filled = np.concatenate([window, np.full_like(window, -1)])
@@ -154,6 +157,7 @@ def test_fillers_change_neither_the_loss_nor_what_is_learned_from(model, corpus)
     assert float(loss) == pytest.approx(float(same), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
     keras.utils.set_random_seed(4)
     model = GatedNoteModel(width=32, hidden=32, depth=1, memory=40)

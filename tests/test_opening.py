@@ -73,6 +73,7 @@ def test_a_model_is_loaded_from_a_run_a_file_or_the_package(run, exported, monke
     assert kerasmusic.load_model().preset == "tutorial"
 
 
+@pytest.mark.slow
 def test_a_notebook_needs_six_lines_from_music_to_music(midi_zip, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -234,6 +234,7 @@ def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
 
 @needs_node
 @pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
+@pytest.mark.slow
 def test_a_run_is_exported_for_its_page_in_the_precision_that_is_asked_for(exported, tmp_path, capsys):
     (tmp_path / "run").mkdir()
     shutil.copy(exported["tiny"][0], tmp_path / "run" / "model.keras")
