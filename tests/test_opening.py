@@ -3,10 +3,10 @@ import shutil
 import pytest
 
 import kerasmusic
-from kerasmusic import bundled, midi
+from kerasmusic import bundled, midi, runs
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
-from kerasmusic.errors import ArgumentError, KerasMusicError
+from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
 from kerasmusic.opening import (
     KERAS,
     KINDS,
@@ -93,35 +93,33 @@ def test_a_notebook_needs_six_lines_from_music_to_music(midi_zip, tmp_path, monk
     assert all("pip install" in reason or "apt" in reason for reason in result.files.missing.values())
 
 
-def test_what_cannot_be_written_is_told_with_the_reason(exported, tmp_path, monkeypatch):
-    from kerasmusic import runs
-    from kerasmusic.errors import MissingPackageError
+@pytest.fixture
+def trained(exported, tmp_path, monkeypatch):
+    """The folder of a run that was trained and is not finished, whose sample is short."""
+    shutil.copy(exported["tiny"][0], tmp_path / "model.keras")
+    (tmp_path / "history.csv").write_text("training_steps,minutes\n")
+    monkeypatch.setattr(runs, "SAMPLE_SECONDS", 2.0)
+    return tmp_path
 
+
+def test_what_cannot_be_written_is_told_with_the_reason(trained, monkeypatch):
     def missing(*arguments):
         raise MissingPackageError("exporting needs TensorFlow")
 
-    shutil.copy(exported["tiny"][0], tmp_path / "model.keras")
-    (tmp_path / "history.csv").write_text("training_steps,minutes\n")
     monkeypatch.setattr(runs, "export_tflite", missing)
     monkeypatch.setattr(runs.plots, "loss_curves", missing)
     monkeypatch.setattr(runs, "write_wav", missing)
-    monkeypatch.setattr(runs, "SAMPLE_SECONDS", 2.0)
-    files = runs.finish(tmp_path)
+    files = runs.finish(trained)
     assert {path.name for path in files.missing} == {"loss.png", "model.tflite", "sample.wav"}
-    assert files.missing[tmp_path / "model.tflite"] == "exporting needs TensorFlow"
+    assert files.missing[trained / "model.tflite"] == "exporting needs TensorFlow"
     assert {path.name for path in files.written} >= {"sample.mid"}
 
 
-def test_a_trained_model_is_not_lost_where_it_cannot_be_exported(exported, tmp_path, monkeypatch):
-    from kerasmusic import runs
-
+def test_a_trained_model_is_not_lost_where_it_cannot_be_exported(trained, monkeypatch):
     def refuse(*arguments):
         raise KerasMusicError("mine: no such block")
 
-    shutil.copy(exported["tiny"][0], tmp_path / "model.keras")
-    (tmp_path / "history.csv").write_text("training_steps,minutes\n")
     monkeypatch.setattr(runs, "export_tflite", refuse)
-    monkeypatch.setattr(runs, "SAMPLE_SECONDS", 2.0)
-    files = runs.finish(tmp_path)
-    assert files.missing[tmp_path / "model.tflite"] == "mine: no such block"
-    assert tmp_path / "sample.mid" in files.written
+    files = runs.finish(trained)
+    assert files.missing[trained / "model.tflite"] == "mine: no such block"
+    assert trained / "sample.mid" in files.written
