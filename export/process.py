@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, MissingPackageError, suggest
+from kerasmusic.errors import ArgumentError, MissingPackageError, check_name
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def export_precisions(
 ) -> list[ExportResult]:
     """Exports a model in several precisions; `outputs` has the file of each. See `export_tflite`."""
     for precision in outputs:
-        if precision not in PRECISIONS:
-            raise ArgumentError(f"{precision}: no such precision; {suggest(precision, PRECISIONS)}")
+        check_name("precision", precision, PRECISIONS)
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     if importlib.util.find_spec("tensorflow") is None:

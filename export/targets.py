@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.export.process import PRECISIONS, export_tflite
 from kerasmusic.opening import KERAS, TFLITE, find_keras_file, find_model, kind_of
 
@@ -69,8 +69,7 @@ def find_target(name: str) -> Target:
     >>> find_target("web").output
     'page'
     """
-    if name not in TARGETS:
-        raise ArgumentError(f"{name}: no such target; {suggest(name, TARGETS)}")
+    check_name("target", name, TARGETS)
     return TARGETS[name]
 
 
@@ -93,6 +92,5 @@ def export_model(
         KerasMusicError: the model cannot be exported.
     """
     found = find_target(target)
-    if precision not in PRECISIONS:
-        raise ArgumentError(f"{precision}: no such precision; {suggest(precision, PRECISIONS)}")
+    check_name("precision", precision, PRECISIONS)
     return found.write(model, Path(output or found.output), precision)

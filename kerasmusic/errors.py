@@ -4,7 +4,7 @@ Every error that a user can cause derives from `KerasMusicError`. Its message is
 the value, and what to do. The command line prints it and exits with 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class KerasMusicError(Exception):
@@ -58,6 +58,17 @@ def suggest(name: str, names: Iterable[str]) -> str:
     names = list(names)
     likely = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {likely[0]}?" if likely else f"there are {', '.join(names)}"
+
+
+def check_name(kind: str, name: str, names: Collection[str]) -> None:
+    """Raises an ArgumentError, with the hint of `suggest`, if a name is not one of the known ones.
+
+    >>> check_name("preset", "smal", ["tiny", "small"])
+    Traceback (most recent call last):
+    kerasmusic.errors.ArgumentError: smal: no such preset; did you mean small?
+    """
+    if name not in names:
+        raise ArgumentError(f"{name}: no such {kind}; {suggest(name, names)}")
 
 
 def reason(error: Exception) -> str:

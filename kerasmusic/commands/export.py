@@ -11,7 +11,7 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import LateHelp, answer, as_json, command, default_output, force, listed, say, warn
-from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.errors import ArgumentError, check_name
 
 if TYPE_CHECKING:
     from kerasmusic.export import Excerpts, ExportResult
@@ -121,8 +121,7 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
     from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
 
-    if precision not in (*PRECISIONS, "all"):
-        raise ArgumentError(f"{precision}: no such precision; {suggest(precision, (*PRECISIONS, 'all'))}")
+    check_name("precision", precision, (*PRECISIONS, "all"))
     precisions = PRECISIONS if precision == "all" else (precision,)
     path = Path(output) if output else source.with_suffix(TFLITE.suffix)
     if path.suffix != TFLITE.suffix:

@@ -196,8 +196,9 @@ class _FileSource(Source):
         licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
         return SourceListing(root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence)
 
+    @abstractmethod
     def _find(self) -> _Found:
-        raise NotImplementedError
+        """Finds the files, in any order."""
 
     def _read_tables(self, tables: list[str]) -> dict[str, str]:
         splits: dict[str, str] = {}

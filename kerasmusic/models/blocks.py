@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import keras
 from keras import KerasTensor, initializers, layers, ops
 
-from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.errors import check_name
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
 EPSILON = 1e-6
@@ -69,8 +69,7 @@ def find_block(name: str) -> type[Block]:
     Raises:
         ArgumentError: no block of that name is registered.
     """
-    if name not in BLOCKS:
-        raise ArgumentError(f"{name}: no such block; {suggest(name, BLOCKS)}")
+    check_name("block", name, BLOCKS)
     return BLOCKS[name]
 
 

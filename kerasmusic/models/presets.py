@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.errors import check_name
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def find_preset(name: str) -> Preset:
     >>> find_preset("small").config["width"]
     256
     """
-    if name not in PRESETS:
-        raise ArgumentError(f"{name}: no such preset; {suggest(name, PRESETS)}")
+    check_name("preset", name, PRESETS)
     return PRESETS[name]
 
 

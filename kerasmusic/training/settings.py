@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from kerasmusic.errors import ArgumentError, suggest
+from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.models.backend import PRECISIONS
 
 #: Minutes that `kerasmusic train` trains for unless told otherwise.
@@ -69,8 +69,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ArgumentError(f"{value}: {name.replace('_', ' ')} must be more than 0")
-        if self.precision not in PRECISIONS:
-            raise ArgumentError(f"{self.precision}: no such precision; {suggest(self.precision, PRECISIONS)}")
+        check_name("precision", self.precision, PRECISIONS)
         if self.seed < 0:
             raise ArgumentError(f"{self.seed}: a seed is a whole number from 0 on")
 
