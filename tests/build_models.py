@@ -39,18 +39,27 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def write_versions(model: Path, folder: Path) -> None:
-    """Writes a graph to `versions.fb`, and the byte offsets of its operators' versions to `versions.json`.
+    """Writes a graph to `versions.fb`, and the byte offsets of operators' versions to `versions.json`.
 
-    With the offsets, tests change versions in place. To find an offset, the version is set to a number that occurs
-    nowhere else in the file, and then restored.
+    A runtime looks up every operator that a file declares, so all those of `FIRST_RUNTIMES` that the graph does not use
+    are declared too. With the offsets, tests change versions in place. To find an offset, the version is set to a
+    number that occurs nowhere else in the file, and then restored.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
     from kerasmusic.export.operators import operator_name, serialize
+    from kerasmusic.export.runtimes import FIRST_RUNTIMES
 
     with zipfile.ZipFile(model) as archive:
         flatbuffer = model.read_bytes()[: archive.infolist()[0].header_offset]
     graph = schema.ModelT.InitFromPackedBuf(flatbuffer, 0)
+    used = {operator_name(max(code.builtinCode, code.deprecatedBuiltinCode)) for code in graph.operatorCodes}
+    for name in sorted(FIRST_RUNTIMES.keys() - used):
+        code = schema.OperatorCodeT()
+        code.builtinCode, code.version = getattr(schema.BuiltinOperator, name), 1
+        # Older readers know only this field; 127 says that the operator is in the newer one.
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+        graph.operatorCodes.append(code)
     marks = {0x5EED0000 + index: code for index, code in enumerate(graph.operatorCodes)}
     versions = [code.version for code in graph.operatorCodes]
     for mark, code in marks.items():
