@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.export.process import PRECISIONS, export_tflite
+from kerasmusic.models.extensions import import_requested
 from kerasmusic.opening import KERAS, TFLITE, find_keras_file, find_model, kind_of
 
 
@@ -69,6 +70,8 @@ def find_target(name: str) -> Target:
     >>> find_target("web").output
     'page'
     """
+    if name not in TARGETS:
+        import_requested()
     check_name("target", name, TARGETS)
     return TARGETS[name]
 

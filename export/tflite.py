@@ -29,6 +29,7 @@ from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
+from kerasmusic.models.extensions import import_again
 from kerasmusic.models.keras_runtime import StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
@@ -73,8 +74,18 @@ def export(
     return reports
 
 
-def export_from_json(model: str, outputs: dict[str, str], excerpts: str | None) -> list[dict[str, Any]]:
-    """Runs `export` with JSON values, for `call_in_process`; excerpts are in the `.npz` files of a folder."""
+def export_from_json(
+    model: str, outputs: dict[str, str], excerpts: str | None, modules: list[str]
+) -> list[dict[str, Any]]:
+    """Runs `export` with JSON values, for `call_in_process`.
+
+    Args:
+        model: the `.keras` file.
+        outputs: the file to write by precision.
+        excerpts: a folder with `Excerpts` as `.npz` files; None for none.
+        modules: the `extension_modules` of the process that exports.
+    """
+    import_again(modules)
     pieces = None
     if excerpts is not None:
         pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kerasmusic.midi import read as read_midi
     from kerasmusic.midi import write as write_midi
     from kerasmusic.models import NoteModel
+    from kerasmusic.models.presets import register_preset
     from kerasmusic.notes import Note, Notes
     from kerasmusic.opening import load_model, open_generator, open_scorer
     from kerasmusic.runs import train
@@ -52,6 +53,7 @@ _HOMES = {
     "open_generator": ("kerasmusic.opening", "open_generator"),
     "open_scorer": ("kerasmusic.opening", "open_scorer"),
     "read_midi": ("kerasmusic.midi", "read"),
+    "register_preset": ("kerasmusic.models.presets", "register_preset"),
     "train": ("kerasmusic.runs", "train"),
     "write_midi": ("kerasmusic.midi", "write"),
 }
@@ -72,6 +74,7 @@ __all__ = [
     "open_generator",
     "open_scorer",
     "read_midi",
+    "register_preset",
     "train",
     "write_midi",
 ]

@@ -14,8 +14,8 @@ from kerasmusic.errors import KerasMusicError, reason, suggest
 
 # In the order of their use; each is a module of kerasmusic.commands.
 COMMANDS = (
-    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "bench",
-    "completion",
+    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "check-model",
+    "bench", "completion",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ class _Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"kerasmusic.commands.{name}").run
+        found: click.Command = importlib.import_module(f"kerasmusic.commands.{name.replace('-', '_')}").run
         return found
 
     def resolve_command(

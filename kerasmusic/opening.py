@@ -67,7 +67,7 @@ KERAS = ModelKind(
     needs_keras=True,
     playable=_keras_runtime,
     scorer=_keras_scorer,
-    codec=lambda path: NoteCodec.from_json(read_keras_config(path)[1]["codec"]),
+    codec=lambda path: NoteCodec.from_json(read_keras_config(path).config["codec"]),
 )
 TFLITE = ModelKind(
     suffix=".tflite",

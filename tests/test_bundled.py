@@ -20,7 +20,7 @@ def test_it_proves_itself_on_this_runtime():
 
 def test_both_files_are_one_trained_model_under_maestros_licence():
     record = read_record(read_model_bytes(bundled_model()), "it")
-    _, config = read_keras_config(bundled_model(".keras"))
+    config = read_keras_config(bundled_model(".keras")).config
     assert record["precision"] == "int8"
     assert record["preset"] == config["preset"] == "small"
     assert record["training"] == config["record"]

@@ -71,7 +71,8 @@ def parse(command, arguments):
     """Fails where a command, or a command of a group of commands, does not take the arguments."""
     context = command.make_context(command.name, arguments, resilient_parsing=False)
     if isinstance(command, click.Group):
-        _, chosen, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        # No group has options of its own, so the first argument names the command.
+        _, chosen, rest = command.resolve_command(context, list(arguments))
         parse(chosen, rest)
 
 

@@ -1,4 +1,4 @@
-"""The parts that all commands share: an example in the help, `--quiet` and `--force`, and their output."""
+"""The parts that all commands share: an example in the help, `--import`, `--quiet` and `--force`, and their output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from kerasmusic.errors import ArgumentError
+from kerasmusic.models.extensions import request_import
 from kerasmusic.progress import hide_progress
 
 
 class ExampleCommand(click.Command):
-    """A command with `--quiet`, and an example at the end of its help, as it stands.
+    """A command with `--import` and `--quiet`, and an example at the end of its help, as it stands.
 
     Args:
         example: lines that could be typed.
@@ -26,7 +27,16 @@ class ExampleCommand(click.Command):
     def __init__(self, *arguments: Any, example: str, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.example = inspect.cleandoc(example)
-        self.params.append(
+        self.params += [
+            click.Option(
+                ["--import"],
+                multiple=True,
+                metavar="MODULE",
+                expose_value=False,
+                callback=_request_imports,
+                is_eager=True,
+                help="Import a module with models, blocks, presets or targets of your own, from here or installed.",
+            ),
             click.Option(
                 ["--quiet", "-q"],
                 is_flag=True,
@@ -34,8 +44,8 @@ class ExampleCommand(click.Command):
                 callback=_keep_quiet,
                 is_eager=True,
                 help="Print only results and errors.",
-            )
-        )
+            ),
+        ]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = "\n".join(f"  {line}".rstrip() for line in self.example.splitlines())
@@ -150,6 +160,11 @@ def default_output(path: Path, *, own: bool = False) -> Path:
     if os.path.lexists(path) and not own and not click.get_current_context().meta[FORCE]:
         raise ArgumentError(f"{path}: exists; name the output with -o, or replace what is there with --force")
     return path
+
+
+def _request_imports(context: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
+    for module in modules:
+        request_import(module)
 
 
 def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -62,8 +62,8 @@ def summary(path: Path, instrument: int | None = None) -> dict[str, Any]:
     if kind is TFLITE:
         record = read_record(read_model_bytes(path), str(path))
         return {**found, **{name: value for name, value in record.items() if name != "golden"}}
-    name, config = read_keras_config(path)
-    return {**found, "class": name, **config}
+    keras_file = read_keras_config(path)
+    return {**found, "class": keras_file.model, **keras_file.config}
 
 
 def _summary_of_midi(path: Path, instrument: int | None) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _describe_tflite(path: Path) -> Iterator[str]:
 
 
 def _describe_keras(path: Path) -> Iterator[str]:
-    name, config = read_keras_config(path)
+    name, config, _ = read_keras_config(path)
     yield f"{path}: a model of notes for Keras, {path.stat().st_size:,} bytes, {name}"
     yield f"preset      {config['preset']}"
     yield from _describe_record(config["record"], NoteCodec.from_json(config["codec"]))

@@ -10,6 +10,7 @@ import keras
 from keras import KerasTensor, initializers, layers, ops
 
 from kerasmusic.errors import check_name
+from kerasmusic.models.extensions import import_requested, remember_module
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
 EPSILON = 1e-6
@@ -57,6 +58,7 @@ def register_block(name: str) -> Callable[[BlockClass], BlockClass]:
     """Registers a block class under a name, so that a preset can select it: `{"block": name}` in its configuration."""
 
     def register(block: BlockClass) -> BlockClass:
+        remember_module(block.__module__)
         BLOCKS[name] = block
         return block
 
@@ -69,6 +71,8 @@ def find_block(name: str) -> type[Block]:
     Raises:
         ArgumentError: no block of that name is registered.
     """
+    if name not in BLOCKS:
+        import_requested()
     check_name("block", name, BLOCKS)
     return BLOCKS[name]
 

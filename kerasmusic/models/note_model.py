@@ -7,6 +7,7 @@ A model predicts the four fields of the next note, one after another, from all e
 from __future__ import annotations
 
 import os
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,8 +18,15 @@ from keras import KerasTensor, ops
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ArgumentError, ModelFileError, printable
-from kerasmusic.models.keras_file import read_keras_config
-from kerasmusic.models.presets import PRESETS, find_preset
+from kerasmusic.models.extensions import import_requested, remember_module
+from kerasmusic.models.keras_file import NamedClass, read_keras_config
+from kerasmusic.models.presets import OWN_PRESETS, find_preset
+
+#: The base classes of what a `.keras` file may name.
+SAVED_CLASSES = (
+    keras.Layer, keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule, keras.Initializer,
+    keras.constraints.Constraint, keras.Regularizer,
+)  # fmt: skip
 
 
 def check_precision() -> None:
@@ -90,6 +98,10 @@ class NoteModel(keras.Model):
     #: The peak learning rate.
     learning_rate: ClassVar[float] = 3e-3
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        remember_module(cls.__module__)
+
     def __init__(
         self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
@@ -105,13 +117,16 @@ class NoteModel(keras.Model):
         """A new model of a preset's architecture, with random weights from Keras's global seed.
 
         Raises:
-            ArgumentError: there is no such preset.
+            ArgumentError: there is no such preset, or its factory returned something else than a NoteModel.
 
         >>> NoteModel.new("tutorial").state_size
         256
         """
         found = find_preset(preset)
-        model: NoteModel = found.model_class()(**found.config, codec=codec, preset=preset)
+        model = found.factory()(**found.config, codec=codec)
+        if not isinstance(model, NoteModel):
+            raise ArgumentError(f"{preset}: this preset's factory returned a {type(model).__name__}, not a NoteModel")
+        model.preset = preset
         return model
 
     @staticmethod
@@ -141,6 +156,11 @@ class NoteModel(keras.Model):
     def state_size(self) -> int:
         """S: the size of the state, in float32 values."""
         raise NotImplementedError
+
+    @property
+    def style_size(self) -> int:
+        """The size of the vector that conditions the music; 0, as it must be until the step takes such a vector."""
+        return 0
 
     def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         """Generates one note. It is a pure function: the same inputs give the same results.
@@ -245,18 +265,34 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
         raise ModelFileError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         raise ModelFileError(f"{path}: not a .keras file, or cut short; train one with 'kerasmusic train'")
-    read_keras_config(path)
-    # Importing a preset's module registers the class names by which Keras finds the classes of a file.
-    for preset in PRESETS.values():
-        preset.model_class()
+    # Importing these modules registers the class names by which Keras finds the classes of a file.
+    for preset in OWN_PRESETS:
+        find_preset(preset).factory()
+    import_requested()
+    own = {each.registered_name: _own_class(each, path) for each in read_keras_config(path).own}
     try:
-        model = keras.saving.load_model(path, compile=compile, safe_mode=True)
+        model = keras.saving.load_model(path, custom_objects=own, compile=compile, safe_mode=True)
     except Exception as error:  # Keras raises many types, with messages of several lines
         reason = printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise ModelFileError(f"{path}: not a model that kerasmusic can load ({reason})") from None
     if not isinstance(model, NoteModel):
         raise ModelFileError(f"{path}: holds a {type(model).__name__}, not a model of notes")
     return model
+
+
+def _own_class(named: NamedClass, path: Path) -> type[Any]:
+    """The class of an extension module, which is imported, that a file names.
+
+    Raises:
+        ModelFileError: the module has no such class, or it is no class that Keras saves.
+    """
+    found = getattr(sys.modules.get(named.module), named.name, None)
+    if not (isinstance(found, type) and issubclass(found, SAVED_CLASSES)):
+        raise ModelFileError(
+            f"{path}: asks for {printable(named.name)}, and the module {printable(named.module)} has no such layer or "
+            "model"
+        )
+    return found
 
 
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
