@@ -34,7 +34,7 @@ def release_of_the_interpreter():
     """The TFLite release of the installed interpreter."""
     if interpreter_module().__name__.startswith("tflite_runtime"):
         return number(importlib.metadata.version("tflite-runtime"))[:2]
-    # ai-edge-litert has its own version numbers; 1.2 follows TensorFlow 2.18, and 2.3 supports the whole table.
+    # ai-edge-litert has its own version numbers; 2.2 and later support the whole table.
     return (2, 21)
 
 

@@ -33,8 +33,7 @@ class ExampleCommand(click.Command):
                 multiple=True,
                 metavar="MODULE",
                 expose_value=False,
-                callback=_request_imports,
-                is_eager=True,
+                callback=_keep_imports,
                 help="Import a module with models, blocks, presets or targets of your own, from here or installed.",
             ),
             click.Option(
@@ -46,6 +45,11 @@ class ExampleCommand(click.Command):
                 help="Print only results and errors.",
             ),
         ]
+
+    def invoke(self, ctx: click.Context) -> object:
+        for module in ctx.meta[IMPORTS]:
+            request_import(module)
+        return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = "\n".join(f"  {line}".rstrip() for line in self.example.splitlines())
@@ -162,9 +166,11 @@ def default_output(path: Path, *, own: bool = False) -> Path:
     return path
 
 
-def _request_imports(context: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
-    for module in modules:
-        request_import(module)
+IMPORTS = f"{__name__}.imports"
+
+
+def _keep_imports(context: click.Context, parameter: click.Parameter, modules: tuple[str, ...]) -> None:
+    context.meta[IMPORTS] = modules
 
 
 def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:

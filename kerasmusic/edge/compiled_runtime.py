@@ -55,11 +55,11 @@ class CompiledModelRuntime:
         try:
             with quiet_stderr():
                 self._model = compiled_model.CompiledModel.from_buffer(data, options=options)
-        except RuntimeError as error:
+            inputs = shapes_and_dtypes(self._model.get_input_tensor_details(SIGNATURE))
+            outputs = shapes_and_dtypes(self._model.get_output_tensor_details(SIGNATURE))
+        except (RuntimeError, IndexError) as error:  # the latter before ai-edge-litert 2.3, for a graph without subgraphs
             reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{path}: {self.name} cannot read it ({reason})") from None
-        inputs = shapes_and_dtypes(self._model.get_input_tensor_details(SIGNATURE))
-        outputs = shapes_and_dtypes(self._model.get_output_tensor_details(SIGNATURE))
         check_signature(inputs, outputs, self.codec, self.record, str(path))
         self._inputs = {name: self._model.create_input_buffer_by_name(SIGNATURE, name) for name in INPUTS}
         self._outputs = {name: self._model.create_output_buffer_by_name(SIGNATURE, name) for name in OUTPUTS}

@@ -23,7 +23,7 @@ from kerasmusic.models.keras_runtime import KerasRuntime, StepModel
 from kerasmusic.models.note_model import NoteModel, StepInputs
 from kerasmusic.models.scoring import KerasScorer
 
-NOTES = 40
+NOTES = 100
 SEED = 1
 # Weights that are zero at first would hide what they are multiplied with.
 NOISE = 0.05
