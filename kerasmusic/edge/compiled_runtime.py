@@ -57,7 +57,10 @@ class CompiledModelRuntime:
                 self._model = compiled_model.CompiledModel.from_buffer(data, options=options)
             inputs = shapes_and_dtypes(self._model.get_input_tensor_details(SIGNATURE))
             outputs = shapes_and_dtypes(self._model.get_output_tensor_details(SIGNATURE))
-        except (RuntimeError, IndexError) as error:  # the latter before ai-edge-litert 2.3, for a graph without subgraphs
+        except (
+            RuntimeError,
+            IndexError,
+        ) as error:  # ai-edge-litert 2.2 raises IndexError for a graph without subgraphs
             reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{path}: {self.name} cannot read it ({reason})") from None
         check_signature(inputs, outputs, self.codec, self.record, str(path))
