@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -28,6 +29,37 @@ def test_an_example_of_the_page_runs(name, tmp_path):
     if name == "use_printer.py":
         assert "on  " in done.stdout
         assert done.stdout.endswith("silence\n")
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention"])
+def test_a_model_of_the_page_gets_from_its_file_to_a_verified_export(name, midi_zip, tmp_path):
+    (tmp_path / f"{name}_model.py").write_text(EXAMPLES[f"{name}_model.py"])
+
+    def run(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "kerasmusic.command_line", *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    own = ("--import", f"{name}_model")
+    checks = json.loads(run("check-model", name, *own, "--json"))
+    assert checks["holds"]
+    assert [check["name"] for check in checks["checks"]][-2:] == ["float32 file", "int8 file"]
+    run("train", *own, "--preset", name, "--data", midi_zip, "--epochs", 2, "--run", "run")
+    run("train", *own, "--resume", "run", "--epochs", 3)
+    assert "nats per note" in run("evaluate", *own, "run/model.keras", "--data", midi_zip)
+    run("generate", *own, "run/model.keras", "--notes", 20, "-o", "by-keras.mid")
+    run("export", "run", *own, "--to", "tflite", "--precision", "int8", "-o", "own.tflite")
+    # A device has only the exported file.
+    (tmp_path / f"{name}_model.py").unlink()
+    assert "verified on" in run("verify", "own.tflite")
+    run("generate", "own.tflite", "--notes", 20, "-o", "music.mid")
 
 
 def test_each_seam_has_an_example():
