@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError, check_name
-from kerasmusic.models.extensions import extension_modules
+from kerasmusic.models.extensions import pack_extensions
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
@@ -130,6 +130,6 @@ def export_precisions(
         reports = call_in_process(
             "kerasmusic.export.tflite", "export_from_json", environment, model=str(model),
             outputs={precision: str(path) for precision, path in outputs.items()},
-            excerpts=folder if excerpts else None, modules=extension_modules(),
+            excerpts=folder if excerpts else None, extensions=pack_extensions(),
         )  # fmt: skip
     return [ExportResult(**{**report, "path": Path(report["path"])}) for report in reports]

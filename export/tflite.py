@@ -29,7 +29,7 @@ from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
-from kerasmusic.models.extensions import import_again
+from kerasmusic.models.extensions import unpack_extensions
 from kerasmusic.models.keras_runtime import StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
@@ -75,7 +75,7 @@ def export(
 
 
 def export_from_json(
-    model: str, outputs: dict[str, str], excerpts: str | None, modules: list[str]
+    model: str, outputs: dict[str, str], excerpts: str | None, extensions: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Runs `export` with JSON values, for `call_in_process`.
 
@@ -83,9 +83,9 @@ def export_from_json(
         model: the `.keras` file.
         outputs: the file to write by precision.
         excerpts: a folder with `Excerpts` as `.npz` files; None for none.
-        modules: the `extension_modules` of the process that exports.
+        extensions: those of the process that exports, from `pack_extensions`.
     """
-    import_again(modules)
+    unpack_extensions(extensions)
     pieces = None
     if excerpts is not None:
         pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))

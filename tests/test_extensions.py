@@ -154,3 +154,56 @@ def test_an_installed_package_declares_presets_that_are_imported_when_asked_for(
     assert type(NoteModel.new("declared")).__name__ == "Mine"
     with pytest.raises(ArgumentError, match="broken: a preset of the package that declares own_models:Nothing"):
         find_preset("broken")
+
+
+SCRIPT = """
+print("the script runs")
+from keras import layers
+from kerasmusic import Generator, NoteModel, export_tflite, register_preset
+from kerasmusic.models.blocks import Block, register_block
+from kerasmusic.models.presets import GATED, Preset
+from kerasmusic.models.tutorial_model import TutorialModel
+
+class Mine(TutorialModel):
+    pass
+
+@register_block("plain")
+class PlainBlock(Block):
+    state_size = 1
+
+    def __init__(self, width, hidden, **kwargs):
+        super().__init__(width, hidden, **kwargs)
+        self.dense = layers.Dense(width, name="dense")
+
+    def build(self, input_shape):
+        self.dense.build((None, self.width))
+        super().build(input_shape)
+
+    def step(self, x, state):
+        return x + self.dense(x), state
+
+    call = step
+
+register_preset("mine", Mine)
+register_preset("plain", Preset(GATED, {"width": 16, "hidden": 16, "depth": 1, "block": "plain"}))
+for name in ("mine", "plain"):
+    NoteModel.new(name).save(f"{name}.keras")
+    export_tflite(f"{name}.keras", f"{name}.tflite")
+    print(name, len(Generator(f"{name}.tflite", seed=1).take(5)))
+"""
+
+
+@pytest.mark.slow
+def test_a_model_and_a_block_of_a_script_are_exported_without_running_it_twice(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("the script runs\nmine 5\nplain 5\n", "")
+    with pytest.raises(ModelFileError, match=r"__main__:Mine:Mine, .* it is of the script or notebook that trained it"):
+        read_keras_config(tmp_path / "mine.keras")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ import keras
 from keras import KerasTensor, initializers, layers, ops
 
 from kerasmusic.errors import check_name
-from kerasmusic.models.extensions import import_requested, remember_module
+from kerasmusic.models.extensions import import_requested, remember_class
 from kerasmusic.models.linear_recurrence import linear_recurrence
 
 EPSILON = 1e-6
@@ -58,11 +59,15 @@ def register_block(name: str) -> Callable[[BlockClass], BlockClass]:
     """Registers a block class under a name, so that a preset can select it: `{"block": name}` in its configuration."""
 
     def register(block: BlockClass) -> BlockClass:
-        remember_module(block.__module__)
-        BLOCKS[name] = block
+        _add_block(name, block)
         return block
 
     return register
+
+
+def _add_block(name: str, block: type[Block]) -> None:
+    remember_class(block, functools.partial(_add_block, name))
+    BLOCKS[name] = block
 
 
 def find_block(name: str) -> type[Block]:

@@ -90,7 +90,7 @@ def read_keras_config(path: str | os.PathLike[str]) -> KerasConfig:
 def _remedy(foreign: NamedClass) -> str:
     module = foreign.module
     if module == MAIN:
-        return ", but a script that is not running; move the class into a module of its own, and train again"
+        return "; it is of the script or notebook that trained it, which alone can open it"
     # Keras's other classes, such as Lambda, are never needed: a model builds its layers itself.
     if not _MODULE_NAME.fullmatch(module) or module.partition(".")[0] in ("keras", "kerasmusic", "builtins"):
         return ""
@@ -101,7 +101,9 @@ def _named_classes(config: object) -> Iterator[NamedClass]:
     """The classes and functions that a Keras configuration names."""
     if isinstance(config, dict):
         if "class_name" in config or "module" in config or "registered_name" in config:
-            yield NamedClass(*(str(config.get(key)) for key in ("module", "class_name", "registered_name")))
+            # Keras writes null for the module of a script or a notebook.
+            module = MAIN if config.get("module") is None else str(config["module"])
+            yield NamedClass(module, str(config.get("class_name")), str(config.get("registered_name")))
         for value in config.values():
             yield from _named_classes(value)
     elif isinstance(config, list):

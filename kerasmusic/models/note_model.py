@@ -18,7 +18,7 @@ from keras import KerasTensor, ops
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ArgumentError, ModelFileError, printable
-from kerasmusic.models.extensions import import_requested, remember_module
+from kerasmusic.models.extensions import import_requested, remember_class
 from kerasmusic.models.keras_file import NamedClass, read_keras_config
 from kerasmusic.models.presets import OWN_PRESETS, find_preset
 
@@ -100,7 +100,7 @@ class NoteModel(keras.Model):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        remember_module(cls.__module__)
+        remember_class(cls)
 
     def __init__(
         self, codec: NoteCodec | None = None, preset: str = "", record: dict[str, Any] | None = None, **kwargs: Any
