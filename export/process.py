@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kerasmusic.errors import ArgumentError, MissingPackageError, check_name
 from kerasmusic.models.extensions import pack_extensions
+from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.processes import call_in_process
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def export_precisions(
         check_name("precision", precision, PRECISIONS)
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
+    # Before a process takes its seconds to start.
+    read_keras_config(model)
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("exporting needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
     environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}

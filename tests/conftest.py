@@ -1,8 +1,11 @@
 """Shared fixtures. Music is from MAESTRO if `kerasmusic.bench.music` finds it, else random stand-ins."""
 
 import csv
+import hashlib
+import importlib.metadata
 import io
 import os
+import shutil
 import signal
 import zipfile
 from collections import Counter
@@ -16,7 +19,9 @@ os.environ["PYTHONSAFEPATH"] = "1"
 import numpy as np
 import pretty_midi
 import pytest
+from filelock import FileLock
 
+import kerasmusic.export
 from broken_midi import FILES
 from build_models import build_models, model_paths
 from kerasmusic.bench.music import real_music
@@ -166,9 +171,33 @@ def notes(performances):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    """Untrained models by name, as (model.keras, model.tflite); built beforehand if there is no TensorFlow."""
+def exported(pytestconfig):
+    """Untrained models by name, as (model.keras, model.tflite); built beforehand if there is no TensorFlow.
+
+    Building takes most of a minute, so pytest's cache keeps the models until something changes that they depend on.
+    """
     built = os.environ.get("KERASMUSIC_TEST_MODELS")
-    if built:
-        return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing")}
-    return build_models(tmp_path_factory.mktemp("models"))
+    if not built:
+        folder = pytestconfig.cache.mkdir("models")
+        with FileLock(folder / "lock"):
+            built = folder / models_version()
+            if not built.exists():
+                for former in [*folder.glob(f"{os.environ['KERAS_BACKEND']}-*"), folder / "unfinished"]:
+                    shutil.rmtree(former, ignore_errors=True)
+                build_models(folder / "unfinished")
+                (folder / "unfinished").rename(built)
+    return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing")}
+
+
+def models_version():
+    """A name for the test models that changes with the backend, the package and the libraries that made them."""
+    digest = hashlib.sha256()
+    for path in [Path(build_models.__code__.co_filename), *sorted(Path(kerasmusic.__file__).parent.rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    # Where the package is a checkout, `kerasmusic.export` lies elsewhere.
+    for path in sorted(Path(kerasmusic.export.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    backend = os.environ["KERAS_BACKEND"]
+    for library in ("keras", "tensorflow", "numpy", *(("jax",) if backend == "jax" else ())):
+        digest.update(importlib.metadata.version(library).encode())
+    return f"{backend}-{digest.hexdigest()[:16]}"

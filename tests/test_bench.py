@@ -36,6 +36,7 @@ def test_the_tutorials_windows_are_25_notes_and_the_note_after(notes):
     np.testing.assert_allclose(labels["step"][3], notes.step[28], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_tutorials_loop_trains_and_plays(notes):
     model = tutorial_loop.build_model()
     windows, labels = tutorial_loop.make_windows(notes)
@@ -114,6 +115,7 @@ def test_the_tutorials_network_is_trained_with_a_label_at_every_note(midi_zip, m
     assert after < before
 
 
+@pytest.mark.slow
 def test_the_tutorials_own_way_has_a_label_a_window(midi_zip, corpus):
     train, labels = tutorial.tutorial_training(str(midi_zip))
     longest = max(len(fields) for fields in corpus.performances("train"))
@@ -128,6 +130,7 @@ def test_playing_is_timed_beside_the_tutorials_loop(midi_zip, exported):
     assert found["times_faster"] == pytest.approx(found["tutorial_ms"] / found["note_ms"])
 
 
+@pytest.mark.slow
 def test_both_readers_read_the_same_files(midi_zip, tmp_path):
     found = ingest.compare_readers(str(midi_zip), 2)
     assert found["files"] == 2

@@ -150,6 +150,7 @@ def test_evaluating_an_empty_split_ends_in_a_sentence_that_says_why(capsys, mode
     assert json.loads(out)["pieces"] == 1
 
 
+@pytest.mark.slow
 def test_a_keras_json_of_another_precision_is_refused_before_training(midi_folder, tmp_path):
     (tmp_path / "keras.json").write_text('{"floatx": "float16"}')
     command = [sys.executable, "-P", "-m", "kerasmusic.command_line", "train"]
@@ -162,6 +163,7 @@ def test_a_keras_json_of_another_precision_is_refused_before_training(midi_folde
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp_path):
     code, out, err = run(
         capsys, "train", "--data", midi_folder, "--preset", "tutorial", "--epochs", 0.05, "--run", "first"
@@ -335,6 +337,7 @@ def test_a_misspelt_name_is_answered_with_the_one_that_was_meant(capsys, exporte
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
     keras_file, tflite_file = exported["tutorial"]
     answers = {}

@@ -338,6 +338,7 @@ for _ in range(int(times)):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_build_one_corpus_at_once_do_not_harm_each_other_or_a_reader(midi_zip, tmp_path):
     expected = open_corpus(midi_zip, cache=tmp_path / "elsewhere")
     line = f"{len(expected.names)} {len(expected.fields)} {int(np.array(expected.fields).sum())}"

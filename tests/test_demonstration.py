@@ -35,6 +35,7 @@ def test_many_pieces_are_played_by_several_processes_and_make_a_corpus_of_two_sp
     assert {split: counts["performances"] for split, counts in summary.items()} == {"train": 19, "validation": 2}
 
 
+@pytest.mark.slow
 def test_it_is_played_once_and_another_model_or_seed_has_another(exported, model, tmp_path, monkeypatch):
     folder = play_demonstration(model, pieces=2, notes=10, cache=tmp_path)
     others = {
@@ -66,6 +67,7 @@ def play_each_on_a_full_disk(model, notes, folder, seeds):
     yield b""
 
 
+@pytest.mark.slow
 def test_a_piece_that_cannot_be_written_is_an_error_and_leaves_nothing(model, tmp_path, monkeypatch):
     monkeypatch.setattr(demonstration, "_play_each", play_each_on_a_full_disk)
     with pytest.raises(KerasMusicError, match=r"^seed-0\.mid: No space left on device$"):

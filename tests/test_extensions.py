@@ -79,6 +79,7 @@ def test_a_module_that_does_not_exist_or_fails_is_named_in_one_line(own_module, 
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_file_of_a_class_that_nobody_named_is_refused_and_its_module_not_imported(own_module, tmp_path):
     path = saved_by_another_process(tmp_path)
     with pytest.raises(ModelFileError, match=r"asks for own_models:Mine:.* --import own_models.*; not loaded"):
@@ -89,6 +90,7 @@ def test_a_file_of_a_class_that_nobody_named_is_refused_and_its_module_not_impor
     assert own_module in sys.modules
 
 
+@pytest.mark.slow
 def test_a_file_that_names_what_its_module_does_not_have_as_a_model_is_refused(own_module, tmp_path):
     path = saved_by_another_process(tmp_path)
     extensions.request_import(own_module)

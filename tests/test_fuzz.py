@@ -37,6 +37,7 @@ def fail_in_turn(chosen):
 fuzz.KINDS["failing"] = fail_in_turn
 
 
+@pytest.mark.slow
 def test_the_fuzzer_tells_of_exceptions_crashes_and_hangs():
     fates = [random.Random(f"failing 3 {number}").randrange(6) for number in range(12)]
     assert {1, 2, 3} <= set(fates)

@@ -46,6 +46,7 @@ def test_a_wider_model_gives_real_music_the_same_probabilities(narrow, preset_of
     assert wide.preset == "wide"
 
 
+@pytest.mark.slow
 def test_the_copies_are_read_unevenly_so_that_they_come_to_differ(narrow, preset_of):
     wide = grown(narrow, preset_of("wide", width=64, hidden=128, depth=2))
     kernel = np.array(wide.trunk_to_heads.kernel)
@@ -53,6 +54,7 @@ def test_the_copies_are_read_unevenly_so_that_they_come_to_differ(narrow, preset
     assert np.abs(kernel[:32] - kernel[32:]).mean() > 0.1 * np.abs(kernel).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [

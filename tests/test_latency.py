@@ -24,6 +24,7 @@ def record(exported):
     return latency.measure(paths, QUICK)
 
 
+@pytest.mark.slow
 def test_every_file_is_measured_with_every_number_of_threads(record):
     measured = [(result["model"], result["threads"]) for result in record["results"]]
     assert sorted(measured) == [(0, 1), (0, 2), (1, 1), (1, 2)]

@@ -74,6 +74,7 @@ def test_a_state_carried_over_makes_chunks_equal_the_whole(model, fields):
     np.testing.assert_allclose(halves, keras.ops.convert_to_numpy(whole), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_scoring_pieces_side_by_side_equals_scoring_each_alone(model, fields):
     pieces = [fields, fields[:1], fields[30:90]]
     together = list(KerasScorer(model).score_fields(pieces))
@@ -172,6 +173,7 @@ def test_a_window_is_trained_as_if_what_is_before_it_had_been_heard(notes):
     assert np.count_nonzero(keras.ops.convert_to_numpy(state)) == np.count_nonzero(repeats)
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
     model = NoteModel.new("small")
     for head in (*model.heads, model.due_to_duration):
@@ -207,6 +209,7 @@ def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
     assert np.isnan(keras.ops.convert_to_numpy(outputs["log_prob"])).tolist() == [[True, False, True, True]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "most"), [("tiny", 300_000), ("small", 2_000_000), ("base", 8_000_000)])
 def test_a_preset_is_no_larger_than_its_name_promises(preset, most):
     assert most / 2 < NoteModel.new(preset).count_params() <= most

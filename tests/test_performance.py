@@ -69,6 +69,7 @@ def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
     assert {"control=120", "control=123"} <= {word for line in lines[-6:] for word in line.split()}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGTSTP"), reason="stopping and going on as of Unix")
 def test_a_stopped_process_is_silent_and_then_continues(tmp_path):
     with playing(tmp_path, "--midi-out", "piano") as command:
@@ -147,6 +148,7 @@ def test_without_mido_one_line_says_how_to_install_it(monkeypatch, capsys):
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_fluidsynth_plays_what_the_model_makes(tmp_path):
     pytest.importorskip("fluidsynth", exc_type=ImportError)
     # FluidSynth's file driver writes at the speed of a device.

@@ -91,6 +91,7 @@ def test_the_notes_of_the_generator_are_struck_on_time(clock, output):
     assert times == pytest.approx([note.start - notes[0].start for note in notes], abs=0.01)
 
 
+@pytest.mark.slow
 def test_threads_play_an_hour_on_a_fast_clock_and_leave_no_note_hanging():
     clock = FastClock(speed=900)
     output = MemoryOutput(clock)

@@ -10,11 +10,12 @@ def error(weights, integers, inputs, scale):
     return float(np.square(inputs @ (weights - integers * np.float32(scale)).T).mean())
 
 
-@given(seed=st.integers(0, 2**32 - 1), outputs=st.integers(1, 20), inputs=st.integers(1, 40))
+@given(seed=st.integers(0, 2**32 - 1), inputs=st.integers(1, 40))
 @settings(max_examples=40, deadline=None)
-def test_what_goes_together_is_rounded_better_than_weight_by_weight(seed, outputs, inputs):
+def test_what_goes_together_is_rounded_better_than_weight_by_weight(seed, inputs):
     random = np.random.default_rng(seed)
-    weights = random.normal(size=(outputs, inputs)).astype(np.float32)
+    # Of a single output it need not be better, of many it is.
+    weights = random.normal(size=(64, inputs)).astype(np.float32)
     # Inputs with few independent factors, like those of a layer.
     seen = (random.normal(size=(500, 3)) @ random.normal(size=(3, inputs))).astype(np.float32)
     seen += 0.1 * random.normal(size=seen.shape).astype(np.float32)
@@ -24,7 +25,7 @@ def test_what_goes_together_is_rounded_better_than_weight_by_weight(seed, output
     assert together.dtype == np.int8
     assert np.abs(together.astype(int)).max() <= 127
     if inputs > 3:
-        assert error(weights, together, seen, scale) < error(weights, nearest, seen, scale) + 1e-9
+        assert error(weights, together, seen, scale) < 0.95 * error(weights, nearest, seen, scale)
 
 
 def test_many_inputs_that_are_alike_lose_almost_nothing():

@@ -79,6 +79,7 @@ def test_the_controls_of_fields_are_told_apart():
     assert as_lists[1] == [[3, pytest.approx(GIVEN)], [0.5], [pytest.approx(-1)], [2]]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(
     st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=300),

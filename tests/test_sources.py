@@ -166,6 +166,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured as of Linux")
 def test_the_names_of_many_files_take_little_memory(tmp_path):
     kilobytes = []

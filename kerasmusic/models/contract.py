@@ -68,8 +68,10 @@ def check_contract(model: NoteModel) -> Iterator[Check]:
     Yields:
         Each check with its outcome.
 
-    >>> [check.holds for check in check_contract(NoteModel.new("tutorial"))]
-    [True, True, True, True, True, True]
+    Example, with a model of your own::
+
+        for check in check_contract(MyModel()):
+            print(check.name, check.holds, check.detail)
     """
     made = run_check("configuration", _check_configuration, model)
     yield made

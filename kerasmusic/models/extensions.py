@@ -2,7 +2,7 @@
 
 A program names such a module by importing it, the command line with `--import MODULE`. Both the classes that a `.keras`
 file may name and the modules that the export process imports are limited to these and kerasmusic's own: nothing is
-imported because a file names it. Another process cannot import the classes of a script or a notebook, so they are sent to
+imported because a file names it. Another process cannot import the classes of a script or a notebook: they are sent to
 it by value.
 """
 

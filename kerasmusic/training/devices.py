@@ -83,7 +83,9 @@ class Devices:
         if self.processes == 1:
             return value
         share = self.count // self.processes
-        return float(self._adder.test_on_batch(np.full((share, 1), value / share, np.float32)))
+        shares = np.full((share, 1), value / share, np.float32)
+        # Before Keras 3.15, labels and weights that are left out cannot be distributed.
+        return float(self._adder.test_on_batch(shares, shares, shares[:, 0]))
 
     @functools.cached_property
     def _adder(self) -> keras.Model:
