@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -114,8 +114,16 @@ class Notes:
         columns = (self.start.tolist(), self.pitch.tolist(), self.duration.tolist(), self.velocity.tolist())
         return map(Note._make, zip(*columns, strict=True))
 
-    def __getitem__(self, index: slice | NDArray[np.bool_]) -> Notes:
-        """The notes that a slice or a mask selects, with their onsets unchanged."""
+    @overload
+    def __getitem__(self, index: int | np.integer[Any]) -> Note: ...
+
+    @overload
+    def __getitem__(self, index: slice | NDArray[np.bool_]) -> Notes: ...
+
+    def __getitem__(self, index: int | np.integer[Any] | slice | NDArray[np.bool_]) -> Note | Notes:
+        """One note by its number, or the notes that a slice or a mask selects, with their onsets unchanged."""
+        if isinstance(index, (int, np.integer)):
+            return Note(*(column[index].item() for column in (self.start, self.pitch, self.duration, self.velocity)))
         return Notes(self.start[index], self.pitch[index], self.duration[index], self.velocity[index])
 
     def __eq__(self, other: object) -> bool:

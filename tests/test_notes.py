@@ -73,6 +73,10 @@ def test_silence_before_the_first_note_can_be_left_out():
 
 def test_slices_and_masks_keep_onsets(notes):
     assert notes[10:20].start.tolist() == notes.start[10:20].tolist()
+    assert notes[3] == notes[np.int64(3)] == list(notes)[3]
+    assert notes[-1] == list(notes)[-1]
+    with pytest.raises(IndexError):
+        notes[len(notes)]
     assert len(notes[notes.pitch > 60]) == int((notes.pitch > 60).sum())
     assert Notes.from_iterable(list(notes)) == notes
 
