@@ -1,4 +1,5 @@
-"""Title: Evaluating a model: likelihood, and how its music compares with pianists'
+"""
+Title: Evaluating a model: likelihood, and how its music compares with pianists'
 Description: Nats per note on held-out performances, by field, with a confidence interval; and statistics of its music.
 Needs: pip install 'kerasmusic[jax,tensorflow,edge]', and a folder of MIDI files.
 """

@@ -1,4 +1,5 @@
-"""Title: Fine-tuning the bundled model on music of your own
+"""
+Title: Fine-tuning the bundled model on music of your own
 Description: The model that comes with the package learns a style from a few performances, in minutes.
 Needs: pip install 'kerasmusic[jax,tensorflow,edge]', and a folder of MIDI files.
 """

@@ -1,4 +1,5 @@
-"""Title: A recurrent model of your own, from a class to a file for a Raspberry Pi
+"""
+Title: A recurrent model of your own, from a class to a file for a Raspberry Pi
 Description: A GRU over piano notes is trained on JAX or TensorFlow, exported to TFLite and played.
 Needs: pip install 'kerasmusic[jax,tensorflow,edge]', and a folder of MIDI files.
 """
@@ -64,10 +65,10 @@ class GRUModel(km.NoteModel):
             hidden = hidden + rows(self.embedding.embeddings, value + self.offsets[index])
 
     def step(self, inputs):
-        hidden, state = self.gru.cell(self.embed(inputs.previous), inputs.state)
+        hidden, (state,) = self.gru.cell(self.embed(inputs.previous), [inputs.state])
         draws = Draws(inputs, self.codec)
         self.choose_fields(hidden, draws)
-        return *draws.note_and_log_prob(), state[0] if isinstance(state, (list, tuple)) else state
+        return *draws.note_and_log_prob(), state
 
     def score(self, notes, state):
         hidden, state = self.gru(self.embed(notes[:, :-1]), initial_state=state)

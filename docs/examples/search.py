@@ -1,4 +1,5 @@
-"""Title: Searching for an architecture
+"""
+Title: Searching for an architecture
 Description: Several sizes of the gated model are trained for the same time, and compared by their validation loss.
 Needs: pip install 'kerasmusic[jax]', and a folder of MIDI files.
 """
