@@ -8,7 +8,7 @@ Train a model on MIDI files, export it and generate music::
     import kerasmusic as km
 
     corpus = km.open_corpus("my-midi/")
-    result = km.train(corpus, "runs/mine", km.Settings(preset="tiny", minutes=10))
+    result = km.train("tiny", corpus, "runs/mine", km.Settings(minutes=10))
     km.export_tflite(result.run / "model.keras", "mine.tflite", precision="int8")
     generator = km.Generator("mine.tflite", seed=7)
     km.write_midi(generator.take(300), "music.mid")
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kerasmusic.models.presets import register_preset
     from kerasmusic.notes import Note, Notes
     from kerasmusic.opening import load_model, open_generator, open_scorer
-    from kerasmusic.runs import train
+    from kerasmusic.runs import resume, train
     from kerasmusic.training.settings import Settings
 
 __version__ = "0.1.0"
@@ -54,6 +54,7 @@ _HOMES = {
     "open_scorer": ("kerasmusic.opening", "open_scorer"),
     "read_midi": ("kerasmusic.midi", "read"),
     "register_preset": ("kerasmusic.models.presets", "register_preset"),
+    "resume": ("kerasmusic.runs", "resume"),
     "train": ("kerasmusic.runs", "train"),
     "write_midi": ("kerasmusic.midi", "write"),
 }
@@ -75,6 +76,7 @@ __all__ = [
     "open_scorer",
     "read_midi",
     "register_preset",
+    "resume",
     "train",
     "write_midi",
 ]

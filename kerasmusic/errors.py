@@ -11,6 +11,10 @@ class KerasMusicError(Exception):
     """Base class of all errors that a user can fix."""
 
 
+class KerasMusicWarning(UserWarning):
+    """Something that a user should know, although the work goes on."""
+
+
 class MidiError(KerasMusicError):
     """A MIDI file cannot be read or has no notes."""
 

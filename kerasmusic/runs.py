@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kerasmusic import midi, plots
 from kerasmusic.audio import write_wav
-from kerasmusic.errors import KerasMusicError, MissingPackageError
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.errors import KerasMusicError, KerasMusicWarning, MissingPackageError
 from kerasmusic.export import export_tflite
-from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE, open_generator, settle_backend
-from kerasmusic.training.run_folder import RunFiles, read_history
+from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE, codec_of, open_generator, settle_backend
+from kerasmusic.training.run_folder import (
+    CHECKPOINT,
+    RunFiles,
+    locked,
+    music_change,
+    read_history,
+    read_settings,
+    read_start,
+)
 
 if TYPE_CHECKING:
+    from keras.callbacks import Callback
+    from keras.optimizers import Optimizer
+
     from kerasmusic.data.corpus import Corpus
+    from kerasmusic.models import NoteModel
     from kerasmusic.notes import Notes
     from kerasmusic.training.settings import Settings
     from kerasmusic.training.train import TrainingResult
@@ -25,40 +39,95 @@ SAMPLE_SECONDS = 60.0
 
 
 def train(
-    corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False, devices: str = "one"
+    model: str | NoteModel,
+    corpus: Corpus,
+    run: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    callbacks: Sequence[Callback] = (),
+    optimizer: Optimizer | None = None,
+    devices: str = "one",
 ) -> TrainingResult:
     """Trains a model, then exports it and generates a sample of its music: `kerasmusic train` for Python.
 
     The run's folder receives `model.keras`, `model.tflite`, `history.csv` and `loss.png`, the sample as `sample.mid`,
-    `sample.png` and `sample.wav`, and a checkpoint to resume from. A run that a signal stopped has no export and no
-    sample; resume it, or call `kerasmusic.runs.finish`.
+    `sample.png` and `sample.wav`, and a checkpoint to resume from. A run that a signal or a callback stopped has no
+    export and no sample; `resume` it, or call `kerasmusic.runs.finish`.
 
     Args:
+        model: a preset's name, or a model; see `kerasmusic.training.train.train`, also for the other arguments.
         corpus: the music to train on, from `open_corpus`.
         run: the run's folder, created if needed.
         settings: the training settings.
-        resume: continue from the run's checkpoint.
-        devices: "one", or "all" devices of this host and of the hosts that train with it; see
-            `kerasmusic.training.devices`.
+        callbacks: further Keras callbacks.
+        optimizer: a Keras optimizer to use instead of the model's own.
+        devices: "one", or "all" devices of this host and of the hosts that train with it.
 
     Returns:
         The result. Its `files` lists the files written besides the model, and those skipped for want of a package.
 
     Raises:
-        KerasMusicError: the corpus, the settings or the devices are unsuitable, or there is no run to resume.
+        KerasMusicError: the model, the corpus, the settings or the devices are unsuitable, or the folder holds another
+            run or is being trained.
         TrainingError: the loss is no longer finite; the last checkpoint is kept.
 
     Example::
 
-        train(open_corpus("my-midi/"), "runs/mine", Settings(preset="tiny", minutes=10))
+        train("tiny", open_corpus("my-midi/"), "runs/mine", Settings(minutes=10))
     """
     settle_backend()
     from kerasmusic.training import train as training
 
-    result = training.train(corpus, run, settings, resume=resume, devices=devices)
-    if result.ending is training.Ending.STOPPED or not result.wrote:
+    return _finished(
+        training.train(model, corpus, run, settings, callbacks=callbacks, optimizer=optimizer, devices=devices)
+    )
+
+
+def resume(
+    run: str | os.PathLike[str],
+    corpus: Corpus | None = None,
+    *,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    devices: str = "one",
+) -> TrainingResult:
+    """Continues a run that was stopped or killed, or makes it longer; then as `train`.
+
+    Args:
+        run: the run's folder.
+        corpus: the run's music, if its files have moved; by default it is opened where the run found it.
+        minutes: the length of the whole run, instead of its own.
+        epochs: the same in passes over the data.
+        callbacks: see `train`.
+        devices: see `train`.
+
+    Raises:
+        KerasMusicError: there is no run to resume, its music is gone, or another process trains it.
+        TrainingError: see `train`.
+
+    Example, with a run that was stopped earlier::
+
+        resume("runs/mine", minutes=20)
+    """
+    start = read_start(run)
+    settings = read_settings(start)
+    if minutes is not None or epochs is not None:
+        settings = dataclasses.replace(settings, minutes=minutes, epochs=epochs)
+    settle_backend()
+    if corpus is None:
+        corpus = open_corpus(start["data"], codec=codec_of(Path(run) / CHECKPOINT), pedal=start["pedal"])
+    if changed := music_change(start, corpus):
+        warnings.warn(changed, KerasMusicWarning, stacklevel=2)
+    from kerasmusic.training import train as training
+
+    return _finished(training.resume(corpus, run, settings, callbacks=callbacks, devices=devices))
+
+
+def _finished(result: TrainingResult) -> TrainingResult:
+    if result.ending is result.ending.STOPPED or not result.wrote:
         return result
-    return dataclasses.replace(result, files=finish(run))
+    return dataclasses.replace(result, files=finish(result.run))
 
 
 def finish(run: str | os.PathLike[str]) -> RunFiles:
@@ -80,7 +149,11 @@ def finish(run: str | os.PathLike[str]) -> RunFiles:
         for path, reason in finish("runs/mine").missing.items():
             print(f"{path} not written: {reason}")
     """
-    run = Path(run)
+    with locked(run):
+        return _finish(Path(run))
+
+
+def _finish(run: Path) -> RunFiles:
     keras_file = run / f"{RUN_MODEL}{KERAS.suffix}"
     written: list[Path] = []
     missing: dict[Path, str] = {}

@@ -45,6 +45,7 @@ def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     from kerasmusic.data.corpus import open_corpus
     from kerasmusic.training.run_folder import CHECKPOINT
     from kerasmusic.training.settings import Settings
+    from kerasmusic.training.train import resume
     from kerasmusic.training.train import train as train_run
 
     corpus = open_corpus(data, cache=cache)
@@ -52,10 +53,13 @@ def train(data: Path, cache: Path, run: Path, steps: int) -> None:
     notes = int((pieces[:, 1] - pieces[:, 0]).sum())
     settings = Settings(
         # One label per window, four windows per batch; half a step less, so that rounding up adds none.
-        preset="tutorial", epochs=(steps - 0.5) * 4 / notes, batch_size=4, patience=10**6, validations=20,
+        epochs=(steps - 0.5) * 4 / notes, batch_size=4, patience=10**6, validations=20,
         checkpoint_seconds=0.0,
     )  # fmt: skip
-    train_run(corpus, run, settings, resume=(run / CHECKPOINT).exists())
+    if (run / CHECKPOINT).exists():
+        resume(corpus, run, settings)
+    else:
+        train_run("tutorial", corpus, run, settings)
 
 
 def start(data: Path, cache: Path, run: Path, steps: int) -> subprocess.Popen:

@@ -241,7 +241,7 @@ from kerasmusic.training.settings import Settings
 from kerasmusic.training.train import train
 
 corpus = open_corpus(sys.argv[1], cache=sys.argv[2])
-train(corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
+train("small", corpus, sys.argv[3], Settings(epochs=0.5, precision=sys.argv[4]))
 """
 
 

@@ -78,7 +78,7 @@ def test_a_notebook_needs_six_lines_from_music_to_music(midi_zip, tmp_path, monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     corpus = kerasmusic.open_corpus(midi_zip)
-    result = kerasmusic.train(corpus, "runs/mine", kerasmusic.Settings(preset="tiny", epochs=0.05, batch_size=4))
+    result = kerasmusic.train("tiny", corpus, "runs/mine", kerasmusic.Settings(epochs=0.05, batch_size=4))
     kerasmusic.export_tflite(result.run / "model.keras", "mine.tflite", precision="int8")
     generator = kerasmusic.Generator("mine.tflite", seed=7)
     music = generator.take(30)

@@ -49,7 +49,7 @@ def test_a_script_without_a_main_guard_trains_and_evaluates(midi_zip, tmp_path):
         "from kerasmusic.training.settings import Settings\n"
         "from kerasmusic.training.train import train\n"
         f"corpus = open_corpus({str(midi_zip)!r}, cache={str(tmp_path / 'cache')!r})\n"
-        "trained = train(corpus, 'run', Settings(preset='tutorial', epochs=0.1))\n"
+        "trained = train('tutorial', corpus, 'run', Settings(epochs=0.1))\n"
         "scorer = open_scorer('run/model.keras')\n"
         "print(trained.steps > 0, evaluate(scorer, corpus, 'validation').pieces)\n"
     )

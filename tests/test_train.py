@@ -2,6 +2,7 @@ import dataclasses
 import inspect
 import itertools
 import json
+import math
 import os
 import re
 import resource
@@ -11,22 +12,25 @@ import sys
 import threading
 import time
 
+import keras
 import numpy as np
 import pytest
 
+from kerasmusic import runs
 from kerasmusic.codec import NoteCodec
 from kerasmusic.commands import train as train_command
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.evaluation.likelihood import evaluate
-from kerasmusic.models.note_model import load_model
+from kerasmusic.models.note_model import NoteModel, load_model
 from kerasmusic.opening import open_scorer
 from kerasmusic.training import train as training
 from kerasmusic.training.budget import Budget, Schedule, rate_at
-from kerasmusic.training.run_folder import read_history, read_start
+from kerasmusic.training.callbacks import tensorboard
+from kerasmusic.training.run_folder import locked, music_change, read_history, read_settings, read_start
 from kerasmusic.training.settings import Settings
-from kerasmusic.training.train import Ending, train
+from kerasmusic.training.train import Ending, resume, train
 from kerasmusic.training.windows import Windows
 from killed_training import differences, finish, kill_and_resume, make_music, start
 from small_disk import fill, small_disk
@@ -37,7 +41,7 @@ pytestmark = pytest.mark.every_backend
 @pytest.fixture(scope="module")
 def run(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    train(corpus, folder, Settings(preset="tutorial", epochs=2, batch_size=16, validations=4))
+    train("tutorial", corpus, folder, Settings(epochs=2, batch_size=16, validations=4))
     return folder
 
 
@@ -63,7 +67,7 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
 
 @pytest.mark.slow
 def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
-    trained = train(corpus, tmp_path, Settings(preset="tutorial", minutes=0.05, batch_size=4))
+    trained = train("tutorial", corpus, tmp_path, Settings(minutes=0.05, batch_size=4))
     assert (trained.ending, trained.ended) == (Ending.BUDGET_SPENT, "budget spent")
     assert read_history(tmp_path)["minutes"][-1] >= 0.05
 
@@ -75,10 +79,10 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    settings = Settings(preset="tutorial", epochs=400, batch_size=4)
+    settings = Settings(epochs=400, batch_size=4)
     stopper = threading.Thread(target=stop)
     stopper.start()
-    stopped = train(corpus, tmp_path, settings)
+    stopped = train("tutorial", corpus, tmp_path, settings)
     stopper.join()
     assert (stopped.ending, stopped.ended) == (Ending.STOPPED, "stopped by SIGINT")
     before = read_history(tmp_path)["training_steps"]
@@ -87,7 +91,7 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
 
     windows = corpus.pieces("train")
     epochs = (stopped.steps + 10) * 4 / (windows[:, 1] - windows[:, 0]).sum()
-    resumed = train(corpus, tmp_path, Settings(preset="tutorial", epochs=float(epochs), batch_size=4), resume=True)
+    resumed = resume(corpus, tmp_path, Settings(epochs=float(epochs), batch_size=4))
     after = read_history(tmp_path)["training_steps"]
     assert after[: len(before)] == before
     assert after[-1] == resumed.steps == pytest.approx(stopped.steps + 10, abs=1)
@@ -97,8 +101,10 @@ def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corp
     renamed = []
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda source, target: (replace(source, target), renamed.append(str(target))))
-    train(corpus, tmp_path, Settings(preset="tutorial", epochs=0.05, batch_size=16))
-    assert {str(path) for path in tmp_path.iterdir()} - {str(tmp_path / "history.csv")} <= set(renamed)
+    train("tutorial", corpus, tmp_path, Settings(epochs=0.05, batch_size=16))
+    assert {str(path) for path in tmp_path.iterdir()} - {
+        str(tmp_path / name) for name in ("history.csv", ".lock")
+    } <= set(renamed)
 
 
 @pytest.mark.slow
@@ -119,7 +125,7 @@ def begun(corpus, tmp_path):
     pieces = corpus.pieces("train")
     epochs = 24.5 * 4 / (pieces[:, 1] - pieces[:, 0]).sum()
     with small_disk(run.parent, "8m") as mounted:
-        train(corpus, run, Settings(preset="tutorial", epochs=float(epochs), batch_size=4, checkpoint_seconds=0.0))
+        train("tutorial", corpus, run, Settings(epochs=float(epochs), batch_size=4, checkpoint_seconds=0.0))
         yield run, mounted
 
 
@@ -177,10 +183,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_step_and_the_last_good_w
     run, _ = begun
     before = load_model(run / "checkpoint.keras").get_weights()
     with pytest.raises(TrainingError) as caught:
-        train(
-            corpus, run, Settings(preset="tutorial", epochs=9, batch_size=4, learning_rate=1e30, checkpoint_seconds=0),
-            resume=True,
-        )  # fmt: skip
+        resume(corpus, run, Settings(epochs=9, batch_size=4, learning_rate=1e30, checkpoint_seconds=0))
     words = re.fullmatch(
         rf"{run}: at step (\d+) the loss is (nan|inf); the weights of step 25 are kept in {run}/checkpoint\.keras; "
         r"try again with a lower --learning-rate", str(caught.value)
@@ -207,7 +210,7 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch)
 
     monkeypatch.setattr(training, "Schedule", Spoil)
     with pytest.raises(TrainingError, match=r"at step 50 the weights of .* are not finite; the weights of step 25"):
-        train(corpus, run, Settings(preset="tutorial", epochs=9, batch_size=4, checkpoint_seconds=0), resume=True)
+        resume(corpus, run, Settings(epochs=9, batch_size=4, checkpoint_seconds=0))
     assert (run / "checkpoint.keras").read_bytes() == before
 
 
@@ -217,7 +220,7 @@ def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
     model = load_model(run / "checkpoint.keras", compile=True)
     (run / "progress.json").write_text(json.dumps({**model.record.pop("progress")}))
     model.save(run / "checkpoint.keras")
-    resumed = train(corpus, run, Settings(preset="tutorial", epochs=0.3, batch_size=4), resume=True)
+    resumed = resume(corpus, run, Settings(epochs=0.3, batch_size=4))
     assert resumed.steps > 25
     assert read_history(run)["training_steps"][:2] == [25, 50]
 
@@ -231,7 +234,7 @@ def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(beg
         whole + row.replace("25.0", "50.0", 1) + "\r\n" + row.replace("25.0", "75.0", 1)[:-3]
     )
     (run / ".checkpoint-0123abcd.keras").write_bytes(b"half a fi")
-    train(corpus, run, Settings(preset="tutorial", epochs=0.3, batch_size=4), resume=True)
+    resume(corpus, run, Settings(epochs=0.3, batch_size=4))
     steps = read_history(run)["training_steps"]
     assert steps[:3] == [25, 50, 75]
     assert steps == sorted(set(steps))
@@ -240,14 +243,14 @@ def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(beg
 
 def test_a_run_is_not_written_over(run, corpus):
     with pytest.raises(ArgumentError, match="holds a run already; carry on with --resume"):
-        train(corpus, run, Settings(epochs=1))
+        train("tutorial", corpus, run, Settings(epochs=1))
 
 
 def test_a_folder_without_a_run_cannot_be_resumed(corpus, tmp_path):
     with pytest.raises(KerasMusicError, match="no run to resume"):
         read_start(tmp_path)
     with pytest.raises(KerasMusicError, match="no checkpoint to resume"):
-        train(corpus, tmp_path, Settings(epochs=1), resume=True)
+        resume(corpus, tmp_path, Settings(epochs=1))
 
 
 @pytest.mark.parametrize(
@@ -292,7 +295,7 @@ def test_minutes_count_from_the_end_of_the_first_step():
 
 @pytest.mark.slow
 def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
-    trained = train(corpus, tmp_path / "run", Settings(preset="tutorial", minutes=0.1 / 60))
+    trained = train("tutorial", corpus, tmp_path / "run", Settings(minutes=0.1 / 60))
     assert trained.compiling_seconds > 0.1
     assert trained.steps > 1
 
@@ -313,20 +316,17 @@ def test_evaluation_of_the_tutorials_model_has_only_its_pitch(run, corpus):
 def test_a_run_from_a_trained_model_begins_with_what_it_knows(run, corpus, tmp_path):
     scorer = open_scorer(run / "model.keras")
     before = evaluate(scorer, corpus).by_field["pitch"]
-    settings = Settings(preset="tutorial", start=str(run / "model.keras"), epochs=0.02, learning_rate=1e-9)
-    train(corpus, tmp_path, settings)
+    train(load_model(run), corpus, tmp_path, Settings(epochs=0.02, learning_rate=1e-9))
     assert evaluate(open_scorer(tmp_path / "model.keras"), corpus).by_field["pitch"] == pytest.approx(before, abs=1e-4)
     record = load_model(tmp_path).record
     assert record["start"] == load_model(run).record
-    assert record["settings"]["start"] == "model.keras"
+    assert record["settings"]["preset"] == "tutorial"
 
 
 def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus, tmp_path):
     licensed = load_model(run)
     licensed.record = {**licensed.record, "licence": "CC BY 4.0"}
-    licensed.save(tmp_path / "licensed.keras")
-    settings = Settings(preset="tutorial", start=str(tmp_path / "licensed.keras"), epochs=0.02)
-    train(corpus, tmp_path / "run", settings)
+    train(licensed, corpus, tmp_path / "run", Settings(epochs=0.02))
     assert load_model(tmp_path / "run").record["licence"] == f"CC BY 4.0; and {corpus.licence}"
 
 
@@ -335,8 +335,7 @@ def test_weights_trained_on_several_sources_name_all_and_each_licence_once(run, 
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.mid").write_bytes(performances[0][1])
     several = open_corpus([*corpus.roots, tmp_path / "mine", tmp_path / "yours"], cache=tmp_path / "cache")
-    settings = Settings(preset="tutorial", epochs=0.02, start=str(run / "model.keras"))
-    train(several, tmp_path / "run", settings)
+    train(load_model(run), several, tmp_path / "run", Settings(epochs=0.02))
     record = load_model(tmp_path / "run").record
     assert record["licence"] == f"{MAESTRO_LICENCE}; and {UNKNOWN_LICENCE}"
     assert record["source"] == "music.zip, mine, yours"
@@ -359,11 +358,10 @@ def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corp
             return seen[-1]
 
     monkeypatch.setattr(training, "Windows", Watched)
-    settings = Settings(preset="tutorial", epochs=0.02, validations=1)
-    train(corpus, tmp_path / "first", settings)
-    again = dataclasses.replace(settings, start=str(tmp_path / "first" / "model.keras"))
-    train(corpus, tmp_path / "second", again)
-    train(corpus, tmp_path / "third", dataclasses.replace(again, start=str(tmp_path / "second" / "model.keras")))
+    settings = Settings(epochs=0.02, validations=1)
+    train("tutorial", corpus, tmp_path / "first", settings)
+    train(load_model(tmp_path / "first"), corpus, tmp_path / "second", settings)
+    train(load_model(tmp_path / "second"), corpus, tmp_path / "third", settings)
     third = len(seen) // 3
     trained = [windows[0] for windows in (seen[:third], seen[third : 2 * third], seen[2 * third :])]
     assert not any(np.array_equal(*pair) for pair in itertools.combinations(trained, 2))
@@ -371,17 +369,8 @@ def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corp
 
 def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
     other = dataclasses.replace(corpus, codec=NoteCodec(velocity_edges=(0, 64, 128)))
-    settings = Settings(preset="tutorial", start=str(run / "model.keras"), epochs=0.02)
     with pytest.raises(ArgumentError, match="another codec"):
-        train(other, tmp_path / "run", settings)
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_a_run_of_another_preset_begins_with_what_a_model_knows_where_it_can(run, corpus, tmp_path):
-    settings = Settings(preset="small", start=str(run / "model.keras"), epochs=0.02)
-    with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
-        train(corpus, tmp_path / "run", settings)
+        train(load_model(run), other, tmp_path / "run", Settings(epochs=0.02))
     assert not (tmp_path / "run").exists()
 
 
@@ -390,3 +379,143 @@ def test_the_defaults_of_the_command_line_and_the_windows_are_those_of_the_setti
     for name in ("transposition", "stretch", "precision", "seed"):
         assert options[name] == getattr(Settings(minutes=1), name)
     assert inspect.signature(Windows).parameters["transposition"].default == Settings.transposition
+
+
+def test_a_run_takes_one_training_at_a_time(corpus, tmp_path):
+    with locked(tmp_path / "run"):
+        for begin in (
+            lambda: train("tutorial", corpus, tmp_path / "run", Settings(epochs=1)),
+            lambda: resume(corpus, tmp_path / "run", Settings(epochs=1)),
+            lambda: runs.finish(tmp_path / "run"),
+        ):
+            with pytest.raises(ArgumentError, match=rf"run: is in use by process {os.getpid()}, which trains"):
+                begin()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_leaves_no_lock(tmp_path):
+    code = (
+        "import sys, time; from kerasmusic.training.run_folder import locked\n"
+        "with locked(sys.argv[1]): print('locked', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "locked\n"
+    with pytest.raises(ArgumentError, match=f"process {process.pid}"), locked(tmp_path):
+        pass
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    with locked(tmp_path), pytest.raises(ArgumentError, match=f"process {os.getpid()}"), locked(tmp_path):
+        pass
+
+
+class Rounds(keras.callbacks.Callback):
+    """Keeps the logs of each round, and can stop after some."""
+
+    def __init__(self, stop_after=10**6):
+        super().__init__()
+        self.logs, self.stop_after = [], stop_after
+
+    def on_epoch_end(self, epoch, logs=None):
+        assert isinstance(self.model, NoteModel)
+        self.logs.append(dict(logs))
+        self.model.stop_training |= len(self.logs) >= self.stop_after
+
+
+@pytest.mark.slow
+def test_callbacks_get_the_figures_of_each_round_and_can_stop_the_run(corpus, tmp_path):
+    rounds = Rounds(stop_after=2)
+    settings = Settings(epochs=9, batch_size=4, validations=10_000, patience=10_000)
+    trained = train("tutorial", corpus, tmp_path, settings, callbacks=[rounds])
+    assert (trained.ending, trained.ended) == (Ending.STOPPED, "stopped by a callback")
+    assert [logs["training_steps"] for logs in rounds.logs] == [25, 50]
+    assert {"loss", "pitch", "minutes", "learning_rate"} <= rounds.logs[0].keys()
+    assert "val_loss" in rounds.logs[-1]
+    assert not any(math.isnan(value) for logs in rounds.logs for value in logs.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["AdamW", "Lion", "Nadam", "RMSprop", "Adafactor", "SGD"])
+def test_an_optimizer_of_keras_follows_the_schedule_and_is_resumed(corpus, tmp_path, optimizer):
+    made = getattr(keras.optimizers, optimizer)(learning_rate=2e-3)
+    rounds = Rounds()
+    settings = Settings(epochs=25 * 4 / corpus.summary()["train"]["notes"], batch_size=4)
+    train("tutorial", corpus, tmp_path, settings, optimizer=made, callbacks=[rounds])
+    assert rounds.logs[0]["learning_rate"] == pytest.approx(rate_at(1.0, 2e-3))
+    began = read_settings(read_start(tmp_path))
+    assert began.learning_rate == pytest.approx(2e-3)
+    model = load_model(tmp_path / "checkpoint.keras", compile=True)
+    assert type(model.optimizer).__name__ == optimizer
+    resumed = resume(corpus, tmp_path, dataclasses.replace(began, epochs=2 * began.epochs))
+    assert resumed.steps == 50
+
+
+@pytest.mark.slow
+def test_an_optimizer_with_a_schedule_of_its_own_keeps_it(corpus, tmp_path):
+    schedule = keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=25, decay_rate=0.5)
+    rounds = Rounds()
+    settings = Settings(epochs=25 * 4 / corpus.summary()["train"]["notes"], batch_size=4)
+    train("tutorial", corpus, tmp_path, settings, optimizer=keras.optimizers.Adam(schedule), callbacks=[rounds])
+    assert rounds.logs[0]["learning_rate"] == pytest.approx(5e-4)
+    resume(corpus, tmp_path, dataclasses.replace(settings, epochs=2 * settings.epochs), callbacks=[rounds])
+    assert rounds.logs[1]["learning_rate"] == pytest.approx(2.5e-4)
+
+
+def test_a_learning_rate_beside_an_optimizers_is_refused(corpus, tmp_path):
+    with pytest.raises(ArgumentError, match=r"0\.1: the learning rate is that of the optimizer"):
+        train(
+            "tutorial", corpus, tmp_path, Settings(epochs=1, learning_rate=0.1), optimizer=keras.optimizers.SGD(0.2)
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_the_losses(corpus, tmp_path):
+    tensorflow = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorboard")
+    settings = Settings(epochs=25 * 4 / corpus.summary()["train"]["notes"], batch_size=4)
+    train("tutorial", corpus, tmp_path / "run", settings, callbacks=[tensorboard(tmp_path / "board")])
+    tags = {
+        value.tag
+        for path in (tmp_path / "board" / "train").glob("events*")
+        for event in tensorflow.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"epoch_loss", "epoch_pitch", "epoch_training_steps", "epoch_learning_rate"} <= tags
+
+
+@pytest.mark.parametrize("what", ["loss", "metrics", "loss_weights", "weighted_metrics"])
+def test_a_loss_or_metrics_of_ones_own_are_refused_when_compiling(what):
+    with pytest.raises(ArgumentError, match=rf"compile\({what}=...\): a note model has its own loss and metrics"):
+        NoteModel.new("tutorial").compile(optimizer="adam", **{what: ["mae"]})
+
+
+def test_a_model_is_fitted_on_windows_without_a_run(corpus):
+    model = NoteModel.new("tutorial")
+    model.compile(optimizer=keras.optimizers.Adam(1e-3))
+    windows = Windows(corpus, "train", length=model.window, context=model.context_notes, batch_size=4, batches=5)
+    history = model.fit(windows, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2
+    assert all(map(math.isfinite, history["loss"]))
+
+
+@pytest.mark.slow
+def test_training_a_model_leaves_the_callers_as_it_was(corpus, tmp_path):
+    model = NoteModel.new("tutorial")
+    before = model.get_weights()
+    train(model, corpus, tmp_path, Settings(epochs=0.02))
+    for weight, same in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
+    assert "start" not in load_model(tmp_path).record
+
+
+def test_music_that_has_changed_is_said_with_the_numbers(run, corpus):
+    start = read_start(run)
+    assert music_change(start, corpus) is None
+    former = {**start, "music": {**start["music"], "performances": 9, "notes": 1234, "sha256": "0"}}
+    assert re.fullmatch(
+        r"the music has changed .*: 9 performances with 1,234 notes then, 3 with [\d,]+ now; .*",
+        music_change(former, corpus),
+    )
+    # A run of before this was recorded.
+    assert music_change({name: value for name, value in start.items() if name != "music"}, corpus) is None

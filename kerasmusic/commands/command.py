@@ -6,13 +6,15 @@ import inspect
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, KerasMusicWarning
 from kerasmusic.models.extensions import request_import
 from kerasmusic.progress import hide_progress
 
@@ -97,6 +99,23 @@ def warn(text: str) -> None:
     """Prints a warning on the standard error, unless `--quiet`."""
     if not _is_quiet():
         click.echo(text, err=True)
+
+
+@contextmanager
+def shown_warnings() -> Iterator[None]:
+    """Prints the warnings that kerasmusic's own functions issue as `warn` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", KerasMusicWarning)
+        former = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **further: Any) -> None:
+            if issubclass(category, KerasMusicWarning):
+                warn(str(message))
+            else:
+                former(message, category, *place, **further)
+
+        warnings.showwarning = show
+        yield
 
 
 def length(seconds: float) -> str:

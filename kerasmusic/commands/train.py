@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import command, listed, say, warn
-from kerasmusic.errors import ModelFileError, NoNetworkError, printable
+from kerasmusic.commands.command import command, listed, say, shown_warnings, warn
+from kerasmusic.errors import ArgumentError, MissingPackageError, ModelFileError, NoNetworkError, printable
 from kerasmusic.models.presets import PRESETS
-from kerasmusic.training.settings import MINUTES, Settings
+from kerasmusic.training.settings import MINUTES, PRESET, Settings
 
 if TYPE_CHECKING:
+    from keras.callbacks import Callback
+
     from kerasmusic.codec import NoteCodec
     from kerasmusic.data.corpus import Corpus
+    from kerasmusic.models.note_model import NoteModel
+    from kerasmusic.training.train import TrainingResult
 
 # After fewer passes over the data a model has learned next to nothing.
 FEWEST_PASSES = 0.1
 SMALLEST = ("tutorial", "tiny")
 # The bundled model, as --from names it.
 BUNDLED = "bundled"
+# The options that a run keeps when it is resumed, by the name of the setting.
+FIXED = {
+    "preset": "--preset", "batch_size": "--batch-size", "learning_rate": "--learning-rate",
+    "transposition": "--transposition", "stretch": "--stretch", "precision": "--precision", "seed": "--seed",
+    "no_pedal": "--no-pedal",
+}  # fmt: skip
 
 
 @command(
@@ -45,7 +57,7 @@ BUNDLED = "bundled"
     help="A folder or a zip of MIDI files; may be given again for more of them, each with its own split (default: "
     "download MAESTRO; without a network, a demonstration that the bundled model plays).",
 )
-@click.option("--preset", help=f"The architecture: {listed(list(PRESETS))} (default: {Settings.preset}).")
+@click.option("--preset", help=f"The architecture: {listed(list(PRESETS))} (default: {PRESET}).")
 @click.option(
     "--from",
     "start",
@@ -56,7 +68,12 @@ BUNDLED = "bundled"
 @click.option("--minutes", type=float, help=f"Training time, from the first step on (default: {MINUTES:g}).")
 @click.option("--epochs", type=float, help="The same in passes over the data.")
 @click.option("--run", "folder", metavar="DIR", help="The run's folder (default: runs/PRESET-BACKEND-TIME).")
-@click.option("--resume", metavar="RUN", help="Resume a run that was stopped, with its own data and settings.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Resume a run that was stopped, with its own data and settings; --minutes or --epochs make it longer.",
+)
+@click.option("--tensorboard", metavar="DIR", help="Also write the losses for TensorBoard into this folder.")
 @click.option("--batch-size", type=int, help="Windows in a batch (default: the preset's).")
 @click.option("--learning-rate", type=float, help="The peak learning rate (default: the preset's).")
 @click.option(
@@ -98,26 +115,20 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     chosen = choose_backend(backend)
 
     from kerasmusic import runs
-    from kerasmusic.opening import codec_of
+    from kerasmusic.models.note_model import check_precision
     from kerasmusic.training.devices import check_devices
-    from kerasmusic.training.run_folder import CHECKPOINT, check_new_run
+    from kerasmusic.training.train import Ending
 
+    check_precision()
     check_devices(options["devices"])
-    if resume:
-        settings, place = _settings_of(resume, options), Path(resume)
-    else:
-        settings = _new_settings(options)
-        place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
-        check_new_run(place)
-    settings.check_backend(chosen)
-    learnt = place / CHECKPOINT if resume else settings.start
-    codec = codec_of(learnt) if learnt and Path(learnt).exists() else None
-    corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)
-    _warn_of_splits(corpus)
-
-    from kerasmusic.training.train import Ending, train
-
-    trained = train(corpus, place, settings, resume=bool(resume), devices=options["devices"])
+    callbacks = _tensorboard(options["tensorboard"])
+    with shown_warnings():
+        trained, settings = (
+            _resume(resume, folder, chosen, callbacks, options)
+            if resume
+            else _train(folder, chosen, callbacks, options)
+        )
+    place = trained.run
     if not trained.wrote:
         say(f"{trained.steps:,} steps, {trained.ended}; the first process saved them")
         return
@@ -130,7 +141,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         return
     if trained.passes < FEWEST_PASSES:
         longer = "--minutes" if settings.epochs is None else "--epochs"
-        smaller = "" if settings.preset in SMALLEST else ", or train a smaller --preset such as tiny"
+        smaller = "" if options["preset"] in SMALLEST else ", or train a smaller --preset such as tiny"
         warn(f"too short to learn from: {trained.passes:.2g} of a pass over the data; give it more {longer}{smaller}")
     files = runs.finish(place)
     for path, reason in files.missing.items():
@@ -138,23 +149,90 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     say("left " + ", ".join(sorted(path.name for path in place.iterdir() if not path.name.startswith("."))))
 
 
-def _settings_of(resume: str, options: dict[str, Any]) -> Settings:
-    """The settings of a run, made longer on request; sets the options for data to those of the run."""
-    from kerasmusic.training.run_folder import read_start
+def _train(
+    folder: str | None, backend: str, callbacks: Sequence[Callback], options: dict[str, Any]
+) -> tuple[TrainingResult, Settings]:
+    """Trains a new run."""
+    from kerasmusic.models.presets import find_preset
+    from kerasmusic.opening import codec_of, find_keras_file
+    from kerasmusic.training.run_folder import check_new_run
+    from kerasmusic.training.train import train
 
-    began = read_start(resume)
-    longer = {name: options[name] for name in ("minutes", "epochs") if options[name] is not None}
-    bounds = {"minutes": None, "epochs": None, **longer} if longer else {}
-    options["data"], options["no_pedal"] = began["data"], not began["pedal"]
-    return Settings(**{**began["settings"], **bounds})
+    settings = _new_settings(options)
+    settings.check_backend(backend)
+    start, preset = options["start"], options["preset"]
+    path = find_keras_file(None if start == BUNDLED else start) if start else None
+    if preset or not path:
+        find_preset(preset or PRESET)
+    name = preset or (PRESET if path is None else _preset_of(path))
+    run = Path(folder or f"runs/{name}-{backend}-{time.strftime('%Y%m%d-%H%M%S')}")
+    check_new_run(run)
+    # Before the data, which takes longer.
+    model = _starting_model(path, preset) if path else name
+    corpus = _open_training_data(
+        options["data"], options["no_pedal"], options["strict"], codec_of(path) if path else None
+    )
+    _warn_of_leaks(corpus)
+    return train(model, corpus, run, settings, callbacks=callbacks, devices=options["devices"]), settings
+
+
+def _resume(
+    resumed: str, folder: str | None, backend: str, callbacks: Sequence[Callback], options: dict[str, Any]
+) -> tuple[TrainingResult, Settings]:
+    """Continues the run that --resume names."""
+    from kerasmusic.opening import codec_of
+    from kerasmusic.training.run_folder import CHECKPOINT, music_change, read_settings, read_start
+    from kerasmusic.training.train import resume
+
+    began = read_start(resumed)
+    _refuse_changes(resumed, began, folder, options)
+    settings = read_settings(began)
+    if options["minutes"] is not None or options["epochs"] is not None:
+        settings = dataclasses.replace(settings, minutes=options["minutes"], epochs=options["epochs"])
+    settings.check_backend(backend)
+    checkpoint = Path(resumed) / CHECKPOINT
+    codec = codec_of(checkpoint) if checkpoint.exists() else None
+    options["preset"] = began["settings"].get("preset")
+    corpus = _open_training_data(options["data"] or began["data"], not began["pedal"], options["strict"], codec)
+    if changed := music_change(began, corpus):
+        warn(changed)
+    _warn_of_leaks(corpus)
+    return resume(corpus, resumed, settings, callbacks=callbacks, devices=options["devices"]), settings
+
+
+def _refuse_changes(resumed: str, began: dict[str, Any], folder: str | None, options: dict[str, Any]) -> None:
+    """Raises an ArgumentError for an option with which a run cannot be resumed."""
+    context = click.get_current_context()
+    own = {**began["settings"], "no_pedal": not began["pedal"]}
+    for name, flag in FIXED.items():
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and options[name] != own.get(name):
+            raise ArgumentError(
+                f"{flag} {options[name]}: {resumed} was begun with {own.get(name)}, and a run keeps its settings; to "
+                f"change it, begin another run with --from {resumed}"
+            )
+    if options["start"]:
+        raise ArgumentError(f"--from {options['start']}: a run is resumed from its own checkpoint; leave out --from")
+    if folder and Path(folder).resolve() != Path(resumed).resolve():
+        raise ArgumentError(f"--run {folder}: {resumed} is resumed in its own folder; leave out --run")
+
+
+def _tensorboard(folder: str | None) -> list[Callback]:
+    """Keras's TensorBoard callback, which needs TensorFlow on every backend."""
+    if not folder:
+        return []
+    if not (find_spec("tensorflow") and find_spec("tensorboard")):
+        raise MissingPackageError(
+            "--tensorboard needs TensorFlow and TensorBoard; run: pip install 'kerasmusic[tensorflow]' tensorboard"
+        )
+    from kerasmusic.training.callbacks import tensorboard
+
+    return [tensorboard(folder)]
 
 
 def _new_settings(options: dict[str, Any]) -> Settings:
-    start, preset = _start_and_preset(options["start"], options["preset"])
     unbounded = options["minutes"] is None and options["epochs"] is None
     return Settings(
-        preset=preset,
-        start=start,
         minutes=MINUTES if unbounded else options["minutes"],
         epochs=options["epochs"],
         batch_size=options["batch_size"],
@@ -166,18 +244,19 @@ def _new_settings(options: dict[str, Any]) -> Settings:
     )
 
 
-def _start_and_preset(start: str | None, preset: str | None) -> tuple[str | None, str]:
-    """The `.keras` file that --from names, and the preset to train, by default that of the file."""
+def _preset_of(path: Path) -> str:
     from kerasmusic.models.keras_file import read_keras_config
-    from kerasmusic.models.presets import find_preset
-    from kerasmusic.opening import find_keras_file
 
-    if preset:
-        find_preset(preset)
-    if not start:
-        return None, preset or Settings.preset
-    path = find_keras_file(None if start == BUNDLED else start)
-    return str(path.resolve()), preset or read_keras_config(path)[1]["preset"]
+    return str(read_keras_config(path).config["preset"])
+
+
+def _starting_model(path: Path, preset: str | None) -> NoteModel:
+    """The model that --from names, grown to a wider --preset."""
+    from kerasmusic.models.growing import grown
+    from kerasmusic.models.note_model import load_model
+
+    model = load_model(path)
+    return model if preset in (None, model.preset) else grown(model, preset)
 
 
 def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec: NoteCodec | None) -> Corpus:
@@ -201,12 +280,10 @@ def _open_training_data(data: Sequence[str], no_pedal: bool, strict: bool, codec
         return demonstration.open_demonstration(pedal=not no_pedal, codec=codec)
 
 
-def _warn_of_splits(corpus: Corpus) -> None:
-    """Warns where there is no validation split, or it is not independent of the training split."""
+def _warn_of_leaks(corpus: Corpus) -> None:
+    """Warns where the validation split is not independent of the training split."""
     from kerasmusic.data.overlap import find_overlaps
 
-    if "validation" in corpus.empty:
-        warn(f"no validation, so training ends with its budget and not before; {corpus.empty['validation']}")
     for source in corpus.parts:
         for against in corpus.parts:
             if source is against:

@@ -213,6 +213,27 @@ class NoteModel(keras.Model):
         losses = self.losses_of(ops.maximum(window, 0))
         return losses * _is_note(window, losses)[..., None]
 
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
+        """Prepares the model for `fit`, as Keras's method, but for a loss and metrics: those are the model's own.
+
+        Raises:
+            ArgumentError: a loss or metrics are given.
+        """
+        given = {"loss": loss, "metrics": metrics}
+        given |= {name: options.get(name) for name in ("loss_weights", "weighted_metrics")}
+        for name, value in given.items():
+            if value:
+                raise ArgumentError(
+                    f"compile({name}=...): a note model has its own loss and metrics; override losses_of for another "
+                    "loss, and follow other figures with a callback"
+                )
+        super().compile(optimizer=optimizer, **options)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a model that is loaded, with the optimizer of its file; Keras does so only for its own `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:

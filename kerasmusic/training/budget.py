@@ -75,17 +75,27 @@ def rate_at(share: float, highest: float) -> float:
     return highest * (FINAL_SHARE + (1 - FINAL_SHARE) * fallen)
 
 
+def has_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer's learning rate is a `LearningRateSchedule`, not a number."""
+    return isinstance(optimizer.get_config()["learning_rate"], dict)
+
+
 class Schedule(keras.callbacks.Callback):
-    """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent."""
+    """Sets the learning rate by the share of the budget spent, counts steps, and stops when the budget is spent.
+
+    Args:
+        budget: the budget of the run.
+        highest: the peak of the learning rate; None leaves the optimizer's rate alone.
+    """
 
     _model: keras.Model
 
-    def __init__(self, budget: Budget, highest: float) -> None:
+    def __init__(self, budget: Budget, highest: float | None) -> None:
         super().__init__()
         self.budget, self.highest = budget, highest
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if batch % STEPS_PER_RATE == 0:
+        if self.highest is not None and batch % STEPS_PER_RATE == 0:
             self.model.optimizer.learning_rate = rate_at(self.budget.share, self.highest)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -97,4 +107,5 @@ class Schedule(keras.callbacks.Callback):
         assert logs is not None
         logs["training_steps"] = self.budget.steps_done
         logs["minutes"] = self.budget.seconds / 60
-        logs["learning_rate"] = rate_at(self.budget.share, self.highest)
+        rate = None if self.highest is None else rate_at(self.budget.share, self.highest)
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate) if rate is None else rate

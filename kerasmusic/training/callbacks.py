@@ -1,8 +1,9 @@
-"""The progress bar of a training run."""
+"""The progress bar of a training run, and its TensorBoard."""
 
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import keras
@@ -60,3 +61,14 @@ class Bar(keras.callbacks.Callback):
         """Ends the line of the bar, if it was shown."""
         if self.bar is not None:
             self.bar.close()
+
+
+def tensorboard(folder: str | os.PathLike[str]) -> keras.callbacks.Callback:
+    """Keras's callback for TensorBoard, which writes the losses of each round; it needs TensorFlow.
+
+    Args:
+        folder: the folder for the event files.
+    """
+    # The graph of a step says nothing about its training.
+    callback: keras.callbacks.Callback = keras.callbacks.TensorBoard(os.fspath(folder), write_graph=False)
+    return callback

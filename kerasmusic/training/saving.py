@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Callable
@@ -109,7 +110,7 @@ class History(keras.callbacks.Callback):
             writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
             if is_new:
                 writer.writeheader()
-            writer.writerow({name: float(logs[name]) for name in HISTORY_COLUMNS})
+            writer.writerow({name: float(logs.get(name, math.nan)) for name in HISTORY_COLUMNS})
             # On the disk before the next checkpoint: after a power cut there may be a row too many, never one too few.
             file.flush()
             os.fsync(file.fileno())

@@ -8,24 +8,22 @@ from dataclasses import dataclass
 from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.models.backend import PRECISIONS
 
-#: Minutes that `kerasmusic train` trains for unless told otherwise.
-MINUTES = 10.0
+#: What `kerasmusic train` trains, and for how many minutes, unless told otherwise.
+PRESET, MINUTES = "small", 10.0
 
 
 @dataclass(frozen=True)
 class Settings:
     """The settings of a training run.
 
-    `minutes` or `epochs` bounds the whole run; None elsewhere takes the preset's own value.
+    `minutes` or `epochs` bounds the whole run; None elsewhere takes the model's own value.
 
     Args:
-        preset: the architecture; with a model to start from, that of the model or a wider one (see `grown`).
-        start: the `.keras` file of a trained model to start from; None starts from random weights.
         minutes: training time in minutes, from the first step on: validation counts, compiling the step does not.
         epochs: training length in passes over as many notes as the training split has.
         batch_size: windows in a batch.
-        learning_rate: the peak of the schedule; by default the preset's, or 0.3 of it with a model to start from.
-        weight_decay, clip: of the preset's optimizer; see `NoteModel.make_optimizer`.
+        learning_rate: the peak of the schedule; by default the model's, or 0.3 of it if it was trained before.
+        weight_decay, clip: of the model's optimizer; see `NoteModel.make_optimizer`.
         transposition: windows are transposed by up to this many semitones; see `Windows`.
         stretch: the times of a window are scaled by up to this share; see `Windows`.
         precision: of matrix products. On PyTorch they may be in bfloat16, at which many processors are faster;
@@ -38,12 +36,10 @@ class Settings:
     Raises:
         ArgumentError: a setting is out of its range, or the length is given twice or not at all.
 
-    >>> Settings(preset="tiny", minutes=10).transposition
+    >>> Settings(minutes=10).transposition
     5
     """
 
-    preset: str = "small"
-    start: str | None = None
     minutes: float | None = None
     epochs: float | None = None
     batch_size: int | None = None

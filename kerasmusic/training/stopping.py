@@ -57,7 +57,6 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         assert logs is not None
-        results = dict.fromkeys(LOSSES, float("nan"))
         due = self.budget.share >= self.validated + 1 / self.times
         if self.windows is not None and (due or self.model.stop_training):
             self.validated = self.budget.share
@@ -71,7 +70,7 @@ class Validation(keras.callbacks.Callback):
             else:
                 self.since_best += 1
                 self.model.stop_training |= self.since_best >= self.patience
-        logs.update({f"val_{name}": results[name] for name in LOSSES})
+            logs.update({f"val_{name}": results[name] for name in LOSSES})
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.best_path is not None and (self.windows is None or not self.best_path.exists()):

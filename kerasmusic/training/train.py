@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,15 +18,15 @@ import keras
 
 from kerasmusic.data.corpus import Corpus
 from kerasmusic.data.sources import join_licences
-from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
-from kerasmusic.files import atomic_write, remove_leftovers
+from kerasmusic.errors import ArgumentError, KerasMusicError, KerasMusicWarning, TrainingError
+from kerasmusic.files import remove_leftovers
 from kerasmusic.models.backend import products_in
-from kerasmusic.models.growing import grown
-from kerasmusic.models.note_model import NoteModel, load_model
-from kerasmusic.training.budget import Budget, Schedule
+from kerasmusic.models.contract import require_contract
+from kerasmusic.models.note_model import NoteModel, check_precision, load_model
+from kerasmusic.training.budget import Budget, Schedule, has_schedule
 from kerasmusic.training.callbacks import Bar
 from kerasmusic.training.devices import Devices, open_devices, undistributed
-from kerasmusic.training.run_folder import CHECKPOINT, RunFiles, check_new_run
+from kerasmusic.training.run_folder import CHECKPOINT, RunFiles, check_new_run, locked, write_start
 from kerasmusic.training.saving import PROGRESS, Checkpoint, History, save_model
 from kerasmusic.training.settings import Settings
 from kerasmusic.training.stopping import StopOnSignal, StopTogether, StopWhereLost, Validation
@@ -31,7 +35,7 @@ from kerasmusic.training.windows import Windows
 STEPS_PER_ROUND = 25
 VALIDATION_NOTES = 50_000
 VALIDATION_SEED = 1
-# The share of the preset's learning rate that fine-tuning a trained model starts from.
+# The share of a model's learning rate that training it once more starts from.
 START_SHARE = 0.3
 
 
@@ -71,7 +75,14 @@ class TrainingResult:
 
 
 def train(
-    corpus: Corpus, run: str | os.PathLike[str], settings: Settings, *, resume: bool = False, devices: str = "one"
+    model: str | NoteModel,
+    corpus: Corpus,
+    run: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    optimizer: keras.optimizers.Optimizer | None = None,
+    devices: str = "one",
 ) -> TrainingResult:
     """Trains a model and leaves in the run's folder `model.keras`, `history.csv`, and a checkpoint to resume from.
 
@@ -80,46 +91,115 @@ def train(
     checkpoint and comes to the same model as one that was not.
 
     Args:
-        corpus: the music to train on.
-        run: the folder; made if it is not there.
-        settings: how to train.
-        resume: carry on from the run's checkpoint.
-        devices: "one", or "all" of this host and of those that train with it; see `kerasmusic.training.devices`.
+        model: a preset's name, for a new model; or a model. A model that was trained before is trained on, from a lower
+            learning rate. Training changes a copy: the trained model is in the run's folder.
+        corpus: the music to train on, with the model's codec.
+        run: the folder; created if needed.
+        settings: the training settings.
+        callbacks: further Keras callbacks. An epoch is a round of 25 steps. After it, `logs` has `loss` and the losses
+            of the fields, `training_steps`, `minutes` and `learning_rate`, and after a validation `val_loss` and so on.
+        optimizer: used instead of the model's own. Its learning rate is the peak of the schedule; a
+            `LearningRateSchedule` takes the place of the schedule.
+        devices: "one", or "all" devices of this host and of the hosts that train with it; see
+            `kerasmusic.training.devices`.
 
     Raises:
-        KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.
-        TrainingError: the loss is not finite any more; the last checkpoint is kept.
+        KerasMusicError: the model, the corpus, the settings or the devices are unsuitable, or the run's folder holds
+            another run or is being trained.
+        TrainingError: the loss is no longer finite; the last checkpoint is kept.
     """
+    run = Path(run)
+    check_precision()
     settings.check_backend(keras.backend.backend())
+    if optimizer is not None:
+        if settings.learning_rate is not None:
+            raise ArgumentError(
+                f"{settings.learning_rate}: the learning rate is that of the optimizer; leave it out of the settings"
+            )
+        if not has_schedule(optimizer):
+            settings = dataclasses.replace(settings, learning_rate=float(optimizer.learning_rate))
     # Before hosts join, which otherwise would have to agree on a seed of their own.
     keras.utils.set_random_seed(settings.seed)
     opened = open_devices(devices)
-    with opened.scope():
-        return _train(corpus, Path(run), settings, resume, opened)
+    with opened.scope(), _locked(run, opened):
+        check_new_run(run)
+        trained = _new_model(model, corpus, settings)
+        trained.compile(
+            optimizer or trained.make_optimizer(peak_rate(trained, settings), settings.weight_decay, settings.clip)
+        )
+        return _train(trained, {"steps": 0, "seconds": 0.0}, corpus, run, settings, opened, callbacks)
 
 
-def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices: Devices) -> TrainingResult:
+def resume(
+    corpus: Corpus,
+    run: str | os.PathLike[str],
+    settings: Settings,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    devices: str = "one",
+) -> TrainingResult:
+    """Continues a run from its checkpoint; see `train`.
+
+    Args:
+        corpus: the run's music, as `kerasmusic.training.run_folder.read_start` names it.
+        run: the run's folder.
+        settings: the run's settings, whose length may differ.
+        callbacks: see `train`.
+        devices: see `train`.
+
+    Raises:
+        KerasMusicError: there is nothing to resume; or see `train`.
+        TrainingError: see `train`.
+    """
+    run = Path(run)
+    check_precision()
+    settings.check_backend(keras.backend.backend())
+    keras.utils.set_random_seed(settings.seed)
+    opened = open_devices(devices)
+    with opened.scope(), _locked(run, opened):
+        model, progress = _load_checkpoint(run)
+        return _train(model, progress, corpus, run, settings, opened, callbacks)
+
+
+def _locked(run: Path, devices: Devices) -> AbstractContextManager[None]:
+    return locked(run) if devices.writes else nullcontext()
+
+
+def _train(
+    model: NoteModel, progress: dict[str, Any], corpus: Corpus, run: Path, settings: Settings, devices: Devices,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainingResult:  # fmt: skip
+    """Trains a compiled model until its budget is spent; `progress` is that of the sessions before."""
+    if model.codec != corpus.codec:
+        raise ArgumentError(
+            f"{run}: the model has another codec than the corpus; open the corpus with the model's codec"
+        )
     if devices.writes:
         for name in (CHECKPOINT, "model.keras", "history.csv", "run.json"):
             remove_leftovers(run / name)
-    model, progress = _load_checkpoint(run) if resume else _new_model(corpus, run, settings)
     batch_size = settings.batch_size or model.batch_size
     rows = devices.rows(batch_size)
     windows = _training_windows(corpus, model, settings, batch_size, rows, first_batch=progress["steps"])
     notes_per_step = batch_size * model.labels_per_window
     budget = _budget(settings, windows.notes, notes_per_step, progress)
     if devices.writes:
-        _write_start(run, corpus, settings)
+        write_start(run, corpus, settings, model.preset)
+    if "validation" in corpus.empty:
+        warnings.warn(
+            "no validation, so training ends with its budget and not before; " + corpus.empty["validation"],
+            KerasMusicWarning,
+            stacklevel=3,
+        )
     validation = Validation(
         _validation_windows(corpus, model, batch_size, rows), budget, run / "model.keras" if devices.writes else None,
         times=settings.validations, patience=settings.patience, former=progress,
     )  # fmt: skip
     stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
     if budget.share < 1.0:
-        _fit(model, windows, budget, run, settings, devices, stop, validation)
+        _fit(model, windows, budget, run, settings, devices, stop, validation, callbacks)
     if devices.writes:
         _record_outcome(run, budget)
-    ending, ended = _ending(stop, budget, settings)
+    ending, ended = _ending(stop, validation, budget, settings)
     return TrainingResult(
         run, ending, ended, budget.steps_done, budget.seconds, budget.compiling_seconds,
         passes=budget.steps_done * notes_per_step / windows.notes, wrote=devices.writes,
@@ -128,15 +208,17 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
 
 def _fit(
     model: NoteModel, windows: Windows, budget: Budget, run: Path, settings: Settings, devices: Devices,
-    stop: StopOnSignal, validation: Validation,
+    stop: StopOnSignal, validation: Validation, further: Sequence[keras.callbacks.Callback],
 ) -> None:  # fmt: skip
     """Trains until the budget is spent or a callback stops it; the first process writes as it goes."""
-    schedule = Schedule(budget, _peak_rate(model, settings))
+    schedule = Schedule(budget, None if has_schedule(model.optimizer) else peak_rate(model, settings))
     checkpoint = Checkpoint(run / CHECKPOINT, budget, lambda: validation.progress, settings.checkpoint_seconds)
     bar = Bar(budget, windows.batch_size * model.labels_per_window)
     callbacks: list[keras.callbacks.Callback] = [stop, schedule, StopWhereLost(budget), validation]
     if devices.writes:
         callbacks += [History(run / "history.csv", steps_done=budget.steps_done), checkpoint, bar]
+    # Last, so that an error in one of them leaves the round saved.
+    callbacks += further
     try:
         # Keras would shuffle the batches of a round, each process in its own way.
         with products_in(settings.precision):
@@ -149,26 +231,22 @@ def _fit(
         bar.close()
 
 
-def _new_model(corpus: Corpus, run: Path, settings: Settings) -> tuple[NoteModel, dict[str, Any]]:
-    """A compiled model for a run that begins, and the progress of one: none."""
-    check_new_run(run)
-    model = _starting_model(corpus, settings)
-    model.compile(model.make_optimizer(_peak_rate(model, settings), settings.weight_decay, settings.clip))
-    model.record = _training_record(corpus, settings, model.record)
-    return model, {"steps": 0, "seconds": 0.0}
+def _new_model(model: str | NoteModel, corpus: Corpus, settings: Settings) -> NoteModel:
+    """The model of a run that begins: a new one of a preset, or a copy of a model on this run's devices."""
+    if isinstance(model, str):
+        made = NoteModel.new(model, corpus.codec)
+    else:
+        made = type(model).from_config(model.get_config())
+        made.set_weights(model.get_weights())
+    if not type(made).__module__.startswith("kerasmusic."):
+        require_contract(made)
+    made.record = _training_record(corpus, settings, made.record, made.preset)
+    return made
 
 
-def _starting_model(corpus: Corpus, settings: Settings) -> NoteModel:
-    if settings.start is None:
-        return NoteModel.new(settings.preset, corpus.codec)
-    model = load_model(settings.start)
-    if model.codec != corpus.codec:
-        raise ArgumentError(f"{settings.start}: has another codec than the corpus; open the corpus with the model's")
-    return model if settings.preset == model.preset else grown(model, settings.preset)
-
-
-def _peak_rate(model: NoteModel, settings: Settings) -> float:
-    return settings.learning_rate or model.learning_rate * (1.0 if settings.start is None else START_SHARE)
+def peak_rate(model: NoteModel, settings: Settings) -> float:
+    """The peak of the learning rate's schedule."""
+    return settings.learning_rate or model.learning_rate * (START_SHARE if "start" in model.record else 1.0)
 
 
 def _load_checkpoint(run: Path) -> tuple[NoteModel, dict[str, Any]]:
@@ -210,7 +288,7 @@ def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows:
     )  # fmt: skip
 
 
-def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) -> dict[str, Any]:
+def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any], preset: str) -> dict[str, Any]:
     """The metadata that travels with the model; `start` is that of the model it started from, or empty."""
     return {
         "backend": keras.backend.backend(),
@@ -218,8 +296,7 @@ def _training_record(corpus: Corpus, settings: Settings, start: dict[str, Any]) 
         "licence": join_licences(*([start["licence"]] if "licence" in start else []), corpus.licence),
         "source": ", ".join(root.resolve().name for root in corpus.roots),
         "pedal": corpus.pedal,
-        # The file's name alone: the path may say more about its owner than they want to publish.
-        "settings": {**asdict(settings), "start": settings.start and Path(settings.start).name},
+        "settings": {"preset": preset, **asdict(settings)},
         **({"start": start} if start else {}),
     }
 
@@ -240,17 +317,6 @@ def _record_outcome(run: Path, budget: Budget) -> None:
     save_model(model, run / "model.keras")
 
 
-def _write_start(run: Path, corpus: Corpus, settings: Settings) -> None:
-    """Writes `run.json`: the settings and the data that resuming the run takes."""
-    start = {
-        "settings": asdict(settings),
-        "data": [str(root.resolve()) for root in corpus.roots],
-        "pedal": corpus.pedal,
-    }
-    with atomic_write(run / "run.json") as temporary:
-        temporary.write_text(json.dumps(start, indent=1))
-
-
 def _with_remedy(error: TrainingError, run: Path, checkpoint: Checkpoint) -> TrainingError:
     """The same error with the run, the weights that are kept, and a way out."""
     kept = "no weights were saved before it"
@@ -259,10 +325,12 @@ def _with_remedy(error: TrainingError, run: Path, checkpoint: Checkpoint) -> Tra
     return TrainingError(f"{run}: {error}; {kept}; try again with a lower --learning-rate")
 
 
-def _ending(stop: StopOnSignal, budget: Budget, settings: Settings) -> tuple[Ending, str]:
+def _ending(stop: StopOnSignal, validation: Validation, budget: Budget, settings: Settings) -> tuple[Ending, str]:
     """The reason why a run ended, and the same in words."""
     if stop.signalled:
         return Ending.STOPPED, f"{Ending.STOPPED.value} by {stop.signalled}"
-    if budget.share < 1.0:
+    if budget.share >= 1.0:
+        return Ending.BUDGET_SPENT, Ending.BUDGET_SPENT.value
+    if validation.since_best >= settings.patience:
         return Ending.NO_IMPROVEMENT, f"{Ending.NO_IMPROVEMENT.value} in {settings.patience} validations"
-    return Ending.BUDGET_SPENT, Ending.BUDGET_SPENT.value
+    return Ending.STOPPED, f"{Ending.STOPPED.value} by a callback"
