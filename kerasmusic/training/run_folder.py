@@ -78,7 +78,8 @@ def locked(run: str | os.PathLike[str]) -> Iterator[None]:
         raise MissingPackageError("training needs filelock; run: pip install --upgrade filelock") from None
     # Not in the run's folder, where it would stay.
     name = hashlib.sha256(os.fsencode(Path(run).resolve())).hexdigest()[:16]
-    folder = platformdirs.user_runtime_path("kerasmusic", ensure_exists=True)
+    folder = platformdirs.user_cache_path("kerasmusic") / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
     lock, process = FileLock(folder / f"{name}.lock"), folder / f"{name}.process"
     try:
         lock.acquire(timeout=0)
