@@ -120,17 +120,24 @@ def test_what_another_source_holds_out_is_found_by_its_notes(capsys, midi_zip, p
     assert "mine: nothing of it is held out; mine: only one performance can be read, and it is for training" in err
 
 
-def test_training_says_that_it_has_no_validation_and_what_leaks_between_its_sources(
-    capsys, midi_zip, performances, tmp_path
-):
+@pytest.mark.slow
+def test_training_says_that_it_has_no_validation(capsys, performances, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.mid").write_bytes(performances[2][1])
-    train_command._warn_of_splits(open_corpus("mine"))
+    arguments = ("--data", "mine", "--preset", "tutorial", "--epochs", 0.05, "--run", "run")
+    code, _, err = run(capsys, "train", *arguments)
+    assert code == 0
     reason = "mine: only one performance can be read, and it is for training"
-    assert capsys.readouterr().err == f"no validation, so training ends with its budget and not before; {reason}\n"
-    train_command._warn_of_splits(open_corpus(midi_zip))
+    assert f"no validation, so training ends with its budget and not before; {reason}\n" in err
+    assert "Warning" not in err
+
+
+def test_training_says_what_leaks_between_its_sources(capsys, midi_zip, performances, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.mid").write_bytes(performances[2][1])
+    train_command._warn_of_leaks(open_corpus(midi_zip))
     assert capsys.readouterr().err == ""
-    train_command._warn_of_splits(open_corpus(["mine", midi_zip]))
+    train_command._warn_of_leaks(open_corpus(["mine", midi_zip]))
     assert capsys.readouterr().err == (
         f"1 performances of mine to train on are held out in {midi_zip}, such as a.mid; "
         f"'kerasmusic data check mine --against {midi_zip}' lists them\n"
@@ -584,3 +591,33 @@ def test_a_full_disk_ends_in_one_line_that_names_the_place(
     assert "Traceback" not in err
     assert (full_disk / "old.mid").read_bytes() == b"old"
     assert not [path for path in full_disk.rglob("*") if path.is_file() and path.name not in ("old.mid", "filler")]
+
+
+@pytest.mark.slow
+def test_resuming_obeys_what_it_is_given_or_refuses_it(capsys, midi_zip, performances, tmp_path):
+    begin = ("--data", midi_zip, "--preset", "tutorial", "--batch-size", 4, "--epochs", 0.05, "--run", "run")
+    assert run(capsys, "train", *begin)[0] == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    for given, named in (
+        (("--learning-rate", 0.5), "--learning-rate 0.5: run was begun with None"),
+        (("--batch-size", 8), "--batch-size 8: run was begun with 4"),
+        (("--preset", "tiny"), "--preset tiny: run was begun with tutorial"),
+        (("--seed", 3), "--seed 3: run was begun with 0"),
+        (("--stretch", 0.05), "--stretch 0.05: run was begun with 0.0"),
+        (("--no-pedal",), "--no-pedal True: run was begun with False"),
+        (("--from", "bundled"), "--from bundled: a run is resumed from its own checkpoint"),
+        (("--run", "other"), "--run other: run is resumed in its own folder"),
+    ):
+        code, _, err = run(capsys, "train", "--resume", "run", "--epochs", 0.1, *given)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert named in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    # What is as the run has it is no change; music that moved and grew is taken, and said.
+    (tmp_path / "mine").mkdir()
+    for index, (_, data) in enumerate(performances * 8):
+        (tmp_path / "mine" / f"{index}.mid").write_bytes(data)
+    same = ("--batch-size", 4, "--preset", "tutorial", "--run", "run")
+    code, out, err = run(capsys, "train", "--resume", "run", "--epochs", 0.06, "--data", "mine", *same)
+    assert code == 0
+    assert "the music has changed since the run began: 3 performances with " in err
+    assert "budget spent" in out
