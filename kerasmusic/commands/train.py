@@ -79,8 +79,8 @@ BUNDLED = "bundled"
     "--precision",
     default=Settings.precision,
     show_default=True,
-    help="The precision of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster "
-    "at it.",
+    help="The precision of matrix products: float32, or bfloat16 where the processor is faster at it. What is saved is "
+    "float32.",
 )
 @click.option(
     "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
@@ -109,7 +109,6 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
         settings = _new_settings(options)
         place = Path(folder or f"runs/{settings.preset}-{chosen}-{time.strftime('%Y%m%d-%H%M%S')}")
         check_new_run(place)
-    settings.check_backend(chosen)
     learnt = place / CHECKPOINT if resume else settings.start
     codec = codec_of(learnt) if learnt and Path(learnt).exists() else None
     corpus = _open_training_data(options["data"], options["no_pedal"], options["strict"], codec)

@@ -16,9 +16,9 @@ from kerasmusic.data.corpus import Corpus
 from kerasmusic.data.sources import join_licences
 from kerasmusic.errors import ArgumentError, KerasMusicError, TrainingError
 from kerasmusic.files import atomic_write, remove_leftovers
-from kerasmusic.models.backend import products_in
 from kerasmusic.models.growing import grown
 from kerasmusic.models.note_model import NoteModel, load_model
+from kerasmusic.models.precision import computing_in
 from kerasmusic.training.budget import Budget, Schedule
 from kerasmusic.training.callbacks import Bar
 from kerasmusic.training.devices import Devices, open_devices, undistributed
@@ -90,7 +90,6 @@ def train(
         KerasMusicError: the corpus, the settings or the devices do not serve, or there is nothing to resume.
         TrainingError: the loss is not finite any more; the last checkpoint is kept.
     """
-    settings.check_backend(keras.backend.backend())
     # Before hosts join, which otherwise would have to agree on a seed of their own.
     keras.utils.set_random_seed(settings.seed)
     opened = open_devices(devices)
@@ -102,7 +101,8 @@ def _train(corpus: Corpus, run: Path, settings: Settings, resume: bool, devices:
     if devices.writes:
         for name in (CHECKPOINT, "model.keras", "history.csv", "run.json"):
             remove_leftovers(run / name)
-    model, progress = _load_checkpoint(run) if resume else _new_model(corpus, run, settings)
+    with computing_in(settings.precision):
+        model, progress = _load_checkpoint(run) if resume else _new_model(corpus, run, settings)
     batch_size = settings.batch_size or model.batch_size
     rows = devices.rows(batch_size)
     windows = _training_windows(corpus, model, settings, batch_size, rows, first_batch=progress["steps"])
@@ -139,8 +139,7 @@ def _fit(
         callbacks += [History(run / "history.csv", steps_done=budget.steps_done), checkpoint, bar]
     try:
         # Keras would shuffle the batches of a round, each process in its own way.
-        with products_in(settings.precision):
-            model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+        model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
     except TrainingError as error:
         raise _with_remedy(error, run, checkpoint) from None
     finally:
