@@ -96,8 +96,8 @@ FIXED = {
     "--precision",
     default=Settings.precision,
     show_default=True,
-    help="The precision of matrix products: float32, or bfloat16 with --backend torch, where the processor is faster "
-    "at it.",
+    help="The precision of matrix products: float32, or bfloat16 where the processor is faster at it. What is saved is "
+    "float32.",
 )
 @click.option(
     "--seed", type=int, default=Settings.seed, show_default=True, help="The seed of the weights and the windows."
@@ -115,7 +115,7 @@ def run(folder: str | None, resume: str | None, backend: str | None, **options: 
     chosen = choose_backend(backend)
 
     from kerasmusic import runs
-    from kerasmusic.models.note_model import check_precision
+    from kerasmusic.models.precision import check_precision
     from kerasmusic.training.devices import check_devices
     from kerasmusic.training.train import Ending
 
@@ -159,7 +159,6 @@ def _train(
     from kerasmusic.training.train import train
 
     settings = _new_settings(options)
-    settings.check_backend(backend)
     start, preset = options["start"], options["preset"]
     path = find_keras_file(None if start == BUNDLED else start) if start else None
     if preset or not path:
@@ -189,7 +188,6 @@ def _resume(
     settings = read_settings(began)
     if options["minutes"] is not None or options["epochs"] is not None:
         settings = dataclasses.replace(settings, minutes=options["minutes"], epochs=options["epochs"])
-    settings.check_backend(backend)
     checkpoint = Path(resumed) / CHECKPOINT
     codec = codec_of(checkpoint) if checkpoint.exists() else None
     options["preset"] = began["settings"].get("preset")

@@ -1,18 +1,13 @@
-"""Chooses Keras's backend, which must happen before Keras is imported: afterwards it cannot be changed.
+"""Chooses Keras's backend, which must happen before Keras is imported: afterwards it cannot be changed."""
 
-The module also holds `products_in`, a feature of PyTorch that Keras has no API for.
-"""
-
-import contextlib
 import importlib.util
 import os
-from typing import Any
 
 from kerasmusic.errors import ArgumentError, MissingPackageError
 from kerasmusic.quiet import quiet_tensorflow
 
 BACKENDS = ("jax", "tensorflow", "torch")
-#: The precisions of matrix products; bfloat16 is available on PyTorch only.
+#: The precisions in which a training multiplies matrices; see `kerasmusic.models.precision`.
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -33,17 +28,6 @@ def choose_backend(name: str | None = None) -> str:
     os.environ["KERAS_BACKEND"] = name
     quiet_tensorflow()
     return name
-
-
-def products_in(precision: str) -> contextlib.AbstractContextManager[Any]:
-    """A context manager that computes PyTorch's matrix products in one of `PRECISIONS`."""
-    if precision == "float32":
-        return contextlib.nullcontext()
-    import torch
-
-    # The cache of cast weights would go stale when the optimizer updates them.
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.autocast(device, torch.bfloat16, cache_enabled=False)
 
 
 def _installed(name: str) -> bool:

@@ -15,7 +15,7 @@ from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.errors import ArgumentError
-from kerasmusic.models.blocks import Block, find_block, scaled_dense, unit
+from kerasmusic.models.blocks import Block, Dense, Embedding, find_block, product, scaled_dense, unit
 from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
 from kerasmusic.models.lookup import columns, entries, rows
 from kerasmusic.models.note_model import NoteModel, StepInputs, log_prob_of
@@ -76,37 +76,33 @@ class GatedNoteModel(NoteModel):
         self.keyboard = Keyboard(self.codec)
         # Constants keep the batch dimension: TFLite broadcasts lower-rank constants element by element.
         self.offsets = np.array([self.codec.offsets], "int32")
-        self.embedding = _built(layers.Embedding(self.codec.size, width, name="embedding"), None)
-        self.keyboard_before = _built(layers.Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
+        self.embedding = _built(Embedding(self.codec.size, width, name="embedding"), None)
+        self.keyboard_before = _built(Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
         make_block = find_block(block)
         self.blocks: list[Block] = [
             _built(make_block(width, hidden, name=f"block_{index}"), width) for index in range(depth)
         ]
-        self.trunk_to_heads = _built(layers.Dense(width, name="trunk_to_heads"), width)
-        self.keyboard_now = _built(layers.Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
+        self.trunk_to_heads = _built(Dense(width, name="trunk_to_heads"), width)
+        self.keyboard_now = _built(Dense(width, name="keyboard_now"), sum(self.keyboard.sizes))
         # Embeddings of the fields already drawn, as inputs of the following heads; no head follows the last field.
         self.drawn = [
-            _built(layers.Embedding(size, width, name=f"drawn_{field}"), None)
+            _built(Embedding(size, width, name=f"drawn_{field}"), None)
             for field, size in zip(FIELDS[:-1], sizes[:-1], strict=True)
         ]
         # The first head reads the trunk's output; the others read a separate hidden vector.
         self.heads = [
-            _built(layers.Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
+            _built(Dense(size, name=f"head_{field}"), width) for field, size in zip(FIELDS, sizes, strict=True)
         ]
         # A logit bonus for durations whose note-off coincides with a scheduled one, and a learned gate on the bonus.
         self.due_to_duration = _built(
-            layers.Dense(
-                sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"
-            ),
+            Dense(sizes.duration, use_bias=False, kernel_initializer=self._initial_due, name="head_due_to_duration"),
             HORIZON,
         )
-        self.due_counts = _built(layers.Dense(1, bias_initializer="ones", name="head_due_counts"), width)
+        self.due_counts = _built(Dense(1, bias_initializer="ones", name="head_due_counts"), width)
         if memory:
             # Embeds the echo's fields as the three `EchoTerms`, and a learned gate on the logits among them.
-            self.echo = _built(layers.Embedding(self.codec.size, 2 * width + self.codec.size, name="echo"), None)
-            self.echo_counts = _built(
-                layers.Dense(len(FIELDS), bias_initializer="ones", name="head_echo_counts"), width
-            )
+            self.echo = _built(Embedding(self.codec.size, 2 * width + self.codec.size, name="echo"), None)
+            self.echo_counts = _built(Dense(len(FIELDS), bias_initializer="ones", name="head_echo_counts"), width)
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
             self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
@@ -197,7 +193,7 @@ class GatedNoteModel(NoteModel):
         x = added(self._embed(previous), self._project_keyboard(self.keyboard_before, keyboard), terms.trunk)
         after = []
         for block, state in zip(self.blocks, states, strict=True):
-            x, state = run(block, x, state)
+            x, state = (ops.cast(part, "float32") for part in run(block, x, state))
             after.append(state)
         return x, after
 
@@ -233,7 +229,7 @@ class GatedNoteModel(NoteModel):
         repeats = [ops.stop_gradient(part) for part in self.repeats.state_after(context)]
         return ops.concatenate([*keyboard, *repeats, *states], axis=-1)
 
-    def _project_keyboard(self, layer: layers.Dense, keyboard: KeyboardState) -> KerasTensor:
+    def _project_keyboard(self, layer: Dense, keyboard: KeyboardState) -> KerasTensor:
         """Applies a dense layer to the square roots of the keys' remaining ticks and to the note-offs due."""
         features = ops.concatenate([ops.sqrt(keyboard.ticks), keyboard.due], axis=-1)
         return scaled_dense(layer, features, KEYBOARD_SCALE)
@@ -241,7 +237,8 @@ class GatedNoteModel(NoteModel):
     def _logits(self, field: str, hidden: KerasTensor, keyboard: KeyboardState) -> KerasTensor:
         logits = self.heads[FIELDS.index(field)](hidden)
         if field == "duration":
-            bonus = ops.matmul(keyboard.due, self.due_to_duration.kernel * KEYBOARD_SCALE)
+            layer = self.due_to_duration
+            bonus = product(keyboard.due, layer.kernel * KEYBOARD_SCALE, layer.compute_dtype)
             logits = logits + bonus * self.due_counts(hidden)
         return logits
 

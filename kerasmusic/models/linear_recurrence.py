@@ -6,7 +6,7 @@ CHUNK = 16
 
 
 def linear_recurrence(decay: KerasTensor, update: KerasTensor, initial: KerasTensor) -> KerasTensor:
-    """All states of an elementwise linear recurrence.
+    """All states of an elementwise linear recurrence, computed in float32.
 
     The sequence is cut into chunks of 16. The first pass processes all chunks in parallel and reduces each to one total
     decay and update; the second carries the state from chunk to chunk; the third processes all chunks in parallel
@@ -21,12 +21,13 @@ def linear_recurrence(decay: KerasTensor, update: KerasTensor, initial: KerasTen
         initial: float `[batch, ...]`, the state before the first time step.
 
     Returns:
-        The state after each time step, float `[batch, T, ...]`.
+        The state after each time step, float32 `[batch, T, ...]`.
 
     >>> states = linear_recurrence(ops.ones((1, 3, 1)), ops.ones((1, 3, 1)), ops.zeros((1, 1)))
     >>> ops.convert_to_numpy(states)[0, :, 0].tolist()
     [1.0, 2.0, 3.0]
     """
+    decay, update, initial = (ops.cast(each, "float32") for each in (decay, update, initial))
     length, shape = decay.shape[1], tuple(decay.shape[2:])
     chunks = -(-length // CHUNK)
     padding = [[0, 0], [0, chunks * CHUNK - length], *([[0, 0]] * len(shape))]

@@ -20,6 +20,7 @@ from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ArgumentError, ModelFileError, printable
 from kerasmusic.models.extensions import import_requested, remember_class
 from kerasmusic.models.keras_file import NamedClass, read_keras_config
+from kerasmusic.models.precision import check_precision
 from kerasmusic.models.presets import OWN_PRESETS, find_preset
 
 #: The base classes of what a `.keras` file may name.
@@ -27,25 +28,6 @@ SAVED_CLASSES = (
     keras.Layer, keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule, keras.Initializer,
     keras.constraints.Constraint, keras.Regularizer,
 )  # fmt: skip
-
-
-def check_precision() -> None:
-    """Raises an ArgumentError if Keras is set to a precision other than float32.
-
-    Such a setting, in `keras.json` or in the program, applies to every layer: the model would train badly and could not
-    be exported.
-    """
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy().name
-    if floatx != "float32":
-        raise ArgumentError(
-            f'{floatx}: is Keras\'s floatx, and note models need float32; write "floatx": "float32" in '
-            "keras.json (in $KERAS_HOME, else in ~/.keras), or call keras.config.set_floatx('float32')"
-        )
-    if policy != "float32":
-        raise ArgumentError(
-            f"{policy}: is Keras's dtype policy, and note models need float32; "
-            "call keras.config.set_dtype_policy('float32')"
-        )
 
 
 class StepInputs(NamedTuple):
@@ -317,8 +299,8 @@ def _own_class(named: NamedClass, path: Path) -> type[Any]:
 
 
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
-    """The log probabilities `[...]` of values, int32 `[...]`, under logits `[..., n]`."""
-    return ops.take_along_axis(ops.log_softmax(logits, axis=-1), value[..., None], axis=-1)[..., 0]
+    """The log probabilities, float32 `[...]`, of values, int32 `[...]`, under logits `[..., n]`."""
+    return ops.take_along_axis(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), value[..., None], axis=-1)[..., 0]
 
 
 def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:

@@ -15,6 +15,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.codec import DURATION, PITCH, PITCHES, STEP, TICKS_PER_SECOND
+from kerasmusic.models.blocks import Dense
 from kerasmusic.models.lookup import entries, rows
 from kerasmusic.models.note_model import NoteModel, StepInputs, log_prob_of
 from kerasmusic.models.sampling import controls_by_field, draw
@@ -41,9 +42,9 @@ class TutorialModel(NoteModel):
         super().__init__(**kwargs)
         self.lstm = layers.LSTM(UNITS, return_sequences=True, return_state=True, name="lstm")
         self.lstm.build((None, None, 3))
-        self.pitch = layers.Dense(PITCHES, name="pitch")
-        self.step_seconds = layers.Dense(1, name="step")
-        self.duration_seconds = layers.Dense(1, name="duration")
+        self.pitch = Dense(PITCHES, name="pitch")
+        self.step_seconds = Dense(1, name="step")
+        self.duration_seconds = Dense(1, name="duration")
         for head in (self.pitch, self.step_seconds, self.duration_seconds):
             head.build((None, UNITS))
         velocity = np.searchsorted(self.codec.velocity_edges, VELOCITY, side="right") - 1
@@ -75,14 +76,15 @@ class TutorialModel(NoteModel):
         return (
             ops.where(inputs.given >= 0, inputs.given, estimates),
             ops.concatenate([unknown, log_prob, unknown, unknown], axis=-1),
-            ops.concatenate([hidden, carry], axis=-1),
+            ops.cast(ops.concatenate([hidden, carry], axis=-1), "float32"),
         )
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         hidden, *states = self.lstm(self._inputs(notes[:, :-1]), initial_state=ops.split(state, 2, axis=-1))
         log_prob = log_prob_of(self.pitch(hidden), notes[:, 1:, 1])
         unknown = ops.full_like(log_prob, float("nan"))
-        return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), ops.concatenate(states, axis=-1)
+        state = ops.cast(ops.concatenate(states, axis=-1), "float32")
+        return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), state
 
     def losses_of(self, notes: KerasTensor) -> KerasTensor:
         """The tutorial's losses of a window's last notes with its weights: float32 `[batch, labels_per_window, 4]`."""

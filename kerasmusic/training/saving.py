@@ -15,6 +15,7 @@ import keras
 from kerasmusic.codec import FIELDS
 from kerasmusic.files import atomic_write, errors_naming
 from kerasmusic.models.note_model import NoteModel
+from kerasmusic.models.precision import computing_in
 from kerasmusic.training.budget import Budget
 from kerasmusic.training.devices import undistributed
 
@@ -30,7 +31,8 @@ def save_model(model: NoteModel, path: Path, *, optimizer: bool = False) -> None
     with undistributed():
         if not optimizer:
             weights = model.get_weights()
-            model = type(model).from_config(model.get_config())
+            with computing_in("float32"):
+                model = type(model).from_config(model.get_config())
             model.set_weights(weights)
         with atomic_write(path) as temporary:
             model.save(temporary)

@@ -26,8 +26,8 @@ class Settings:
         weight_decay, clip: of the model's optimizer; see `NoteModel.make_optimizer`.
         transposition: windows are transposed by up to this many semitones; see `Windows`.
         stretch: the times of a window are scaled by up to this share; see `Windows`.
-        precision: of matrix products. On PyTorch they may be in bfloat16, at which many processors are faster;
-            weights and sums are float32 always.
+        precision: of matrix products: "float32", or "bfloat16", at which many processors are faster; weights, sums
+            and what is saved are float32 always.
         seed: of the weights and the windows.
         validations: how many times a run evaluates the validation split.
         patience: validations without improvement before the run stops early.
@@ -68,8 +68,3 @@ class Settings:
         check_name("precision", self.precision, PRECISIONS)
         if self.seed < 0:
             raise ArgumentError(f"{self.seed}: a seed is a whole number from 0 on")
-
-    def check_backend(self, backend: str) -> None:
-        """Raises ArgumentError where a backend of Keras cannot train in the precision of these settings."""
-        if self.precision != "float32" and backend != "torch":
-            raise ArgumentError(f"{self.precision}: not on {backend}; add --backend torch, or train in float32")

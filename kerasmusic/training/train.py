@@ -20,9 +20,9 @@ from kerasmusic.data.corpus import Corpus
 from kerasmusic.data.sources import join_licences
 from kerasmusic.errors import ArgumentError, KerasMusicError, KerasMusicWarning, TrainingError
 from kerasmusic.files import remove_leftovers
-from kerasmusic.models.backend import products_in
 from kerasmusic.models.contract import require_contract
-from kerasmusic.models.note_model import NoteModel, check_precision, load_model
+from kerasmusic.models.note_model import NoteModel, load_model
+from kerasmusic.models.precision import check_precision, computing_in
 from kerasmusic.training.budget import Budget, Schedule, has_schedule
 from kerasmusic.training.callbacks import Bar
 from kerasmusic.training.devices import Devices, open_devices, undistributed
@@ -110,7 +110,6 @@ def train(
     """
     run = Path(run)
     check_precision()
-    settings.check_backend(keras.backend.backend())
     if optimizer is not None:
         if settings.learning_rate is not None:
             raise ArgumentError(
@@ -153,11 +152,11 @@ def resume(
     """
     run = Path(run)
     check_precision()
-    settings.check_backend(keras.backend.backend())
     keras.utils.set_random_seed(settings.seed)
     opened = open_devices(devices)
     with opened.scope(), _locked(run, opened):
-        model, progress = _load_checkpoint(run)
+        with computing_in(settings.precision):
+            model, progress = _load_checkpoint(run)
         return _train(model, progress, corpus, run, settings, opened, callbacks)
 
 
@@ -221,8 +220,7 @@ def _fit(
     callbacks += further
     try:
         # Keras would shuffle the batches of a round, each process in its own way.
-        with products_in(settings.precision):
-            model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+        model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
     except TrainingError as error:
         raise _with_remedy(error, run, checkpoint) from None
     finally:
@@ -233,15 +231,19 @@ def _fit(
 
 def _new_model(model: str | NoteModel, corpus: Corpus, settings: Settings) -> NoteModel:
     """The model of a run that begins: a new one of a preset, or a copy of a model on this run's devices."""
-    if isinstance(model, str):
-        made = NoteModel.new(model, corpus.codec)
-    else:
-        made = type(model).from_config(model.get_config())
-        made.set_weights(model.get_weights())
+    with computing_in(settings.precision):
+        made = NoteModel.new(model, corpus.codec) if isinstance(model, str) else _copy(model)
     if not type(made).__module__.startswith("kerasmusic."):
-        require_contract(made)
+        # In float32, at which a step and a sequence agree.
+        require_contract(_copy(made))
     made.record = _training_record(corpus, settings, made.record, made.preset)
     return made
+
+
+def _copy(model: NoteModel) -> NoteModel:
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def peak_rate(model: NoteModel, settings: Settings) -> float:
