@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from conftest import stand_in
+
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
-EXAMPLES = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL))
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+EXAMPLES = {
+    name: code
+    for page in ("extending.md", "training-from-python.md")
+    for name, code in re.findall(
+        r"^```python\n# (\w+\.py)\n(.*?)^```", (DOCS / page).read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+}
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name.startswith("use_")])
@@ -62,5 +70,27 @@ def test_a_model_of_the_page_gets_from_its_file_to_a_verified_export(name, midi_
     run("generate", "own.tflite", "--notes", 20, "-o", "music.mid")
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_file_runs_on_a_few_pieces_for_a_moment(path, tmp_path):
+    (tmp_path / "my-midi").mkdir()
+    for seed in range(8):
+        (tmp_path / "my-midi" / f"{seed}.mid").write_bytes(stand_in(seed))
+    code = path.read_text()
+    shorter = {"MINUTES = 10": "MINUTES = 0.02", "WIDTHS = (64, 128)": "WIDTHS = (16,)", "PIECES = 4": "PIECES = 2"}
+    for whole, short in shorter.items():
+        code = code.replace(whole, short)
+    (tmp_path / path.name).write_text(code)
+    done = subprocess.run(
+        [sys.executable, path.name],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
 def test_each_seam_has_an_example():
-    assert len([name for name in EXAMPLES if name.startswith("use_")]) == 5
+    assert len([name for name in EXAMPLES if name.startswith("use_")]) == 6

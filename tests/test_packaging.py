@@ -122,7 +122,7 @@ def test_what_is_heavy_is_imported_where_it_belongs_and_nowhere_else():
         assert room in ("models", "training", "export", "bench") or "keras" not in tops, name
         assert room in ("export", "bench") or "tensorflow" not in tops, name
         assert not tops & {"jax", "jaxlib"}, name
-        assert room == "bench" or name == "kerasmusic.models.backend" or "torch" not in tops, name
+        assert room == "bench" or "torch" not in tops, name
 
 
 def test_the_distribution_has_its_packages_licence_and_command():
