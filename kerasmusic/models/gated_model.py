@@ -16,11 +16,11 @@ from keras import KerasTensor, layers, ops
 from kerasmusic.codec import FIELDS
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.blocks import Block, Dense, Embedding, find_block, product, scaled_dense, unit
+from kerasmusic.models.choosing import Chooser, Draws, Labels
 from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
-from kerasmusic.models.lookup import columns, entries, rows
-from kerasmusic.models.note_model import NoteModel, StepInputs, log_prob_of
+from kerasmusic.models.lookup import columns, rows
+from kerasmusic.models.note_model import NoteModel, StepInputs
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
-from kerasmusic.models.sampling import controls_by_field, draw
 
 Layer = TypeVar("Layer", bound=layers.Layer)
 
@@ -143,23 +143,9 @@ class GatedNoteModel(NoteModel):
         terms = self._echo_terms(echo)
         x, states = self._trunk(inputs.previous, keyboard, terms, states, lambda block, x, state: block.step(x, state))
 
-        controls = controls_by_field(
-            inputs.given, inputs.uniform, inputs.temperature, inputs.min_p, inputs.bias, self.codec.sizes
-        )
-        logits: list[KerasTensor] = []
-        values: list[KerasTensor] = []
-
-        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
-            logits.append(of_field)
-            values.append(draw(of_field, controls[index]))
-            return values[-1]
-
-        keyboard = self._heads(x, terms, keyboard, choose)
-        note = ops.stack(values, axis=-1)
-        # The log of 4 probabilities instead of all V; it is -inf where the softmax underflows to 0.
-        probabilities = ops.concatenate([ops.softmax(each, axis=-1) for each in logits], axis=-1)
-        log_prob = ops.log(entries(probabilities, note + self.offsets))
-        return note, log_prob, ops.concatenate([*keyboard, *repeats, *states], axis=-1)
+        draws = Draws(inputs, self.codec)
+        keyboard = self._heads(x, terms, keyboard, draws)
+        return *draws.note_and_log_prob(), ops.concatenate([*keyboard, *repeats, *states], axis=-1)
 
     def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         keyboard, repeats, states = self._split_state(state)
@@ -171,15 +157,10 @@ class GatedNoteModel(NoteModel):
         terms = self._echo_terms(echo)
         x, states = self._trunk(previous, keyboards, terms, states, lambda block, x, state: block(x, state))
 
-        log_probs: list[KerasTensor] = []
-
-        def choose(index: int, of_field: KerasTensor) -> KerasTensor:
-            log_probs.append(log_prob_of(of_field, now[..., index]))
-            return now[..., index]
-
-        keyboards = self._heads(x, terms, keyboards, choose)
+        labels = Labels(now)
+        keyboards = self._heads(x, terms, keyboards, labels)
         last = [part[:, -1] for part in keyboards]
-        return ops.stack(log_probs, axis=-1), ops.concatenate([*last, *repeats, *states], axis=-1)
+        return labels.log_prob(), ops.concatenate([*last, *repeats, *states], axis=-1)
 
     def _trunk(
         self,
@@ -202,7 +183,7 @@ class GatedNoteModel(NoteModel):
         x: KerasTensor,
         terms: EchoTerms,
         keyboard: KeyboardState,
-        choose: Callable[[int, KerasTensor], KerasTensor],
+        choose: Chooser,
     ) -> KeyboardState:
         """Computes each field's logits in turn, and returns the keyboard at the new note's onset.
 
