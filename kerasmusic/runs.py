@@ -18,6 +18,7 @@ from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE, codec_of, open_generato
 from kerasmusic.training.run_folder import (
     CHECKPOINT,
     RunFiles,
+    check_sources,
     locked,
     music_change,
     read_history,
@@ -115,7 +116,11 @@ def resume(
     if minutes is not None or epochs is not None:
         settings = dataclasses.replace(settings, minutes=minutes, epochs=epochs)
     settle_backend()
+    from kerasmusic.models.precision import check_precision
+
+    check_precision()
     if corpus is None:
+        check_sources(start)
         corpus = open_corpus(start["data"], codec=codec_of(Path(run) / CHECKPOINT), pedal=start["pedal"])
     if changed := music_change(start, corpus):
         warnings.warn(changed, KerasMusicWarning, stacklevel=2)

@@ -28,7 +28,7 @@ from kerasmusic.opening import open_scorer
 from kerasmusic.training import train as training
 from kerasmusic.training.budget import Budget, Schedule, rate_at
 from kerasmusic.training.callbacks import tensorboard
-from kerasmusic.training.run_folder import locked, music_change, read_history, read_settings, read_start
+from kerasmusic.training.run_folder import check_sources, locked, music_change, read_history, read_settings, read_start
 from kerasmusic.training.settings import Settings
 from kerasmusic.training.train import Ending, resume, train
 from kerasmusic.training.windows import Windows
@@ -415,9 +415,10 @@ class Rounds(keras.callbacks.Callback):
 
     def __init__(self, stop_after=10**6):
         super().__init__()
-        self.logs, self.stop_after = [], stop_after
+        self.logs, self.epochs, self.stop_after = [], [], stop_after
 
     def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
         assert isinstance(self.model, NoteModel)
         self.logs.append(dict(logs))
         self.model.stop_training |= len(self.logs) >= self.stop_after
@@ -443,6 +444,7 @@ def test_an_optimizer_of_keras_follows_the_schedule_and_is_resumed(corpus, tmp_p
     settings = Settings(epochs=25 * 4 / corpus.summary()["train"]["notes"], batch_size=4)
     train("tutorial", corpus, tmp_path, settings, optimizer=made, callbacks=[rounds])
     assert rounds.logs[0]["learning_rate"] == pytest.approx(rate_at(1.0, 2e-3))
+    assert float(made.learning_rate) == pytest.approx(2e-3)
     began = read_settings(read_start(tmp_path))
     assert began.learning_rate == pytest.approx(2e-3)
     model = load_model(tmp_path / "checkpoint.keras", compile=True)
@@ -460,6 +462,19 @@ def test_an_optimizer_with_a_schedule_of_its_own_keeps_it(corpus, tmp_path):
     assert rounds.logs[0]["learning_rate"] == pytest.approx(5e-4)
     resume(corpus, tmp_path, dataclasses.replace(settings, epochs=2 * settings.epochs), callbacks=[rounds])
     assert rounds.logs[1]["learning_rate"] == pytest.approx(2.5e-4)
+    assert rounds.epochs == [0, 1]
+
+
+def test_what_is_no_model_is_refused(corpus, tmp_path):
+    with pytest.raises(ArgumentError, match="a Corpus is no model; begin with a preset's name"):
+        train(corpus, corpus, tmp_path / "run", Settings(epochs=1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_music_that_is_gone_is_named_with_the_remedy(run, tmp_path):
+    start = {**read_start(run), "data": [str(tmp_path / "gone.zip")]}
+    with pytest.raises(KerasMusicError, match=r"gone\.zip: the run's music is not there any more; .* --data"):
+        check_sources(start)
 
 
 def test_a_learning_rate_beside_an_optimizers_is_refused(corpus, tmp_path):

@@ -180,7 +180,7 @@ def _resume(
 ) -> tuple[TrainingResult, Settings]:
     """Continues the run that --resume names."""
     from kerasmusic.opening import codec_of
-    from kerasmusic.training.run_folder import CHECKPOINT, music_change, read_settings, read_start
+    from kerasmusic.training.run_folder import CHECKPOINT, check_sources, music_change, read_settings, read_start
     from kerasmusic.training.train import resume
 
     began = read_start(resumed)
@@ -191,6 +191,8 @@ def _resume(
     checkpoint = Path(resumed) / CHECKPOINT
     codec = codec_of(checkpoint) if checkpoint.exists() else None
     options["preset"] = began["settings"].get("preset")
+    if not options["data"]:
+        check_sources(began)
     corpus = _open_training_data(options["data"] or began["data"], not began["pedal"], options["strict"], codec)
     if changed := music_change(began, corpus):
         warn(changed)
@@ -204,9 +206,9 @@ def _refuse_changes(resumed: str, began: dict[str, Any], folder: str | None, opt
     own = {**began["settings"], "no_pedal": not began["pedal"]}
     for name, flag in FIXED.items():
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if given and options[name] != own.get(name):
+        if given and name in own and options[name] != own[name]:
             raise ArgumentError(
-                f"{flag} {options[name]}: {resumed} was begun with {own.get(name)}, and a run keeps its settings; to "
+                f"{flag} {options[name]}: {resumed} was begun with {own[name]}, and a run keeps its settings; to "
                 f"change it, begin another run with --from {resumed}"
             )
     if options["start"]:

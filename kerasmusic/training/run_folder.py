@@ -109,9 +109,9 @@ def write_start(run: str | os.PathLike[str], corpus: Corpus, settings: Settings,
 
 
 def describe_music(corpus: Corpus) -> dict[str, Any]:
-    """What identifies the music of a corpus: the numbers of its performances and notes, and a hash of both."""
+    """What identifies the music of a corpus: the numbers of its performances and notes, and a hash of them."""
     digest = hashlib.sha256()
-    digest.update(json.dumps([corpus.names, corpus.splits]).encode())
+    digest.update(json.dumps([corpus.splits, corpus.bounds.tolist()]).encode())
     digest.update(np.ascontiguousarray(corpus.fields).data)
     return {"performances": len(corpus.names), "notes": len(corpus.fields), "sha256": digest.hexdigest()}
 
@@ -130,6 +130,13 @@ def music_change(start: Mapping[str, Any], corpus: Corpus) -> str | None:
         f"the music has changed since the run began: {then['performances']:,} performances with {then['notes']:,} "
         f"notes then, {now['performances']:,} with {now['notes']:,} now; training goes on with those of now"
     )
+
+
+def check_sources(start: Mapping[str, Any]) -> None:
+    """Raises a KerasMusicError if the music of a run is not where it was; `start` is what `read_start` returned."""
+    for source in start["data"]:
+        if not Path(source).exists():
+            raise KerasMusicError(f"{source}: the run's music is not there any more; name where it is now with --data")
 
 
 def read_settings(start: Mapping[str, Any]) -> Settings:

@@ -98,7 +98,8 @@ def train(
         settings: the training settings.
         callbacks: further Keras callbacks. An epoch is a round of 25 steps. After it, `logs` has `loss` and the losses
             of the fields, `training_steps`, `minutes` and `learning_rate`, and after a validation `val_loss` and so on.
-        optimizer: used instead of the model's own. Its learning rate is the peak of the schedule; a
+            On several hosts they are called in each process, and must not stop one alone.
+        optimizer: a copy of it is used instead of the model's own. Its learning rate is the peak of the schedule; a
             `LearningRateSchedule` takes the place of the schedule.
         devices: "one", or "all" devices of this host and of the hosts that train with it; see
             `kerasmusic.training.devices`.
@@ -123,9 +124,11 @@ def train(
     with opened.scope(), _locked(run, opened):
         check_new_run(run)
         trained = _new_model(model, corpus, settings)
-        trained.compile(
-            optimizer or trained.make_optimizer(peak_rate(trained, settings), settings.weight_decay, settings.clip)
-        )
+        if optimizer is None:
+            chosen = trained.make_optimizer(peak_rate(trained, settings), settings.weight_decay, settings.clip)
+        else:
+            chosen = type(optimizer).from_config(optimizer.get_config())
+        trained.compile(chosen)
         return _train(trained, {"steps": 0, "seconds": 0.0}, corpus, run, settings, opened, callbacks)
 
 
@@ -220,7 +223,10 @@ def _fit(
     callbacks += further
     try:
         # Keras would shuffle the batches of a round, each process in its own way.
-        model.fit(windows, epochs=2**31, verbose=0, callbacks=callbacks, shuffle=False)
+        model.fit(
+            windows, initial_epoch=budget.steps_done // STEPS_PER_ROUND, epochs=2**31, verbose=0, callbacks=callbacks,
+            shuffle=False,
+        )  # fmt: skip
     except TrainingError as error:
         raise _with_remedy(error, run, checkpoint) from None
     finally:
@@ -231,6 +237,10 @@ def _fit(
 
 def _new_model(model: str | NoteModel, corpus: Corpus, settings: Settings) -> NoteModel:
     """The model of a run that begins: a new one of a preset, or a copy of a model on this run's devices."""
+    if not isinstance(model, str | NoteModel):
+        raise ArgumentError(
+            f"a {type(model).__name__} is no model: the first argument is a preset's name or a NoteModel"
+        )
     with computing_in(settings.precision):
         made = NoteModel.new(model, corpus.codec) if isinstance(model, str) else _copy(model)
     if not type(made).__module__.startswith("kerasmusic."):
