@@ -238,9 +238,7 @@ def _fit(
 def _new_model(model: str | NoteModel, corpus: Corpus, settings: Settings) -> NoteModel:
     """The model of a run that begins: a new one of a preset, or a copy of a model on this run's devices."""
     if not isinstance(model, str | NoteModel):
-        raise ArgumentError(
-            f"a {type(model).__name__} is no model: the first argument is a preset's name or a NoteModel"
-        )
+        raise ArgumentError(f"a {type(model).__name__} is no model; begin with a preset's name or a NoteModel")
     with computing_in(settings.precision):
         made = NoteModel.new(model, corpus.codec) if isinstance(model, str) else _copy(model)
     if not type(made).__module__.startswith("kerasmusic."):
