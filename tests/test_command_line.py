@@ -280,7 +280,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("train --data empty --stretch 2", "2.0"),
         ("train --data empty --transposition -1", "-1"),
         ("train --data empty --precision float8", "float8"),
-        ("train --data empty --precision bfloat16", "bfloat16"),
+        ("train --data empty --precision float16", "float16"),
         ("train --data empty --from absent", "absent"),
         ("train --data empty --from MODEL", "model.tflite: is for playing"),
         ("train --data empty --from text.keras", "text.keras"),

@@ -261,6 +261,11 @@ def test_a_file_that_is_no_model_of_notes_is_refused(tmp_path):
         ("float16", "float16", "float16: is Keras's floatx, and note models need float32; write .*keras.json"),
         ("bfloat16", "bfloat16", r"bfloat16: is Keras's floatx.*set_floatx\('float32'\)"),
         ("float32", "mixed_float16", r"mixed_float16: is Keras's dtype policy.*set_dtype_policy\('float32'\)"),
+        (
+            "float32",
+            "mixed_bfloat16",
+            r"mixed_bfloat16: is Keras's dtype policy.*set_dtype_policy\('float32'\).*precision='bfloat16'",
+        ),
     ],
 )
 def test_a_model_is_neither_made_nor_loaded_where_keras_is_set_to_another_precision(floatx, policy, message, exported):

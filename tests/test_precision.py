@@ -8,7 +8,8 @@ from build_models import TINY
 from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models import NoteModel
-from kerasmusic.models.blocks import RecurrentBlock
+from kerasmusic.models.blocks import BLOCKS, Block, RecurrentBlock
+from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.precision import computing_in
 from kerasmusic.models.presets import GATED, PRESETS, Preset
@@ -24,9 +25,31 @@ SUMS = {"reduce_sum", "cumsum", "cumlogsumexp", "scatter-add", "Sum", "Cumsum", 
 
 
 @pytest.fixture(autouse=True)
-def echoing(monkeypatch):
-    """A tiny model with the layers of `base`."""
+def presets(monkeypatch):
+    """Tiny models: with the layers of `base`, and with a block of one's own."""
     monkeypatch.setitem(PRESETS, "echoing", Preset(GATED, {**TINY, "memory": 50}))
+    monkeypatch.setitem(BLOCKS, "averaging", Averaging)
+    monkeypatch.setitem(PRESETS, "averaging", Preset(GATED, {**TINY, "block": "averaging"}))
+
+
+class Averaging(Block):
+    """A block of one's own, of Keras's layers, that knows nothing of precisions."""
+
+    def __init__(self, width, hidden, **kwargs):
+        super().__init__(width, hidden, **kwargs)
+        self.dense = keras.layers.Dense(width, name="dense")
+
+    def build(self, input_shape):
+        self.dense.build((None, self.width))
+        super().build(input_shape)
+
+    @property
+    def state_size(self):
+        return self.width
+
+    def call(self, x, state):
+        states = linear_recurrence(0.9 * keras.ops.ones_like(x), 0.1 * x, state)
+        return x + self.dense(states), states[:, -1]
 
 
 @pytest.fixture
@@ -77,7 +100,7 @@ def _of_jaxpr(jaxpr):
                     yield from _of_jaxpr(inner)
 
 
-@pytest.mark.parametrize("preset", ["tiny", "echoing", "tutorial"])
+@pytest.mark.parametrize("preset", ["tiny", "echoing", "averaging", "tutorial"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_matrix_product_of_a_training_step_is_in_its_precision(preset, precision, windows):
     found = operations(make(preset, precision), windows)
@@ -94,7 +117,7 @@ def test_every_sum_of_a_training_step_in_bfloat16_is_in_float32(preset, windows)
     assert sum(sums.values()) >= 20
 
 
-@pytest.mark.parametrize("preset", ["tiny", "echoing", "tutorial"])
+@pytest.mark.parametrize("preset", ["tiny", "echoing", "averaging", "tutorial"])
 def test_bfloat16_gives_almost_the_same_losses(preset, windows):
     exact, rounded = (keras.ops.convert_to_numpy(make(preset, each)(windows)) for each in ("float32", "bfloat16"))
     assert rounded.dtype == np.float32
