@@ -1,8 +1,9 @@
 """Finds the oldest TFLite runtime that can read a graph, from the versions of its operators.
 
 The table is that of `tflite/tools/versioning/runtime_version.cc` in google-ai-edge/LiteRT (commit 05215c2). Version 14
-of FULLY_CONNECTED is missing there; TensorFlow 2.21 is the first release to register it. A test compares the table with
-what tflite-runtime 2.14 and ai-edge-litert accept.
+of FULLY_CONNECTED is missing there; TensorFlow 2.21 is the first release to register it. Version 7 of TRANSPOSE is
+there with 2.14.4, which was never released. A test compares the table with what tflite-runtime 2.14 and ai-edge-litert
+accept.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ FIRST_RUNTIMES: dict[str, tuple[str, ...]] = {
     "TANH": ("1.14", "1.14", "2.3"),
     "TILE": ("1.10", "2.2", "2.8"),
     "TOPK_V2": ("1.7", "1.14", "2.13"),
-    "TRANSPOSE": ("1.6", "1.14", "1.15", "2.3", "2.4", "2.12", "2.14"),
+    "TRANSPOSE": ("1.6", "1.14", "1.15", "2.3", "2.4", "2.12", "2.15"),
     "UNPACK": ("1.11", "1.14", "2.2", "2.3"),
     "WHERE": ("1.14", "2.8"),
     "ZEROS_LIKE": ("1.12",),
