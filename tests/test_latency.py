@@ -13,7 +13,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.errors import ArgumentError, KerasMusicError, ModelFileError
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.slow]
 
 QUICK = latency.Settings(threads=(1, 2), rounds=2, warm_up=3, steps=60, real_time=0.1, sustained=0.3)
 

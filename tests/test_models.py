@@ -215,6 +215,7 @@ def test_a_preset_is_no_larger_than_its_name_promises(preset, most):
     assert most / 2 < NoteModel.new(preset).count_params() <= most
 
 
+@pytest.mark.slow
 def test_a_wide_model_takes_larger_batches():
     sizes = {preset: NoteModel.new(preset).batch_size for preset in ("tutorial", "tiny", "small", "base")}
     assert sizes == {"tutorial": 64, "tiny": 8, "small": 8, "base": 32}

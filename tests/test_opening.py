@@ -55,6 +55,7 @@ def test_what_is_no_model_is_refused_with_what_would_be_one(tmp_path):
         find_model(tmp_path / "text.zip")
 
 
+@pytest.mark.slow
 def test_both_kinds_play_the_same_notes_and_have_the_same_codec(run):
     played = [open_generator(run, prefer=kind, seed=7).take(20) for kind in (KERAS, TFLITE)]
     assert played[0] == played[1]

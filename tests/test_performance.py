@@ -15,7 +15,7 @@ from kerasmusic.errors import ArgumentError
 from kerasmusic.live.controls import KEYS, denser, next_key, warmer
 from kerasmusic.live.performance import PlayOptions, catch_signals
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.slow]
 
 HERE = Path(__file__).parent
 

@@ -97,6 +97,7 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
     assert after[-1] == resumed.steps == pytest.approx(stopped.steps + 10, abs=1)
 
 
+@pytest.mark.slow
 def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corpus, tmp_path, monkeypatch):
     renamed = []
     replace = os.replace
@@ -328,6 +329,7 @@ def test_a_run_from_a_trained_model_begins_with_what_it_knows(run, corpus, tmp_p
     assert record["settings"]["preset"] == "tutorial"
 
 
+@pytest.mark.slow
 def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus, tmp_path):
     licensed = load_model(run)
     licensed.record = {**licensed.record, "licence": "CC BY 4.0"}
@@ -335,6 +337,7 @@ def test_a_licence_is_inherited_and_joined_by_that_of_the_new_music(run, corpus,
     assert load_model(tmp_path / "run").record["licence"] == f"CC BY 4.0; and {corpus.licence}"
 
 
+@pytest.mark.slow
 def test_weights_trained_on_several_sources_name_all_and_each_licence_once(run, corpus, performances, tmp_path):
     for name in ("mine", "yours"):
         (tmp_path / name).mkdir()
