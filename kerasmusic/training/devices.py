@@ -84,6 +84,8 @@ class Devices:
             return value
         share = self.count // self.processes
         shares = np.full((share, 1), value / share, np.float32)
+        # Keras reports the mean of all batches since the last reset.
+        self._adder.reset_metrics()
         # Before Keras 3.15, labels and weights that are left out cannot be distributed.
         return float(self._adder.test_on_batch(shares, shares, shares[:, 0]))
 
