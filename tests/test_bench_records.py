@@ -130,6 +130,7 @@ def test_a_page_without_markers_for_tables_stays(kept, tmp_path, capsys):
     assert path.read_text() == "no markers"
 
 
+@pytest.mark.slow
 def test_the_command_measures_keeps_and_prints(exported, tmp_path, capsys):
     path = tmp_path / "x.json"
     arguments = ["--short", "--steps", "20", "--rounds", "1", "-o", str(path)]

@@ -53,6 +53,7 @@ def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, back
 
 
 @pytest.mark.parametrize("preset", ["small", "tutorial"])
+@pytest.mark.slow
 def test_the_file_equals_keras_over_500_notes_of_real_music(exported, notes, preset):
     keras_file, tflite_file = exported[preset]
     generator = Generator(tflite_file, seed=0)

@@ -35,6 +35,7 @@ def played(keyboard, state, notes):
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 60, 127]))
+@pytest.mark.slow
 def test_a_sequence_gives_exactly_the_states_of_the_steps(seed, most):
     random = np.random.default_rng(seed)
     keyboard = Keyboard(CODEC)

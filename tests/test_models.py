@@ -55,6 +55,7 @@ def steps(model, fields):
     return np.stack(log_probs), inputs["state"]
 
 
+@pytest.mark.slow
 def test_the_step_equals_the_sequence_model_note_for_note(model, fields):
     by_step, state = steps(model, fields)
     notes = np.concatenate([model.codec.start_note[None], fields])[None]
@@ -82,6 +83,7 @@ def test_scoring_pieces_side_by_side_equals_scoring_each_alone(model, fields):
         np.testing.assert_allclose(scores, steps(model, piece)[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_step_keeps_nothing(model):
     step = StepModel(model)
     inputs = step.inputs_of_zeros()

@@ -62,6 +62,7 @@ def test_both_kinds_play_the_same_notes_and_have_the_same_codec(run):
     assert codec_of(run / "model.keras") == codec_of(run / "model.tflite") == NoteCodec()
 
 
+@pytest.mark.slow
 def test_both_kinds_score_alike(run, corpus):
     (fields,) = (fields[:50] for fields in corpus.performances("validation"))
     keras, tflite = (next(iter(open_scorer(run / f"model{suffix}").score_fields([fields]))) for suffix in KINDS)

@@ -32,6 +32,7 @@ def test_a_script_without_a_main_guard_opens_a_corpus_and_runs_once(way, midi_zi
     assert (done.stdout, done.stderr) == ("the script runs\n3 performances\n", "")
 
 
+@pytest.mark.slow
 def test_a_notebook_opens_a_corpus(midi_zip, tmp_path):
     cell = nbformat.v4.new_code_cell(script_on(midi_zip, tmp_path / "cache"))
     notebook = nbformat.v4.new_notebook(cells=[cell])

@@ -115,6 +115,7 @@ def test_the_start_note_is_not_heard():
 
 
 @pytest.mark.parametrize("silent", [0, 30, 300])
+@pytest.mark.slow
 def test_after_a_context_it_expects_what_it_does_after_having_heard_it(notes, silent):
     repeats = Repeats(300)
     heard = CODEC.encode(notes.without_leading_silence())[: 300 - silent]
