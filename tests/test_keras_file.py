@@ -1,6 +1,7 @@
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from kerasmusic.models.keras_file import read_keras_config
 from kerasmusic.models.note_model import load_model
 
 pytestmark = pytest.mark.every_backend
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,14 @@ def changed(source, path, change=lambda config: None, extra=()):
         for name, data in extra:
             copy.writestr(name, data)
     return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["small", "small-with-repeats", "base"])
+def test_weights_in_half_precision_are_computed_in_float32_and_say_their_licence(name):
+    model = load_model(WEIGHTS / f"{name}.keras")
+    assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
+    assert model.record["licence"] == "CC BY-NC-SA 4.0"
 
 
 def test_a_file_of_ours_is_loaded_with_its_optimizer(compiled, tmp_path):
