@@ -52,8 +52,8 @@ def test_the_golden_passage_of_a_file_is_what_keras_plays(exported, preset, back
     assert played == golden
 
 
-@pytest.mark.parametrize("preset", ["small", "tutorial"])
 @pytest.mark.slow
+@pytest.mark.parametrize("preset", ["small", "tutorial"])
 def test_the_file_equals_keras_over_500_notes_of_real_music(exported, notes, preset):
     keras_file, tflite_file = exported[preset]
     generator = Generator(tflite_file, seed=0)

@@ -33,9 +33,9 @@ def played(keyboard, state, notes):
     return KeyboardState(*(np.stack(part, axis=1) for part in zip(*states, strict=True)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([3, 60, 127]))
-@pytest.mark.slow
 def test_a_sequence_gives_exactly_the_states_of_the_steps(seed, most):
     random = np.random.default_rng(seed)
     keyboard = Keyboard(CODEC)

@@ -114,8 +114,8 @@ def test_the_start_note_is_not_heard():
         np.testing.assert_array_equal(found[:, :4], expected[:, :4])
 
 
-@pytest.mark.parametrize("silent", [0, 30, 300])
 @pytest.mark.slow
+@pytest.mark.parametrize("silent", [0, 30, 300])
 def test_after_a_context_it_expects_what_it_does_after_having_heard_it(notes, silent):
     repeats = Repeats(300)
     heard = CODEC.encode(notes.without_leading_silence())[: 300 - silent]
