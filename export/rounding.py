@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorflow.lite.python import schema_py_generated as schema
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.model_file import with_record
@@ -39,6 +38,8 @@ def with_gptq_weights(quantized: bytes, float32: bytes, metadata: dict[str, Any]
         metadata: the metadata of a file of the float32 graph.
         interpreter: the module of the interpreter that plays it.
     """
+    from tensorflow.lite.python import schema_py_generated as schema
+
     floats = schema.ModelT.InitFromPackedBuf(float32, 0)
     rounded = schema.ModelT.InitFromPackedBuf(quantized, 0)
     inputs = _collect_inputs(floats, metadata, interpreter)

@@ -11,6 +11,7 @@ from kerasmusic.models.presets import GATED, PRESETS, Preset
 pytestmark = pytest.mark.every_backend
 
 
+@pytest.mark.slow
 def test_a_block_gives_the_same_note_by_note_and_as_a_sequence():
     keras.utils.set_random_seed(1)
     block = RecurrentBlock(8, 16)

@@ -12,7 +12,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kerasmusic.command_line import main
 from kerasmusic.edge import Generator, TFLiteRuntime
@@ -65,6 +64,7 @@ def test_the_file_equals_keras_over_500_notes_of_real_music(exported, notes, pre
     np.testing.assert_allclose(by_file, by_keras, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["small", "tutorial"])
 def test_the_file_holds_builtin_operators_and_all_weights(exported, preset):
     keras_file, tflite_file = exported[preset]
@@ -81,6 +81,7 @@ def test_the_file_holds_builtin_operators_and_all_weights(exported, preset):
         assert archive.namelist() == ["kerasmusic.json"]
 
 
+@pytest.mark.slow
 def test_every_operator_of_the_schema_has_its_own_name():
     from tensorflow.lite.python.schema_py_generated import BuiltinOperator
 
@@ -95,25 +96,30 @@ def test_operators_that_a_step_must_not_hold_are_refused(name):
         check_operators([Operator("ADD", 1, 3), Operator(name, 1, 1)])
 
 
-def converted(function, *specs):
-    """Converts a function to a flatbuffer in a way that loses the model's weights."""
-    concrete = tf.function(function).get_concrete_function(*specs)
+def graph_of_an_addition():
+    """A flatbuffer without weights and without our signature."""
+    import tensorflow as tf
+
+    concrete = tf.function(lambda x: x + 1.0).get_concrete_function(tf.TensorSpec([1, 4], tf.float32))
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
 
 
+@pytest.mark.slow
 def test_a_graph_that_lost_its_weights_is_refused():
-    graph = converted(lambda x: x + 1.0, tf.TensorSpec([1, 4], tf.float32))
     with pytest.raises(KerasMusicError, match=r"fewer than its weights' 4,000,000: they were lost"):
-        check_graph(graph, weights=4_000_000)
+        check_graph(graph_of_an_addition(), weights=4_000_000)
 
 
+@pytest.mark.slow
 def test_a_graph_with_another_signature_is_refused():
-    graph = converted(lambda x: x + 1.0, tf.TensorSpec([1, 4], tf.float32))
     with pytest.raises(KerasMusicError, match=r"signatures .* not \('previous', 'given'"):
-        check_graph(graph, weights=0)
+        check_graph(graph_of_an_addition(), weights=0)
 
 
+@pytest.mark.slow
 def test_a_graph_that_keeps_a_variable_is_refused(tmp_path):
+    import tensorflow as tf
+
     class Counter(tf.Module):
         def __init__(self):
             self.count = tf.Variable(tf.zeros([1, 4]))

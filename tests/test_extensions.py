@@ -117,6 +117,7 @@ def test_a_class_of_a_running_program_is_loaded_by_that_program(tmp_path):
     assert type(load_model(tmp_path / "local.keras")) is Local
 
 
+@pytest.mark.slow
 def test_a_preset_can_be_a_class_a_factory_or_data():
     register_preset("class", TutorialModel)
     register_preset("factory", lambda codec: TutorialModel(codec=codec))

@@ -69,6 +69,7 @@ def test_other_shapes_cannot_be_grown_into(narrow, preset_of, sizes):
         grown(narrow, preset_of("other", **sizes))
 
 
+@pytest.mark.slow
 def test_the_tutorials_model_cannot_become_another():
     with pytest.raises(ArgumentError, match="small: cannot start from a model of the preset tutorial"):
         grown(NoteModel.new("tutorial"), "small")

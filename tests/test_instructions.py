@@ -99,6 +99,7 @@ def run(graph, given=-1):
     return {detail["name"]: interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()}
 
 
+@pytest.mark.slow
 def test_a_graph_is_taken_apart_operator_by_operator(exported):
     path = exported["tiny"][1]
     data = read_model_bytes(path)

@@ -52,6 +52,7 @@ def test_a_sequence_gives_exactly_the_states_of_the_steps(seed, most):
         np.testing.assert_array_equal(states, wanted)
 
 
+@pytest.mark.slow
 def test_it_says_of_a_real_performance_what_its_notes_say(notes):
     fields = CODEC.encode(notes.without_leading_silence())[:300]
     sounded = CODEC.decode(fields)

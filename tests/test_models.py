@@ -21,8 +21,11 @@ from kerasmusic.training.windows import Windows
 pytestmark = pytest.mark.every_backend
 
 
-# A tiny model with the layers of `base`.
-@pytest.fixture(scope="module", params=[*sorted(PRESETS.keys() - {"base"}), "echoing"])
+# "echoing" is a tiny model with the layers of `base`.
+@pytest.fixture(
+    scope="module",
+    params=["tiny", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small", "tutorial", "echoing"))],
+)
 def model(request):
     keras.utils.set_random_seed(3)
     with pytest.MonkeyPatch.context() as patch:
@@ -185,6 +188,7 @@ def test_a_model_that_knows_nothing_scores_as_chance_does(notes):
     np.testing.assert_allclose(scores, np.tile(-np.log(model.codec.sizes), (100, 1)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_probability_below_float32s_least_has_a_finite_score(notes):
     model = NoteModel.new("small")
     fields = model.codec.encode(notes.without_leading_silence())[:5]
@@ -196,6 +200,7 @@ def test_a_probability_below_float32s_least_has_a_finite_score(notes):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_the_tutorials_step_gives_the_fields_nearest_to_its_estimates(notes):
     keras.utils.set_random_seed(1)
     model = NoteModel.new("tutorial")
@@ -228,6 +233,7 @@ def test_an_unknown_preset_is_refused_by_name():
         NoteModel.new("enormous")
 
 
+@pytest.mark.slow
 def test_a_preset_comes_with_its_trained_weights_or_says_how_to_make_a_new_model():
     trained = NoteModel.from_preset("small")
     assert trained.preset == "small"

@@ -35,6 +35,7 @@ def outcomes_of(folder, **options):
     return dict(encode_files(FolderSource(folder), names, encode_as_requested, **options))
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_one_file_with_it(tmp_path):
     for index in range(40):
         (tmp_path / f"{index:02d}").write_bytes(b"x" * (index + 1))
@@ -55,6 +56,7 @@ def test_a_process_that_dies_takes_one_file_with_it(tmp_path):
             np.testing.assert_array_equal(fields, np.full((int(name) + 1, 4), int(name) + 1))
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_given_up(tmp_path):
     (tmp_path / "a").write_text("hang")
     (tmp_path / "b").write_text("ab")

@@ -45,6 +45,7 @@ def run(corpus, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_model_history_and_checkpoint(run, corpus):
     names = {path.name for path in run.iterdir()}
     assert names == {"model.keras", "checkpoint.keras", "history.csv", "run.json"}
@@ -55,6 +56,7 @@ def test_a_run_leaves_its_model_history_and_checkpoint(run, corpus):
     assert read_start(run)["data"] == [str(root.resolve()) for root in corpus.roots]
 
 
+@pytest.mark.slow
 def test_the_history_has_a_row_a_round_and_losses_by_field(run):
     history = read_history(run)
     steps = history["training_steps"]
@@ -247,6 +249,7 @@ def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(beg
     assert not list(run.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_run_is_not_written_over(run, corpus):
     with pytest.raises(ArgumentError, match="holds a run already; carry on with --resume"):
         train("tutorial", corpus, run, Settings(epochs=1))
@@ -311,6 +314,7 @@ def test_a_budget_of_steps_counts_what_was_done_before():
     assert Budget(minutes=1, steps=None, seconds_done=120).share == 1.0
 
 
+@pytest.mark.slow
 def test_evaluation_of_the_tutorials_model_has_only_its_pitch(run, corpus):
     result = evaluate(open_scorer(run / "model.keras"), corpus)
     assert np.isnan(result.nats)
@@ -350,6 +354,7 @@ def test_weights_trained_on_several_sources_name_all_and_each_licence_once(run, 
     assert read_start(tmp_path / "run")["data"] == [str(root.resolve()) for root in several.roots]
 
 
+@pytest.mark.slow
 def test_an_older_run_names_its_one_source_without_a_list(run, corpus, tmp_path):
     start = json.loads((run / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**start, "data": start["data"][0]}))
@@ -375,6 +380,7 @@ def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corp
     assert not any(np.array_equal(*pair) for pair in itertools.combinations(trained, 2))
 
 
+@pytest.mark.slow
 def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
     other = dataclasses.replace(corpus, codec=NoteCodec(velocity_edges=(0, 64, 128)))
     with pytest.raises(ArgumentError, match="another codec"):
@@ -479,6 +485,7 @@ def test_what_is_no_model_is_refused(corpus, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_music_that_is_gone_is_named_with_the_remedy(run, tmp_path):
     start = {**read_start(run), "data": [str(tmp_path / "gone.zip")]}
     with pytest.raises(KerasMusicError, match=r"gone\.zip: the run's music is not there any more; .* --data"):
@@ -513,6 +520,7 @@ def test_a_loss_or_metrics_of_ones_own_are_refused_when_compiling(what):
         NoteModel.new("tutorial").compile(optimizer="adam", **{what: ["mae"]})
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_on_windows_without_a_run(corpus):
     model = NoteModel.new("tutorial")
     model.compile(optimizer=keras.optimizers.Adam(1e-3))
@@ -532,6 +540,7 @@ def test_training_a_model_leaves_the_callers_as_it_was(corpus, tmp_path):
     assert "start" not in load_model(tmp_path).record
 
 
+@pytest.mark.slow
 def test_music_that_has_changed_is_said_with_the_numbers(run, corpus):
     start = read_start(run)
     assert music_change(start, corpus) is None

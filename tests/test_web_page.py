@@ -178,6 +178,7 @@ def test_a_page_holds_everything_it_fetches(page, exported):
     assert {*listed, "index.html", "service_worker.js"} == {*found, "./"}
 
 
+@pytest.mark.slow
 def test_a_page_is_written_over_a_page_but_over_nothing_else(page, exported, tmp_path):
     place = tmp_path / "page"
     shutil.copytree(page, place)
@@ -202,6 +203,7 @@ def test_another_site_is_left_alone_though_it_has_a_service_worker_too(exported,
     assert [path.name for path in site.iterdir()] == ["service_worker.js"]
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_page(page, exported, tmp_path):
     web_page.write_page(exported["tiny"][1], tmp_path / "again")
     for path in page.rglob("*.*"):
@@ -220,6 +222,7 @@ def test_the_server_sends_the_types_that_browsers_need(page):
         server.shutdown()
 
 
+@pytest.mark.slow
 @needs_node
 def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
     command = [sys.executable, "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
@@ -276,6 +279,7 @@ def test_the_page_has_the_librarys_constants(file, name, value):
     assert constant_of(file, name) == value
 
 
+@pytest.mark.slow
 @needs_node
 def test_a_page_plays_the_bundled_model_by_default(tmp_path):
     assert main(["export", "--web", str(tmp_path / "page")]) == 0
