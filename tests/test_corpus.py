@@ -32,6 +32,7 @@ def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip
         assert [len(piece) for piece in corpus.performances("validation")] == [corpus.summary()["validation"]["notes"]]
 
 
+@pytest.mark.slow
 def test_it_is_built_again_only_when_files_codec_or_pedal_change(midi_folder, performances, tmp_path):
     def identity(**options):
         status = (open_corpus(midi_folder, cache=tmp_path / "cache", **options).path / "fields.npy").stat()
@@ -164,6 +165,7 @@ def test_strictness_takes_nothing_away_where_all_can_be_read(midi_folder, perfor
     assert len(open_corpus(midi_folder, cache=tmp_path).names) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["corpus.json", "fields.npy", "index.npy"])
 @pytest.mark.parametrize("damage", ["emptied", "cut", "lost"])
 def test_a_damaged_corpus_is_rebuilt(midi_zip, tmp_path, name, damage):

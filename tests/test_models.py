@@ -22,10 +22,7 @@ pytestmark = pytest.mark.every_backend
 
 
 # "echoing" is a tiny model with the layers of `base`.
-@pytest.fixture(
-    scope="module",
-    params=["tiny", *(pytest.param(name, marks=pytest.mark.slow) for name in ("small", "tutorial", "echoing"))],
-)
+@pytest.fixture(scope="module", params=[*sorted(PRESETS.keys() - {"base"}), "echoing"])
 def model(request):
     keras.utils.set_random_seed(3)
     with pytest.MonkeyPatch.context() as patch:
@@ -98,6 +95,7 @@ def test_a_step_keeps_nothing(model):
         np.testing.assert_array_equal(first[name], again[name])
 
 
+@pytest.mark.slow
 def test_the_log_probability_of_a_step_is_the_models_own_whatever_steers_it(model):
     step = StepModel(model)
     inputs = step.inputs_of_zeros()
@@ -110,6 +108,7 @@ def test_the_log_probability_of_a_step_is_the_models_own_whatever_steers_it(mode
         np.testing.assert_array_equal(plain[name], steered[name])
 
 
+@pytest.mark.slow
 def test_every_field_it_draws_is_one_the_codec_knows(model):
     step = StepModel(model)
     inputs = step.inputs_of_zeros()
@@ -124,6 +123,7 @@ def test_every_field_it_draws_is_one_the_codec_knows(model):
         inputs["previous"], inputs["state"] = outputs["note"], outputs["state"]
 
 
+@pytest.mark.slow
 def test_it_comes_back_from_its_file_the_same(model, fields, tmp_path):
     model.record = {"source": "a test"}
     model.save(tmp_path / "model.keras")

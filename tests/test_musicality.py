@@ -50,6 +50,10 @@ def test_the_distance_is_a_metric_from_0_to_1(histograms):
     assert there <= around + 1e-7
 
 
+def test_a_share_may_be_the_smallest_float():
+    assert jensen_shannon_distance([1e300, 5e-24], [1.0, 0.0]) == pytest.approx(0, abs=1e-7)
+
+
 @given(HISTOGRAMS)
 def test_histograms_with_no_bin_in_common_are_at_1(histograms):
     first, second, _ = histograms

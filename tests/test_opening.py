@@ -69,6 +69,7 @@ def test_both_kinds_score_alike(run, corpus):
     assert keras == pytest.approx(tflite, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_from_a_run_a_file_or_the_package(run, exported, monkeypatch):
     assert kerasmusic.load_model(run).preset == "tiny"
     monkeypatch.setattr(bundled, "bundled_model", lambda suffix=".tflite": exported["tutorial"][0])
@@ -117,6 +118,7 @@ def test_what_cannot_be_written_is_told_with_the_reason(trained, monkeypatch):
     assert {path.name for path in files.written} >= {"sample.mid"}
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_not_lost_where_it_cannot_be_exported(trained, monkeypatch):
     def refuse(*arguments):
         raise KerasMusicError("mine: no such block")

@@ -161,6 +161,7 @@ ODD_NAMES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_files_of_any_name_are_drawn_with_their_names(notes, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -188,6 +189,7 @@ def test_files_of_any_name_are_drawn_with_their_names(notes, tmp_path, monkeypat
     assert [text.get_text() for text in runs.axes[0].get_legend().get_texts()] == [drawn[1], "_b"]
 
 
+@pytest.mark.slow
 def test_the_path_of_a_picture_is_printed_byte_for_byte(notes, tmp_path):
     name = b"\xff.mid"
     try:

@@ -140,11 +140,12 @@ def jensen_shannon_distance(first: ArrayLike, second: ArrayLike) -> float:
     shares = [_shares(histogram) for histogram in (first, second)]
     if len(shares[0]) != len(shares[1]):
         raise ArgumentError(f"histograms of {len(shares[0])} and of {len(shares[1])} bins cannot be compared")
-    middle = (shares[0] + shares[1]) / 2
+    # Half of it, the middle, would be 0 where the shares are the smallest float.
+    total = shares[0] + shares[1]
     divergence = 0.0
     for share in shares:
         held = share > 0
-        divergence += float(np.sum(share[held] * np.log2(share[held] / middle[held]))) / 2
+        divergence += float(np.sum(share[held] * (1 + np.log2(share[held] / total[held])))) / 2
     # Rounding may lead a hair outside.
     return float(np.sqrt(min(max(divergence, 0.0), 1.0)))
 
