@@ -280,6 +280,7 @@ def jack_server(monkeypatch):
         server.terminate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["", "/UNIX_JACK"])
 def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_server):
     rtmidi = mido.Backend(f"mido.backends.rtmidi{api}")

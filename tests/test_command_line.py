@@ -132,6 +132,7 @@ def test_training_says_that_it_has_no_validation(capsys, performances, tmp_path)
     assert "Warning" not in err
 
 
+@pytest.mark.slow
 def test_training_says_what_leaks_between_its_sources(capsys, midi_zip, performances, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "a.mid").write_bytes(performances[2][1])
@@ -144,6 +145,7 @@ def test_training_says_what_leaks_between_its_sources(capsys, midi_zip, performa
     )
 
 
+@pytest.mark.slow
 def test_evaluating_an_empty_split_ends_in_a_sentence_that_says_why(capsys, model, midi_zip, midi_folder, performances):
     (midi_folder / performances[2][0]).write_bytes(b"not music")
     code, _, err = run(capsys, "evaluate", model, "--data", midi_folder)

@@ -196,6 +196,7 @@ def write_all(folder, contents):
         (folder / name).write_bytes(data)
 
 
+@pytest.mark.slow
 def test_of_a_changed_folder_only_new_files_are_read_and_the_corpus_equals_a_new_one(
     performances, tmp_path, monkeypatch
 ):
@@ -226,6 +227,7 @@ def test_of_a_changed_folder_only_new_files_are_read_and_the_corpus_equals_a_new
     np.testing.assert_array_equal(former.fields, kept)
 
 
+@pytest.mark.slow
 def test_a_damaged_previous_corpus_is_not_used(performances, tmp_path):
     music = tmp_path / "music"
     write_all(music, {"a.mid": performances[0][1]})

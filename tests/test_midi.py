@@ -326,6 +326,7 @@ def test_the_longest_pause_and_the_latest_end_come_back():
         midi.to_bytes(short)
 
 
+@pytest.mark.slow
 def test_a_file_of_as_many_notes_as_may_be_is_not_too_large_to_be_read():
     # Spread over a day, so that many delta times need more than one byte.
     count = midi.MAX_NOTES

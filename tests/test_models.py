@@ -243,6 +243,7 @@ def test_a_preset_comes_with_its_trained_weights_or_says_how_to_make_a_new_model
         NoteModel.from_preset("tiny")
 
 
+@pytest.mark.slow
 def test_muon_takes_the_matrices_between_layers_and_adam_all_other_weights():
     model = NoteModel.new("tiny")
     optimizer = model.make_optimizer(1e-3, 0.01, 1.0)

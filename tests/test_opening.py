@@ -105,6 +105,7 @@ def trained(exported, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_told_with_the_reason(trained, monkeypatch):
     def missing(*arguments):
         raise MissingPackageError("exporting needs TensorFlow")
