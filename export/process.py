@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from kerasmusic.data.corpus import Corpus
 
 # "int8" is TFLite's dynamic-range quantisation: int8 weights, and activations quantised at run time. "int8-full" also
-# has fixed ranges for the activations that enter matrices, calibrated on real music.
-PRECISIONS = ("float32", "float16", "int8", "int8-full")
+# has fixed ranges for the activations that enter matrices, calibrated on real music. "exact" has int8 weights too, and
+# whole-number arithmetic, so that the file plays the very same notes everywhere.
+PRECISIONS = ("float32", "float16", "int8", "int8-full", "exact")
 CALIBRATED = "int8-full"
+EXACT = "exact"
+# The model classes of which there are exact files: the one that is quantised, and the one that is the result.
+FLOAT_MODEL, EXACT_MODEL = "GatedNoteModel", "ExactNoteModel"
 PIECES, NOTES = 16, 1_000
 # The loss in nats per note above which a precision gets a warning.
 ACCEPTABLE_LOSS = 0.05
@@ -64,6 +68,7 @@ class ExportResult:
         microseconds: the median time of a step on this machine.
         difference: the largest deviation of a log probability from Keras on validation notes; None without excerpts.
         nats_lost: the loss against Keras in nats per note, on the same notes; None without excerpts.
+        keras: the file with the quantised Keras model that an exact file is the export of; None for others.
     """
 
     precision: str
@@ -75,6 +80,7 @@ class ExportResult:
     microseconds: float
     difference: float | None
     nats_lost: float | None
+    keras: Path | None = None
 
     @property
     def warning(self) -> str | None:
@@ -85,6 +91,31 @@ class ExportResult:
             f"{self.path}: {self.precision} loses {self.nats_lost:.3f} nats per note, more than {ACCEPTABLE_LOSS}; "
             "prefer another precision"
         )
+
+
+def precisions_of(model: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The precisions in which a `.keras` file can be exported.
+
+    Raises:
+        ModelFileError: the file does not hold a note model.
+    """
+    name, config, _ = read_keras_config(model)
+    if name == EXACT_MODEL:
+        return (EXACT,)
+    has_exact_form = (
+        name == FLOAT_MODEL and config.get("block", "recurrent") == "recurrent" and not config.get("memory")
+    )
+    return PRECISIONS if has_exact_form else tuple(each for each in PRECISIONS if each != EXACT)
+
+
+def exact_keras_file(output: str | os.PathLike[str]) -> Path:
+    """The file of the quantised Keras model beside an exact `.tflite` file; never that of the model it comes from.
+
+    >>> exact_keras_file("out/small.tflite").name, exact_keras_file("small-exact.tflite").name
+    ('small-exact.keras', 'small-exact.keras')
+    """
+    path = Path(output)
+    return path.with_name(path.stem.removesuffix(f"-{EXACT}") + f"-{EXACT}.keras")
 
 
 def export_tflite(
@@ -99,12 +130,12 @@ def export_tflite(
     Args:
         model: the `.keras` file, trained on any backend.
         output: the file to write, atomically.
-        precision: the precision of the weights: "float32", "float16", "int8" or "int8-full".
-        excerpts: real music on which to measure the precision's loss; "int8-full" is calibrated on it too.
+        precision: the precision of the weights: "float32", "float16", "int8", "int8-full" or "exact".
+        excerpts: real music on which to measure the precision's loss; "int8-full" and "exact" are calibrated on it too.
 
     Raises:
         KerasMusicError: the model cannot be exported.
-        ArgumentError: the precision is unknown, or "int8-full" has no excerpts for calibration.
+        ArgumentError: the precision is unknown or not one of this model's, or "int8-full" has no excerpts.
         MissingPackageError: TensorFlow is not installed.
     """
     (exported,) = export_precisions(model, {precision: output}, excerpts=excerpts)
@@ -123,7 +154,10 @@ def export_precisions(
     if CALIBRATED in outputs and not (excerpts and excerpts.calibration):
         raise ArgumentError(f"{CALIBRATED} is calibrated on real music; name some with --data")
     # Before a process takes its seconds to start.
-    read_keras_config(model)
+    offered = precisions_of(model)
+    for precision in outputs:
+        if precision not in offered:
+            raise ArgumentError(f"{model}: cannot be exported as {precision}; choose {' or '.join(offered)}")
     if importlib.util.find_spec("tensorflow") is None:
         raise MissingPackageError("exporting needs TensorFlow; run: pip install 'kerasmusic[tensorflow]'")
     environment = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
@@ -135,4 +169,5 @@ def export_precisions(
             outputs={precision: str(path) for precision, path in outputs.items()},
             excerpts=folder if excerpts else None, extensions=pack_extensions(),
         )  # fmt: skip
-    return [ExportResult(**{**report, "path": Path(report["path"])}) for report in reports]
+    paths = [{name: report[name] and Path(report[name]) for name in ("path", "keras")} for report in reports]
+    return [ExportResult(**{**report, **found}) for report, found in zip(reports, paths, strict=True)]

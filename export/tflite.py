@@ -14,21 +14,26 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from keras.export import ExportArchive
+from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 
 import kerasmusic
+from kerasmusic.codec import FIELDS
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
 from kerasmusic.edge.runtime import INPUTS, TFLiteRuntime
+from kerasmusic.export.exact import with_exact_weights
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
-from kerasmusic.export.process import CALIBRATED, Excerpts, ExportResult
+from kerasmusic.export.process import CALIBRATED, EXACT, Excerpts, ExportResult, exact_keras_file
+from kerasmusic.export.quantizing import check_sums, make_exact
 from kerasmusic.export.rewriting import fuse_lookups, keep_matrix_ranges
 from kerasmusic.export.rounding import with_gptq_weights
 from kerasmusic.export.runtimes import oldest_runtime
 from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
+from kerasmusic.models.exact_model import ExactNoteModel
 from kerasmusic.models.extensions import unpack_extensions
 from kerasmusic.models.keras_runtime import StepModel
 from kerasmusic.models.note_model import load_model
@@ -38,7 +43,9 @@ from kerasmusic.models.scoring import KerasScorer
 INTERPRETER = "tensorflow.lite.python.interpreter"
 # States take hundreds of notes to reach their range, so excerpts are long, and only some of their notes are used.
 CALIBRATE_EVERY = 10
-BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1}
+BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1, "exact": 1}
+# The seeds and the length of the pieces on which an exact model is calibrated where there is no music.
+SEEDS, NOTES = range(8), 1_000
 
 
 def export(
@@ -53,9 +60,14 @@ def export(
     reports = []
     with saved_step(model) as folder, ExitStack() as files:
         for precision, output in outputs.items():
-            flatbuffer = convert(folder, precision, model, excerpts)
+            keras_file, exported = None, model
+            if precision == EXACT and not isinstance(model, ExactNoteModel):
+                exported = make_exact(model, calibration_notes(folder, model, excerpts))
+                keras_file = exact_keras_file(output)
+                exported.save(files.enter_context(atomic_write(keras_file)))
+            flatbuffer = convert(folder, precision, exported, excerpts)
             found = check_graph(flatbuffer, weights=BYTES_PER_WEIGHT[precision] * count_weights(model))
-            metadata = make_metadata(model, found, precision)
+            metadata = make_metadata(exported, found, precision)
             temporary = files.enter_context(atomic_write(output))
             temporary.write_bytes(with_record(flatbuffer, metadata))
             golden = golden_passage(TFLiteRuntime(temporary, interpreter=INTERPRETER))
@@ -68,6 +80,7 @@ def export(
                     bytes=temporary.stat().st_size,
                     operators=[(operator.name, operator.version, operator.uses) for operator in found],
                     runtime=metadata["runtime"],
+                    keras=keras_file,
                     **measured,
                 )
             )
@@ -89,7 +102,10 @@ def export_from_json(
     pieces = None
     if excerpts is not None:
         pieces = Excerpts(*(list(np.load(Path(excerpts) / f"{kind}.npz").values()) for kind in Excerpts._fields))
-    return [{**asdict(report), "path": str(report.path)} for report in export(model, outputs, pieces)]
+    return [
+        {**asdict(report), "path": str(report.path), "keras": report.keras and str(report.keras)}
+        for report in export(model, outputs, pieces)
+    ]
 
 
 def count_weights(model: NoteModel) -> int:
@@ -118,6 +134,8 @@ def saved_step(model: NoteModel) -> Iterator[str]:
         "take_along_axis": functools.partial(tf.gather, batch_dims=-1),
         "argmin": functools.partial(tf.argmin, output_type=tf.int32),
         "argmax": functools.partial(tf.argmax, output_type=tf.int32),
+        "combine": lambda exact, smooth: exact,
+        "kept": tf.floor,
     }
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         # The endpoint is traced when it is written.
@@ -128,7 +146,11 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 
 
 def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:
-    """Converts a saved step to a flatbuffer in the given precision."""
+    """Converts a saved step to a flatbuffer in the given precision; an exact one is that of `model` itself."""
+    if precision == EXACT:
+        check_sums(model)
+        with saved_step(model) as exact:
+            return with_exact_weights(convert(exact, "float32", model))
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     # One scale per matrix instead of per channel: older runtimes can read it, and the error is the same here.
@@ -162,12 +184,43 @@ def quantize(converter: Any, float32: bytes, model: NoteModel, excerpts: Excerpt
     return quantized
 
 
+def calibration_notes(folder: str, model: NoteModel, excerpts: Excerpts | None) -> NDArray[np.int32]:
+    """The notes on which an exact model is calibrated: of music, or else of the model's own, as it would play unguided.
+
+    Returns:
+        int32 `[pieces, notes + 1, 4]`, each piece after the start note.
+    """
+    if excerpts and excerpts.calibration:
+        pieces = [fields for fields in excerpts.calibration if len(fields) == max(map(len, excerpts.calibration))]
+    else:
+        with float32_runtime(convert(folder, "float32", model), model) as runtime:
+            pieces = [play(runtime, seed) for seed in SEEDS]
+    start = np.array([model.codec.start_note], np.int32)
+    return np.stack([np.concatenate([start, fields]) for fields in pieces])
+
+
+def play(runtime: TFLiteRuntime, seed: int) -> NDArray[np.int32]:
+    """The fields of a piece by a model's own probabilities, int32 `[notes, 4]`."""
+    generator = Generator(runtime, seed=seed, min_p=0.0, density=0.0)
+    fields = np.empty((NOTES, len(FIELDS)), np.int32)
+    for row in fields:
+        next(generator)
+        row[:] = runtime.note[0]
+    return fields
+
+
+@contextmanager
+def float32_runtime(float32: bytes, model: NoteModel) -> Iterator[TFLiteRuntime]:
+    """Yields a runtime of a float32 graph of a model."""
+    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
+        path = Path(folder) / "float32.tflite"
+        path.write_bytes(with_record(float32, make_metadata(model, [], "float32")))
+        yield TFLiteRuntime(path, interpreter=INTERPRETER)
+
+
 def calibration_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the step's inputs for the calibration excerpts, in the form that TFLite's converter takes."""
-    with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder_name:
-        path = Path(folder_name) / "float32.tflite"
-        path.write_bytes(with_record(float32, make_metadata(model, [], "float32")))
-        runtime = TFLiteRuntime(path, interpreter=INTERPRETER)
+    with float32_runtime(float32, model) as runtime:
         generator = Generator(runtime, seed=0)
         for fields in excerpts.calibration:
             generator.reset()

@@ -48,7 +48,7 @@ def _precision_help() -> str:
 @click.option(
     "--data",
     metavar="PATH",
-    help="Real music to measure on, and to calibrate int8-full on (default: what the run was trained on).",
+    help="Real music to measure on, and to calibrate int8-full and exact on (default: what the run was trained on).",
 )
 @force
 @arguments.pedal
@@ -118,11 +118,13 @@ def _export_tflite(
 def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path]:
     """The output file of each precision."""
     from kerasmusic.export import PRECISIONS
+    from kerasmusic.export.process import EXACT, EXACT_MODEL, exact_keras_file, precisions_of
+    from kerasmusic.models.keras_file import read_keras_config
     from kerasmusic.opening import KERAS, RUN_MODEL, TFLITE
     from kerasmusic.training.run_folder import is_run
 
     check_name("precision", precision, (*PRECISIONS, "all"))
-    precisions = PRECISIONS if precision == "all" else (precision,)
+    precisions = precisions_of(source) if precision == "all" else (precision,)
     path = Path(output) if output else source.with_suffix(TFLITE.suffix)
     if path.suffix != TFLITE.suffix:
         raise ArgumentError(f"{path}: the output is a TFLite file; name it .tflite")
@@ -135,6 +137,8 @@ def _outputs(source: Path, precision: str, output: str | None) -> dict[str, Path
     for each in outputs.values():
         if not output or each != path:
             default_output(each, own=is_runs_own)
+    if EXACT in outputs and read_keras_config(source).model != EXACT_MODEL:
+        default_output(exact_keras_file(outputs[EXACT]), own=is_runs_own)
     return outputs
 
 

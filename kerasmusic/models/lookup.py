@@ -1,4 +1,4 @@
-"""Table lookups with indices known to be in range, argmin and argmax, in as few TFLite operators as possible."""
+"""Table lookups with indices in range, argmin, argmax and rounding, in as few TFLite operators as possible."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +16,24 @@ take: Callable[..., KerasTensor] = ops.take
 take_along_axis: Callable[..., KerasTensor] = ops.take_along_axis
 argmin: Callable[..., KerasTensor] = ops.argmin
 argmax: Callable[..., KerasTensor] = ops.argmax
+
+
+def _combine(exact: KerasTensor, smooth: KerasTensor) -> KerasTensor:
+    # The difference is 0, so that the sum is exact.
+    return ops.stop_gradient(exact) + (smooth - ops.stop_gradient(smooth))
+
+
+# An exported graph has no gradients, so the exporter replaces this one by a function that returns `exact`.
+combine: Callable[..., KerasTensor] = _combine
+
+
+def _unchanged(x: KerasTensor) -> KerasTensor:
+    return x
+
+
+# Marks the products of codes, whole numbers, in an exported graph, since TFLite's converter would fold the factors that
+# follow into the weights. The exporter replaces it by `floor`, which changes no whole number, and removes that again.
+kept: Callable[..., KerasTensor] = _unchanged
 
 
 @contextmanager
@@ -72,3 +90,26 @@ def greatest(values: KerasTensor) -> KerasTensor:
     [1]
     """
     return ops.cast(argmax(values, axis=-1), "int32")
+
+
+def straight_through(exact: KerasTensor, smooth: KerasTensor) -> KerasTensor:
+    """`exact`, with the gradient of `smooth` (the straight-through estimator, Bengio et al., 2013).
+
+    >>> float(straight_through(ops.round(ops.array(2.6)), ops.array(2.6)))
+    3.0
+    """
+    return combine(exact, smooth)
+
+
+def rounded(x: KerasTensor) -> KerasTensor:
+    """The nearest whole numbers, halves to even, with the gradient of `x`.
+
+    >>> ops.convert_to_numpy(rounded(ops.array([0.5, 1.5, -2.6]))).tolist()
+    [0.0, 2.0, -3.0]
+    """
+    return straight_through(ops.round(x), x)
+
+
+def whole(x: KerasTensor) -> KerasTensor:
+    """The same whole numbers, of which an exported graph folds nothing into the weights before them."""
+    return kept(x)

@@ -6,6 +6,7 @@ A model predicts the four fields of the next note, one after another, from all e
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import zipfile
@@ -271,6 +272,7 @@ def load_model(path: str | os.PathLike[str], *, compile: bool = False) -> NoteMo
     # Importing these modules registers the class names by which Keras finds the classes of a file.
     for preset in OWN_PRESETS:
         find_preset(preset).factory()
+    importlib.import_module("kerasmusic.models.exact_model")
     import_requested()
     own = {each.registered_name: _own_class(each, path) for each in read_keras_config(path).own}
     try:

@@ -1,0 +1,245 @@
+"""The layers of exact models: int8 weights and whole-number arithmetic that every runtime computes to the same bit.
+
+A float32 sum of whole numbers is exact, in any order, while it stays below 2**24, and so is a product with a power of
+two. A product with another number is rounded, but IEEE 754 says how, and a compiler cannot change it if rounding to a
+whole number follows at once. All layers here keep to such operations. Whole numbers are kept in float32.
+
+A *code* is an int8: what multiplies int8 weights. TFLite's dynamic-range kernels quantise the input of a matrix by its
+own smallest and largest value. An input that holds whole numbers, and among them -128 and 127, gets the scale 1 and the
+zero point 0, so that the product is plain integer arithmetic; `with_ends` appends the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
+from numpy.typing import NDArray
+
+from kerasmusic.models.linear_recurrence import linear_recurrence
+from kerasmusic.models.lookup import rounded, rows, straight_through, whole
+
+#: The limits of a code.
+LOWEST, HIGHEST = -128.0, 127.0
+#: The largest magnitude of a weight's code.
+LARGEST_WEIGHT = 127.0
+#: Whole numbers up to here are exact in float32, and so are their sums.
+EXACT = 2**24
+#: The value of one unit of a bias, in units of a product of codes.
+BIAS_UNIT = 128.0
+# The grid of a gate's logits: 4,096 values from -16 to 16.
+GATE_STEPS, GATE_RANGE = 128.0, 16.0
+# The number of entries in the table of a norm's factors, and the sum of squares that one entry stands for.
+FACTORS, SQUARES = 4096, 2.0**10
+
+#: Decays by their logits on the gate's grid. Rounding hides the differences between exponential functions.
+DECAYS: NDArray[np.float32] = np.float32(
+    np.round(2.0**20 / (1.0 + np.exp(GATE_RANGE - np.arange(2 * GATE_RANGE * GATE_STEPS) / GATE_STEPS))) / 2.0**20
+)
+
+
+def codes(x: KerasTensor) -> KerasTensor:
+    """Rounds and clips to codes.
+
+    >>> ops.convert_to_numpy(codes(ops.array([-300.0, 0.6, 127.4]))).tolist()
+    [-128.0, 1.0, 127.0]
+    """
+    return ops.clip(rounded(x), LOWEST, HIGHEST)
+
+
+def with_ends(x: KerasTensor) -> KerasTensor:
+    """Appends the codes -128 and 127 to the last axis, float32 `[..., n]`."""
+    ends = np.array([LOWEST, HIGHEST], "float32").reshape((1,) * (len(x.shape) - 1) + (2,))
+    # An exported step has a batch of 1, and takes the constant as it is.
+    if x.shape[:-1] != (1,):
+        ends = ops.broadcast_to(ends, (*ops.shape(x)[:-1], 2))
+    return ops.concatenate([x, ends], axis=-1)
+
+
+@keras.saving.register_keras_serializable("kerasmusic")
+class ExactEmbedding(layers.Layer):
+    """An embedding with int8 codes, whose vectors are whole multiples of `unit`.
+
+    Args:
+        size: the number of rows.
+        width: the length of a row.
+        unit: the value of one code, a whole number.
+    """
+
+    def __init__(self, size: int, width: int, unit: int = 64, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.size, self.width, self.unit = size, width, unit
+        self.embeddings = self.add_weight(shape=(size, width), initializer="zeros", name="embeddings", autocast=False)
+        self.built = True
+
+    def call(self, index: KerasTensor) -> KerasTensor:
+        """The vectors, float32 `[..., width]`, of int32 `[...]`."""
+        return rows(_weight_codes(self.embeddings) * float(self.unit), index)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "size": self.size, "width": self.width, "unit": self.unit}
+
+
+@keras.saving.register_keras_serializable("kerasmusic")
+class ExactDense(layers.Layer):
+    """A dense layer with int8 weights: the whole numbers nearest to the product times one factor for each output.
+
+    Args:
+        inputs: the number of inputs, codes.
+        units: the number of outputs.
+        shifted: the number of the first inputs that hold 0 to 255, less 128; the layer adds the 128.
+    """
+
+    def __init__(self, inputs: int, units: int, shifted: int = 0, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.inputs, self.units, self.shifted = inputs, units, shifted
+        weight = {"autocast": False, "initializer": "zeros"}
+        # In units of a code.
+        self.kernel = self.add_weight(shape=(inputs, units), name="kernel", **weight)
+        self.bias = self.add_weight(shape=(units,), name="bias", **weight)
+        self.multiplier = self.add_weight(shape=(units,), name="multiplier", trainable=False, **weight)
+        self.observer: Any = None
+        self.built = True
+
+    def product(self, inputs: KerasTensor) -> KerasTensor:
+        """The product of codes, float32 `[..., inputs]`, and the weights, and the bias: `[..., units]`."""
+        if self.observer:
+            self.observer(self, inputs)
+        weights = _weight_codes(self.kernel)
+        bias = rounded(self.bias * BIAS_UNIT)
+        if self.shifted:
+            bias = bias - LOWEST * ops.sum(weights[: self.shifted], axis=0)
+        weights = ops.pad(weights, [[0, 2], [0, 0]])
+        return whole(ops.add(ops.matmul(with_ends(inputs), weights), bias))
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """The outputs, whole numbers, float32 `[..., units]`, of codes, float32 `[..., inputs]`."""
+        return rounded(self.product(inputs) * self.multiplier)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "inputs": self.inputs, "units": self.units, "shifted": self.shifted}
+
+
+@keras.saving.register_keras_serializable("kerasmusic")
+class ExactNorm(layers.Layer):
+    """RMSNorm and quantisation in one: codes of a vector over its root mean square.
+
+    The vector is rounded to codes small enough that the sum of their squares is exact. A table has the factor for each
+    range of that sum.
+
+    Args:
+        width: the length of a vector.
+    """
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.width = width
+        self.largest = float(int(np.sqrt((EXACT - 1) / width)))
+        weight = {"autocast": False, "initializer": "ones", "trainable": False}
+        # From a unit of the vector to one of the codes that are squared.
+        self.coarse = self.add_weight(shape=(1, 1), name="coarse", **weight)
+        self.factors = self.add_weight(shape=(FACTORS, 1), name="factors", **weight)
+        self.built = True
+
+    def set_scale(self, coarse: float, code: float) -> None:
+        """Sets what one code stands for, in root mean squares, and the scale of the codes that are squared."""
+        self.coarse.assign(np.full((1, 1), coarse, "float32"))
+        squares = SQUARES * (np.arange(FACTORS) + 0.5)
+        self.factors.assign(np.float32(np.sqrt(self.width) * coarse / code / np.sqrt(squares))[:, None])
+
+    def call(self, x: KerasTensor) -> KerasTensor:
+        """The codes, float32 `[..., width]`, of whole numbers `[..., width]`."""
+        coarse = ops.clip(rounded(x * self.coarse), -self.largest, self.largest)
+        squares = ops.sum(coarse * coarse, axis=-1)
+        index = ops.minimum(squares * (1.0 / SQUARES), FACTORS - 1.0)
+        exact = rows(self.factors, ops.cast(index, "int32"))
+        smooth = self.factors[0] * ops.rsqrt(2.0 * index + 1.0)[..., None]
+        return codes(x * straight_through(exact, smooth))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable("kerasmusic")
+class ExactBlock(layers.Layer):
+    """`RecurrentBlock` in whole numbers; the state too is whole numbers.
+
+    Args:
+        width: the size of the input, the output and the recurrent state.
+        hidden: the number of units in the perceptron.
+    """
+
+    def __init__(self, width: int, hidden: int, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        self.width, self.hidden = width, hidden
+        self.norm = ExactNorm(width, name="norm")
+        self.decay = ExactDense(width, width, name="decay")
+        self.candidate = ExactDense(width, width, name="candidate")
+        self.state_code = self.add_weight(
+            shape=(1, width), name="state_code", initializer="ones", trainable=False, autocast=False
+        )
+        self.perceptron = ExactDense(2 * width, hidden, name="perceptron")
+        self.output_dense = ExactDense(hidden, width, shifted=hidden, name="output")
+        self.built = True
+
+    @property
+    def state_size(self) -> int:
+        return self.width
+
+    def _decay_and_candidate(self, x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        place = ops.relu(self.decay.product(x) * self.decay.multiplier)
+        place = ops.minimum(place, 2 * GATE_RANGE * GATE_STEPS - 1.0)
+        exact = rows(DECAYS, ops.cast(place, "int32"))
+        smooth = ops.sigmoid(place * (1.0 / GATE_STEPS) - GATE_RANGE)
+        return straight_through(exact, smooth), self.candidate(x)
+
+    def _perceptron(self, x: KerasTensor, state: KerasTensor) -> KerasTensor:
+        both = ops.concatenate([x, codes(state * self.state_code)], axis=-1)
+        inner = ops.relu(self.perceptron.product(both) * self.perceptron.multiplier)
+        return self.output_dense(shifted_codes(inner))
+
+    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """See `Block.step`."""
+        normalized = self.norm(x)
+        decay, candidate = self._decay_and_candidate(normalized)
+        state = candidate + rounded(decay * (state - candidate))
+        return x + self._perceptron(normalized, state), state
+
+    def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """See `Block.call`."""
+        normalized = self.norm(x)
+        decay, candidate = self._decay_and_candidate(normalized)
+        states = _recurrence(decay, candidate, state)
+        return x + self._perceptron(normalized, states), states[:, -1]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "width": self.width, "hidden": self.hidden}
+
+
+def shifted_codes(x: KerasTensor) -> KerasTensor:
+    """Rounds numbers of 0 and more, and clips them at 255, less 128.
+
+    >>> ops.convert_to_numpy(shifted_codes(ops.array([0.0, 3.4, 400.0]))).tolist()
+    [-128.0, -125.0, 127.0]
+    """
+    return rounded(ops.minimum(x, HIGHEST - LOWEST)) + LOWEST
+
+
+def _recurrence(decay: KerasTensor, candidate: KerasTensor, initial: KerasTensor) -> KerasTensor:
+    """The states of a recurrence that rounds each, float32 `[batch, T, width]`; the gradient is that without."""
+
+    def step(state: KerasTensor, now: tuple[KerasTensor, KerasTensor]) -> tuple[KerasTensor, KerasTensor]:
+        decay, candidate = now
+        state = candidate + ops.round(decay * (state - candidate))
+        return state, state
+
+    by_time = [ops.transpose(ops.stop_gradient(each), (1, 0, 2)) for each in (decay, candidate)]
+    _, states = ops.scan(step, ops.stop_gradient(initial), tuple(by_time))
+    smooth = linear_recurrence(decay, (1.0 - decay) * candidate, initial)
+    return straight_through(ops.transpose(states, (1, 0, 2)), smooth)
+
+
+def _weight_codes(weights: KerasTensor) -> KerasTensor:
+    return ops.clip(rounded(ops.convert_to_tensor(weights)), -LARGEST_WEIGHT, LARGEST_WEIGHT)

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from kerasmusic.codec import NoteCodec
+from kerasmusic.models.exact_sampling import GRID, WEIGHTS, ExactDraws
+from kerasmusic.models.note_model import StepInputs
+
+pytestmark = pytest.mark.every_backend
+
+CODEC = NoteCodec()
+SPREAD = (np.arange(2000) + 0.5) / 2000
+
+
+def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
+    """Values of the first field for one row of logits, in units of the grid, and many uniforms."""
+    uniform = np.asarray(uniform, "float32").reshape(-1, 1)
+    row = np.full(CODEC.sizes.step, -20_000.0, "float32")
+    row[: len(logits)] = logits
+    every = np.ones((len(uniform), 4), "float32")
+    biases = np.zeros((len(uniform), CODEC.size), "float32")
+    if bias is not None:
+        biases[:, : len(bias)] = bias
+    inputs = StepInputs(
+        previous=np.zeros((len(uniform), 4), "int32"),
+        given=np.full((len(uniform), 4), given, "int32"),
+        state=np.zeros((len(uniform), 1), "float32"),
+        uniform=uniform * every,
+        temperature=temperature * every,
+        min_p=min_p * every,
+        bias=biases,
+    )
+    return np.array(ExactDraws(inputs, CODEC)(0, np.tile(row, (len(uniform), 1))))
+
+
+def test_the_weights_are_whole_and_their_sum_is_exact():
+    np.testing.assert_array_equal(WEIGHTS, np.round(WEIGHTS))
+    assert WEIGHTS[0] == 65535
+    assert WEIGHTS[-1] == 0
+    assert max(CODEC.sizes) * WEIGHTS[0] < 2**24
+
+
+def test_it_draws_each_value_as_often_as_its_probability_says():
+    logits = np.array([0, -40, 25, -7])
+    probabilities = np.exp(logits / GRID) / np.exp(logits / GRID).sum()
+    found = np.bincount(drawn(logits, SPREAD), minlength=4) / len(SPREAD)
+    np.testing.assert_allclose(found, probabilities, atol=2e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.9, 4.0])
+def test_heat_flattens_and_cold_sharpens(temperature):
+    share = np.mean(drawn([0, 32], SPREAD, temperature=temperature))
+    assert share == pytest.approx(1 / (1 + np.exp(-1 / temperature)), abs=4e-3)
+
+
+def test_a_temperature_of_zero_takes_the_first_of_the_likeliest():
+    assert set(drawn([0, 5, 5, 4], [0.0, 0.3, 1 - 2**-24], temperature=0.0).tolist()) == {1}
+
+
+def test_min_p_rules_out_the_unlikely_even_when_hot():
+    logits = np.round(GRID * np.log([0.5, 0.4, 0.09, 0.01]))
+    assert set(drawn(logits, SPREAD, min_p=0.2, temperature=5.0).tolist()) == {0, 1}
+
+
+def test_a_bias_steers_the_draw():
+    assert set(drawn([0, 0, 0], SPREAD, bias=[-1e4, 0.0, -1e4]).tolist()) == {1}
+
+
+@pytest.mark.parametrize("taken", [0, 1, 127])
+def test_a_given_value_is_taken_even_where_it_was_ruled_out(taken):
+    values = drawn([-500, 0, 10], [0.0, 0.5, 1 - 2**-24], given=taken, min_p=0.5, bias=[-1e5, -1e5])
+    assert set(values.tolist()) == {taken}
+
+
+@pytest.mark.parametrize("uniform", [0.0, 2.0**-30, 1 - 2.0**-24])
+def test_a_value_of_weight_0_is_never_drawn(uniform):
+    assert drawn([-1000, -1000, 0, -1000], [uniform]).tolist() == [2]
