@@ -123,8 +123,8 @@ def _store(model: Any, tensor: Any, unit: int) -> None:
     from tensorflow.lite.python import schema_py_generated as schema
 
     values = _values(model, tensor)
-    whole = None if values is None else np.round(values / unit)
-    if whole is None or not np.array_equal(whole * unit, values) or np.abs(whole).max() > LARGEST:
+    whole = np.zeros(0) if values is None else np.round(values / unit)
+    if values is None or not np.array_equal(whole * unit, values) or np.abs(whole).max() > LARGEST:
         name = bytes(tensor.name).decode(errors="replace")
         raise KerasMusicError(f"{name}: these weights are not int8 codes; an exact file cannot hold them")
     model.buffers[tensor.buffer].data = np.frombuffer(whole.astype(np.int8).tobytes(), np.uint8)

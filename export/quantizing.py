@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from keras import ops
+from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, PITCHES
@@ -56,14 +56,15 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     exact = ExactNoteModel(
         model.width, model.hidden, model.depth, codec=model.codec, preset=model.preset, record=dict(model.record)
     )
-    seen = _observe(model, notes)
+    heard = ops.convert_to_tensor(notes, "int32")
+    seen = _observe(model, heard)
     embedding_unit = _set_embeddings([exact.embedding], [model.embedding])
     largest = max(float(np.abs(x).max()) for x in seen["x"])
     exact.embedding.unit = max(1, int(LARGEST / (largest / embedding_unit)))
     x_unit = embedding_unit / exact.embedding.unit
     keyboard_inputs = np.concatenate([np.full(PITCHES, 1.0 / exact.root_unit), np.ones(HORIZON)]) * KEYBOARD_SCALE
     _set_dense(exact.keyboard_before, model.keyboard_before, keyboard_inputs, x_unit)
-    for index, (block, source) in enumerate(zip(exact.blocks, model.blocks, strict=True)):
+    for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):
         _set_block(block, source, seen, index, x_unit)
     normalized = _set_norm(exact.norm, seen["x"][-1], x_unit)
     _set_dense(exact.heads[0], model.heads[0], normalized, 1.0 / GRID)
@@ -72,7 +73,7 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     _set_dense(exact.keyboard_now, model.keyboard_now, keyboard_inputs, hidden_unit)
     for index in range(1, len(FIELDS)):
         code = _reach(seen["hidden"][index - 1]) / (HIGHEST - LOWEST)
-        exact.hidden_codes[index - 1].assign(np.float32(hidden_unit / code)[None])
+        exact.hidden_codes[index - 1].assign((hidden_unit / code).astype(np.float32)[None])
         _set_dense(exact.heads[index], model.heads[index], code, 1.0 / GRID)
         if FIELDS[index] == "duration":
             _set_dense(exact.due_counts, model.due_counts, code, 1.0 / GATE_UNITS)
@@ -88,18 +89,18 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     dense = [layer for layer in exact._flatten_layers() if isinstance(layer, ExactDense)]
     for layer in dense:
         layer.observer = observe
-    exact.score(notes, ops.zeros((len(notes), exact.state_size)))
+    exact.score(heard, ops.zeros((len(notes), exact.state_size)))
     return exact
 
 
-def _observe(model: GatedNoteModel, notes: NDArray[np.integer]) -> dict[str, list[NDArray[np.float32]]]:
+def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArray[np.float32]]]:
     """What a model computes while it hears notes: arrays `[samples, lanes]`, by name and place."""
     seen: dict[str, list[Any]] = {"x": [], "candidate": [], "state": [], "perceptron": [], "hidden": []}
     previous, now = notes[:, :-1], notes[:, 1:]
-    keyboard, _, states = model._split_state(ops.zeros((len(notes), model.state_size)))
+    keyboard, _, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
     keyboard = model.keyboard.scan(keyboard, previous)
     x = model._embed(previous) + model._project_keyboard(model.keyboard_before, keyboard)
-    for block, state in zip(model.blocks, states, strict=True):
+    for block, state in zip(_blocks(model), states, strict=True):
         seen["x"].append(x)
         normalized = unit(x)
         decay, candidate = block._decay_and_candidate(normalized)
@@ -123,6 +124,11 @@ def _observe(model: GatedNoteModel, notes: NDArray[np.integer]) -> dict[str, lis
     }
 
 
+def _blocks(model: GatedNoteModel) -> list[RecurrentBlock]:
+    """The blocks of a model, all of the kind that has an exact form."""
+    return [block for block in model.blocks if isinstance(block, RecurrentBlock)]
+
+
 def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], index: int, x_unit: float) -> None:
     width = block.width
     normalized = _set_norm(block.norm, seen["x"][index], x_unit)
@@ -130,7 +136,7 @@ def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], 
     state_unit = np.abs(seen["candidate"][index]).max() / LARGEST
     _set_dense(block.candidate, source.candidate, normalized / math.sqrt(width), state_unit)
     code = _reach(np.abs(seen["state"][index])) / HIGHEST
-    block.state_code.assign(np.float32(state_unit / code)[None])
+    block.state_code.assign((state_unit / code).astype(np.float32)[None])
     inner = _reach(seen["perceptron"][index]) / (HIGHEST - LOWEST)
     _set_dense(block.perceptron, source.perceptron, np.concatenate([normalized, math.sqrt(width) * code]), inner)
     _set_dense(block.output_dense, source.output_dense, inner, x_unit)

@@ -35,6 +35,7 @@ from kerasmusic.files import atomic_write
 from kerasmusic.models import NoteModel, lookup
 from kerasmusic.models.exact_model import ExactNoteModel
 from kerasmusic.models.extensions import unpack_extensions
+from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.keras_runtime import StepModel
 from kerasmusic.models.note_model import load_model
 from kerasmusic.models.scoring import KerasScorer
@@ -61,7 +62,7 @@ def export(
     with saved_step(model) as folder, ExitStack() as files:
         for precision, output in outputs.items():
             keras_file, exported = None, model
-            if precision == EXACT and not isinstance(model, ExactNoteModel):
+            if precision == EXACT and isinstance(model, GatedNoteModel):
                 exported = make_exact(model, calibration_notes(folder, model, excerpts))
                 keras_file = exact_keras_file(output)
                 exported.save(files.enter_context(atomic_write(keras_file)))
@@ -148,6 +149,7 @@ def saved_step(model: NoteModel) -> Iterator[str]:
 def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:
     """Converts a saved step to a flatbuffer in the given precision; an exact one is that of `model` itself."""
     if precision == EXACT:
+        assert isinstance(model, ExactNoteModel)
         check_sums(model)
         with saved_step(model) as exact:
             return with_exact_weights(convert(exact, "float32", model))

@@ -34,10 +34,9 @@ GATE_STEPS, GATE_RANGE = 128.0, 16.0
 # The number of entries in the table of a norm's factors, and the sum of squares that one entry stands for.
 FACTORS, SQUARES = 4096, 2.0**10
 
+_LOGITS = np.arange(2 * GATE_RANGE * GATE_STEPS) / GATE_STEPS - GATE_RANGE
 #: Decays by their logits on the gate's grid. Rounding hides the differences between exponential functions.
-DECAYS: NDArray[np.float32] = np.float32(
-    np.round(2.0**20 / (1.0 + np.exp(GATE_RANGE - np.arange(2 * GATE_RANGE * GATE_STEPS) / GATE_STEPS))) / 2.0**20
-)
+DECAYS: NDArray[np.float32] = (np.round(2.0**20 / (1.0 + np.exp(-_LOGITS))) / 2.0**20).astype(np.float32)
 
 
 def codes(x: KerasTensor) -> KerasTensor:
@@ -147,7 +146,8 @@ class ExactNorm(layers.Layer):
         """Sets what one code stands for, in root mean squares, and the scale of the codes that are squared."""
         self.coarse.assign(np.full((1, 1), coarse, "float32"))
         squares = SQUARES * (np.arange(FACTORS) + 0.5)
-        self.factors.assign(np.float32(np.sqrt(self.width) * coarse / code / np.sqrt(squares))[:, None])
+        factors = np.sqrt(self.width) * coarse / code / np.sqrt(squares)
+        self.factors.assign(factors.astype(np.float32)[:, None])
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """The codes, float32 `[..., width]`, of whole numbers `[..., width]`."""

@@ -51,7 +51,7 @@ class ExactNoteModel(NoteModel):
         # The codes of square roots of ticks.
         self.root_unit = (HIGHEST - LOWEST) / np.sqrt(longest)
         roots = np.round(self.root_unit * np.sqrt(np.arange(longest + 1)))
-        self.roots = np.float32(np.minimum(roots, HIGHEST - LOWEST) + LOWEST)
+        self.roots = (np.minimum(roots, HIGHEST - LOWEST) + LOWEST).astype(np.float32)
         keys = sum(self.keyboard.sizes)
         self.embedding = ExactEmbedding(self.codec.size, width, name="embedding")
         self.keyboard_before = ExactDense(keys, width, shifted=PITCHES, name="keyboard_before")

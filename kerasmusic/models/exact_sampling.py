@@ -14,7 +14,7 @@ from kerasmusic.models.sampling import ABOVE_ZERO, COLDEST
 GRID = 32.0
 #: The weights of values by how far their logits are below the largest, in units of the grid. The sum of 256 of them is
 #: less than 2**24.
-WEIGHTS = np.float32(np.round((2**16 - 1) * np.exp(-np.arange(512) / GRID)))
+WEIGHTS = np.round((2**16 - 1) * np.exp(-np.arange(512) / GRID)).astype(np.float32)
 # Nothing this far below the likeliest is drawn, in units of the grid; a given value is this far above all others.
 FAR = 2.0**20
 # A min_p of 0 rules nothing out that has a weight.
