@@ -36,7 +36,7 @@ from kerasmusic.models.keyboard import HORIZON
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import rows
 
-# The largest value that occurs in the trunk's vectors and in a state, in their units.
+# The largest value that occurs in the trunk's vectors, the heads' hidden vector and a state, in their units.
 LARGEST = 2.0**17
 # How many root mean squares the codes that are squared hold.
 COARSE = 6.0
@@ -60,15 +60,15 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     seen = _observe(model, heard)
     embedding_unit = _set_embeddings([exact.embedding], [model.embedding])
     largest = max(float(np.abs(x).max()) for x in seen["x"])
-    exact.embedding.unit = max(1, int(LARGEST / (largest / embedding_unit)))
-    x_unit = embedding_unit / exact.embedding.unit
+    x_unit = _set_units([exact.embedding], embedding_unit, largest)
     keyboard_inputs = np.concatenate([np.full(PITCHES, 1.0 / exact.root_unit), np.ones(HORIZON)]) * KEYBOARD_SCALE
     _set_dense(exact.keyboard_before, model.keyboard_before, keyboard_inputs, x_unit)
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):
         _set_block(block, source, seen, index, x_unit)
     normalized = _set_norm(exact.norm, seen["x"][-1], x_unit)
     _set_dense(exact.heads[0], model.heads[0], normalized, 1.0 / GRID)
-    hidden_unit = _set_embeddings(exact.drawn, model.drawn) / exact.drawn[0].unit
+    largest = max(float(np.abs(hidden).max()) for hidden in seen["hidden"])
+    hidden_unit = _set_units(exact.drawn, _set_embeddings(exact.drawn, model.drawn), largest)
     _set_dense(exact.trunk_to_heads, model.trunk_to_heads, normalized, hidden_unit)
     _set_dense(exact.keyboard_now, model.keyboard_now, keyboard_inputs, hidden_unit)
     for index in range(1, len(FIELDS)):
@@ -159,6 +159,14 @@ def _set_embeddings(layers: list[ExactEmbedding], sources: list[Any]) -> float:
     return code
 
 
+def _set_units(layers: list[ExactEmbedding], code: float, largest: float) -> float:
+    """Sets the units of a code for vectors that reach `largest`, and returns the value of a unit."""
+    units = max(1, int(LARGEST / (largest / code)))
+    for layer in layers:
+        layer.unit.assign(float(units))
+    return code / units
+
+
 def _set_dense(layer: ExactDense, source: Any, inputs: Any, output: Any, shift: float = 0.0) -> None:
     """Sets a layer's weights, in units of codes that are not rounded yet, its bias and its factors.
 
@@ -203,7 +211,7 @@ def check_sums(model: ExactNoteModel) -> dict[str, float]:
         return float((products * ops.convert_to_numpy(layer.multiplier)).max()) + 1.0
 
     def rows_of(layer: ExactEmbedding) -> float:
-        return float(np.abs(np.round(ops.convert_to_numpy(layer.embeddings))).max()) * layer.unit
+        return float(np.abs(np.round(ops.convert_to_numpy(layer.embeddings))).max() * ops.convert_to_numpy(layer.unit))
 
     x = len(FIELDS) * rows_of(model.embedding) + outputs(model.keyboard_before)
     for block in model.blocks:

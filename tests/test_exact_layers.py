@@ -77,7 +77,8 @@ def test_codes_always_reach_both_ends():
 
 
 def test_an_embedding_has_whole_multiples_of_its_unit():
-    table = ExactEmbedding(3, 2, unit=8)
+    table = ExactEmbedding(3, 2)
+    table.unit.assign(8.0)
     table.embeddings.assign([[0.4, 200.0], [-1.6, -127.0], [3.0, 0.0]])
     assert ops.convert_to_numpy(table(np.array([1, 0], "int32"))).tolist() == [[-16.0, -1016.0], [0.0, 1016.0]]
 

@@ -89,7 +89,12 @@ def unit(x: KerasTensor) -> KerasTensor:
 
 def product(inputs: KerasTensor, kernel: KerasTensor, dtype: str) -> KerasTensor:
     """The product of `inputs` and a matrix, multiplied in a dtype and returned as float32."""
-    return ops.cast(ops.matmul(ops.cast(inputs, dtype), ops.cast(kernel, dtype)), "float32")
+    # As one matrix: TensorFlow 2.18 would sum the gradient of a batch of matrices in their dtype.
+    flat = ops.reshape(inputs, (-1, inputs.shape[-1])) if len(inputs.shape) > 2 else inputs
+    outputs = ops.cast(ops.matmul(ops.cast(flat, dtype), ops.cast(kernel, dtype)), "float32")
+    if len(inputs.shape) > 2:
+        outputs = ops.reshape(outputs, (*ops.shape(inputs)[:-1], kernel.shape[-1]))
+    return outputs
 
 
 class Float32Weights(layers.Layer):

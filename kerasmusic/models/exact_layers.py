@@ -59,26 +59,26 @@ def with_ends(x: KerasTensor) -> KerasTensor:
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class ExactEmbedding(layers.Layer):
-    """An embedding with int8 codes, whose vectors are whole multiples of `unit`.
+    """An embedding with int8 codes, whose vectors are whole multiples of `unit`, the value of one code.
 
     Args:
         size: the number of rows.
         width: the length of a row.
-        unit: the value of one code, a whole number.
     """
 
-    def __init__(self, size: int, width: int, unit: int = 64, **kwargs: Any) -> None:
+    def __init__(self, size: int, width: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.size, self.width, self.unit = size, width, unit
+        self.size, self.width = size, width
         self.embeddings = self.add_weight(shape=(size, width), initializer="zeros", name="embeddings", autocast=False)
+        self.unit = self.add_weight(shape=(), initializer="ones", name="unit", trainable=False, autocast=False)
         self.built = True
 
     def call(self, index: KerasTensor) -> KerasTensor:
         """The vectors, float32 `[..., width]`, of int32 `[...]`."""
-        return rows(_weight_codes(self.embeddings) * float(self.unit), index)
+        return rows(_weight_codes(self.embeddings) * self.unit, index)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size, "width": self.width, "unit": self.unit}
+        return {**super().get_config(), "size": self.size, "width": self.width}
 
 
 @keras.saving.register_keras_serializable("kerasmusic")

@@ -1,0 +1,60 @@
+import keras
+import numpy as np
+import pytest
+
+from build_models import TINY
+from kerasmusic.codec import NoteCodec
+from kerasmusic.errors import KerasMusicError
+from kerasmusic.export.quantizing import check_sums, make_exact
+from kerasmusic.models.gated_model import GatedNoteModel
+from kerasmusic.models.scoring import KerasScorer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(6)
+    return GatedNoteModel(**TINY, preset="tiny", record={"licence": "CC0"})
+
+
+@pytest.fixture(scope="module")
+def heard(notes):
+    fields = NoteCodec().encode(notes.without_leading_silence())[:600].reshape(4, 150, 4)
+    start = np.broadcast_to(np.int32(NoteCodec().start_note), (4, 1, 4))
+    return np.concatenate([start, fields], axis=1)
+
+
+@pytest.fixture(scope="module")
+def exact(model, heard):
+    return make_exact(model, heard)
+
+
+def test_an_exact_model_scores_notes_nearly_as_its_original(model, exact, heard):
+    pieces = [piece[1:] for piece in heard]
+    former, now = (np.concatenate(list(KerasScorer(each).score_fields(pieces))) for each in (model, exact))
+    assert abs(float((former - now).sum(axis=1).mean())) < 0.05
+    assert np.abs(former - now).max() < 1.0
+    assert exact.record == model.record
+    assert exact.preset == "tiny"
+
+
+def test_its_weights_are_codes(exact):
+    for weight in exact.trainable_variables:
+        if weight.name in ("kernel", "embeddings"):
+            values = keras.ops.convert_to_numpy(weight)
+            np.testing.assert_array_equal(values, np.round(values))
+            assert 10 < np.abs(values).max() <= 127
+
+
+def test_its_sums_stay_below_2_to_the_24th(exact):
+    sums = check_sums(exact)
+    assert {"trunk", "hidden", "logits", "block_0/state", "head_pitch"} <= sums.keys()
+    assert max(sums.values()) < 2**24
+
+
+def test_sums_that_could_be_inexact_are_refused_by_name(model, heard):
+    wrong = make_exact(model, heard)
+    wrong.blocks[1].candidate.multiplier.assign(1e3 * wrong.blocks[1].candidate.multiplier)
+    with pytest.raises(KerasMusicError, match=r"block_1/state: its sums could reach [\d,]+, and float32"):
+        check_sums(wrong)
