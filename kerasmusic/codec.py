@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.errors import ArgumentError, ModelFileError, printable
 from kerasmusic.notes import Notes
 
 TICKS_PER_SECOND = 100
@@ -223,7 +223,7 @@ class NoteCodec:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
             right = tables["ticks_a_second"] == TICKS_PER_SECOND
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise ModelFileError(f"the model's codec cannot be read ({error})") from None
+            raise ModelFileError(f"the model's codec cannot be read ({printable(str(error))})") from None
         right &= all(len(table) > 1 and all(a < b for a, b in pairwise(table)) for table in edges.values())
         if right:
             steps, durations, velocities = (edges[f"{field}_edges"] for field in ("step", "duration", "velocity"))

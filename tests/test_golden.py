@@ -83,7 +83,20 @@ def test_a_file_of_before_without_settings_is_proved_by_those_of_its_time(export
 
 
 @pytest.mark.parametrize(
-    "settings", ["loud", 7, {"seed": -1}, {"tempo": 1}, {"key": "X"}, {"seed": "1"}, {"step": 1}, {"model": 1}]
+    "settings",
+    [
+        "loud",
+        7,
+        {"seed": -1},
+        {"tempo": 1},
+        {"key": "X"},
+        {"seed": "1"},
+        {"step": 1},
+        {"model": 1},
+        {"\u001b[2J\nx": 1},
+        {"key": "\u001b[2J"},
+        {"density": 1e300},
+    ],
 )
 def test_settings_that_make_no_sense_are_refused_in_a_line(exported, tmp_path, capsys, settings):
     path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].update(settings=settings))
@@ -92,6 +105,7 @@ def test_settings_that_make_no_sense_are_refused_in_a_line(exported, tmp_path, c
     assert "golden passage" in error
     assert "export it again" in error
     assert error.count("\n") == 1
+    assert error.rstrip("\n").isprintable()
 
 
 def test_an_int8_file_plays_and_scores_on_every_runtime(exported):

@@ -313,7 +313,7 @@ def _files_of_zip(root: Path) -> _Found:
     except OSError:
         raise
     except Exception as error:  # zipfile raises several types
-        raise CorpusError(f"{root}: a zip file that cannot be read ({error})") from None
+        raise CorpusError(f"{root}: a zip file that cannot be read ({printable(str(error))})") from None
     found = _Found()
     for name, stamp in members.items():
         if name.lower().endswith((*SUFFIXES, ".csv")) and not _is_hidden(name):
@@ -331,4 +331,4 @@ def _rows(root: Path, table: str, data: bytes) -> list[dict[str, str]]:
     try:
         return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"))))
     except csv.Error as error:
-        raise CorpusError(f"{root}: its table {table} cannot be read ({error})") from None
+        raise CorpusError(f"{root}: its table {table} cannot be read ({printable(str(error))})") from None

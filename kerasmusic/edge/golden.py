@@ -18,7 +18,7 @@ from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.installing import this_python
 from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
-from kerasmusic.errors import ArgumentError, ModelFileError
+from kerasmusic.errors import ArgumentError, ModelFileError, printable
 from kerasmusic.notes import Notes
 
 NOTES = 1_000
@@ -116,7 +116,7 @@ def verify(runtime: TFLiteRuntime | CompiledModelRuntime) -> Verdict:
         played = play(runtime, len(fields), settings)
     except (ArgumentError, TypeError) as error:
         raise ModelFileError(
-            f"the settings of the file's golden passage are damaged ({error}); export it again"
+            f"the settings of the file's golden passage are damaged ({printable(str(error))}); export it again"
         ) from None
     different = np.flatnonzero((played != fields).any(axis=1))
     return Verdict(

@@ -22,6 +22,8 @@ MIN_P: Mapping[str, float] = MappingProxyType({"pitch": 0.02})
 # 5,000 notes, the bundled model plays twice as many notes per second as performances do at density 0, and as many at
 # -0.2; see docs/training.md.
 DENSITY = -0.2
+# At this density already nothing but the shortest steps is drawn; far larger ones would overflow.
+LARGEST_DENSITY = 1_000.0
 # The largest finite value of the step's float32 inputs.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
@@ -68,8 +70,11 @@ class Sampling:
         self.temperatures()
         self.min_ps()
         allowed_pitches(self.key, self.pitch_range)
-        if not math.isfinite(self.density):
-            raise ArgumentError(f"{self.density:g}: a density is a number, such as 0.5, or -0.5 for fewer notes")
+        if not abs(self.density) <= LARGEST_DENSITY:
+            limit = f"from -{LARGEST_DENSITY:g} to {LARGEST_DENSITY:g}"
+            raise ArgumentError(
+                f"{self.density:g}: a density is a number {limit}, such as 0.5, or -0.5 for fewer notes"
+            )
 
     def temperatures(self) -> list[float]:
         """The temperature of each field."""
