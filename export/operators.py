@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from kerasmusic.edge.model_file import SIGNATURE
-from kerasmusic.edge.runtime import INPUTS, OUTPUTS
+from kerasmusic.edge.runtime import INPUTS, OUTPUTS, STYLE
 from kerasmusic.errors import KerasMusicError
 
 # Operators that a step must not have: custom ones, control flow, variables and random numbers.
@@ -102,7 +102,7 @@ def check_signature(flatbuffer: bytes) -> None:
 
     signatures = tf.lite.Interpreter(model_content=flatbuffer).get_signature_list()
     found = signatures.get(SIGNATURE, {"inputs": [], "outputs": []})
-    if set(found["inputs"]) != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
+    if set(found["inputs"]) - {STYLE} != set(INPUTS) or set(found["outputs"]) != set(OUTPUTS):
         raise KerasMusicError(f"the exported graph has the signatures {signatures}, not {INPUTS} to {OUTPUTS}")
 
 

@@ -102,8 +102,11 @@ def precisions_of(model: str | os.PathLike[str]) -> tuple[str, ...]:
     name, config, _ = read_keras_config(model)
     if name == EXACT_MODEL:
         return (EXACT,)
+    # The range of a style is that of the styles the model knows.
     has_exact_form = (
-        name == FLOAT_MODEL and config.get("block", "recurrent") == "recurrent" and not config.get("memory")
+        name == FLOAT_MODEL
+        and config.get("block", "recurrent") == "recurrent"
+        and (not config.get("style_size") or bool(config.get("styles")))
     )
     return PRECISIONS if has_exact_form else tuple(each for each in PRECISIONS if each != EXACT)
 

@@ -19,30 +19,38 @@ from kerasmusic.export.rounding import round_weights
 from kerasmusic.models.blocks import RecurrentBlock, scaled_dense, unit
 from kerasmusic.models.exact_layers import (
     BIAS_UNIT,
+    DECAYS,
     EXACT,
-    GATE_RANGE,
-    GATE_STEPS,
     HIGHEST,
+    LARGEST_CODE,
     LARGEST_WEIGHT,
     LOWEST,
     ExactBlock,
     ExactDense,
     ExactEmbedding,
+    ExactNorm,
+    weight_codes,
 )
-from kerasmusic.models.exact_model import BONUS_UNITS, GATE_UNITS, ExactNoteModel
+from kerasmusic.models.exact_model import (
+    BONUS_UNITS,
+    ECHO_GATE_UNITS,
+    GATE_UNITS,
+    LARGEST_ECHO_GATE,
+    ExactNoteModel,
+)
 from kerasmusic.models.exact_sampling import FAR, GRID
-from kerasmusic.models.gated_model import KEYBOARD_SCALE, GatedNoteModel
+from kerasmusic.models.gated_model import KEYBOARD_SCALE, GatedNoteModel, added
 from kerasmusic.models.keyboard import HORIZON
 from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import rows
+from kerasmusic.models.repeats import SURE
 
 # The largest value that occurs in the trunk's vectors, the heads' hidden vector and a state, in their units.
 LARGEST = 2.0**17
-# How many root mean squares the codes that are squared hold.
-COARSE = 6.0
-# Room for what the notes did not show, as a share.
-ROOM = 1.05
-# The share of values that keep within their range; the rest is clipped.
+# The root mean square of the numbers whose squares a norm sums, as a share of the largest whose squares have an exact
+# sum.
+COARSE = 1.0 / 6.0
+# The share of a norm's outputs that keep within their range; the rest is clipped. All other ranges hold all values.
 WITHIN = 0.9995
 
 
@@ -53,37 +61,53 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
         model: the trained model.
         notes: int32 `[batch, T + 1, 4]`: the beginnings of pieces, each after the codec's start note.
     """
-    exact = ExactNoteModel(
-        model.width, model.hidden, model.depth, codec=model.codec, preset=model.preset, record=dict(model.record)
-    )
+    config = {name: value for name, value in model.get_config().items() if name not in ("block", "name")}
+    exact = ExactNoteModel.from_config(config)
     heard = ops.convert_to_tensor(notes, "int32")
     seen = _observe(model, heard)
     embedding_unit = _set_embeddings([exact.embedding], [model.embedding])
     largest = max(float(np.abs(x).max()) for x in seen["x"])
     x_unit = _set_units([exact.embedding], embedding_unit, largest)
-    keyboard_inputs = np.concatenate([np.full(PITCHES, 1.0 / exact.root_unit), np.ones(HORIZON)]) * KEYBOARD_SCALE
-    _set_dense(exact.keyboard_before, model.keyboard_before, keyboard_inputs, x_unit)
+    style = _set_styles(exact, model)
+    keyboard = np.concatenate([np.full(PITCHES, 1.0 / exact.roots.outer), np.ones(HORIZON)]) * KEYBOARD_SCALE
+    kernels = {
+        layer.name: np.concatenate([_array(layer.kernel), *([_array(projection.kernel)] if style.size else [])])
+        for layer, projection in (
+            (model.keyboard_before, getattr(model, "style_trunk", None)),
+            (model.keyboard_now, getattr(model, "style_hidden", None)),
+        )
+    }
+    keyboard = np.concatenate([keyboard, style])
+    _set_dense(exact.keyboard_before, kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit)
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):
         _set_block(block, source, seen, index, x_unit)
     normalized = _set_norm(exact.norm, seen["x"][-1], x_unit)
-    _set_dense(exact.heads[0], model.heads[0], normalized, 1.0 / GRID)
+    first = model.heads[0]
+    _set_dense(exact.heads[0], first.kernel, first.bias, normalized, 1.0 / GRID)
+    if model.context_notes:
+        gates = model.echo_counts
+        _set_dense(exact.echo_counts, gates.kernel, gates.bias, normalized, 1.0 / ECHO_GATE_UNITS)
     largest = max(float(np.abs(hidden).max()) for hidden in seen["hidden"])
     hidden_unit = _set_units(exact.drawn, _set_embeddings(exact.drawn, model.drawn), largest)
-    _set_dense(exact.trunk_to_heads, model.trunk_to_heads, normalized, hidden_unit)
-    _set_dense(exact.keyboard_now, model.keyboard_now, keyboard_inputs, hidden_unit)
+    to_heads = model.trunk_to_heads
+    _set_dense(exact.trunk_to_heads, to_heads.kernel, to_heads.bias, normalized, hidden_unit)
+    _set_dense(exact.keyboard_now, kernels["keyboard_now"], model.keyboard_now.bias, keyboard, hidden_unit)
     for index in range(1, len(FIELDS)):
-        code = _reach(seen["hidden"][index - 1]) / (HIGHEST - LOWEST)
+        code = _reach(seen["hidden"][index - 1]) / LARGEST_CODE
         exact.hidden_codes[index - 1].assign((hidden_unit / code).astype(np.float32)[None])
-        _set_dense(exact.heads[index], model.heads[index], code, 1.0 / GRID)
+        _set_dense(exact.heads[index], model.heads[index].kernel, model.heads[index].bias, code, 1.0 / GRID)
         if FIELDS[index] == "duration":
-            _set_dense(exact.due_counts, model.due_counts, code, 1.0 / GATE_UNITS)
-    _set_dense(exact.due_to_duration, model.due_to_duration, np.full(HORIZON, KEYBOARD_SCALE), 1.0 / BONUS_UNITS)
+            _set_dense(exact.due_counts, model.due_counts.kernel, model.due_counts.bias, code, 1.0 / GATE_UNITS)
+    due = model.due_to_duration
+    _set_dense(exact.due_to_duration, due.kernel, np.zeros(due.units), KEYBOARD_SCALE, 1.0 / BONUS_UNITS)
+    if model.context_notes:
+        _set_echo(exact, model, x_unit, hidden_unit)
 
     def observe(layer: ExactDense, inputs: Any) -> None:
         layer.observer = None
-        found = np.array(ops.convert_to_numpy(inputs)).reshape(-1, layer.inputs)
-        found[:, : layer.shifted] -= LOWEST
-        rounded = round_weights(ops.convert_to_numpy(layer.kernel).T, found, 1.0)
+        found = _array(inputs).reshape(-1, layer.inputs + layer.ends)[:, : layer.inputs].copy()
+        found[:, layer.inputs - layer.shifted :] += LOWEST
+        rounded = round_weights(_array(layer.kernel).T, found, 1.0)
         layer.kernel.assign(np.float32(rounded.T))
 
     dense = [layer for layer in exact._flatten_layers() if isinstance(layer, ExactDense)]
@@ -93,13 +117,20 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     return exact
 
 
+def _array(values: Any) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(ops.convert_to_numpy(values))
+    return array
+
+
 def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArray[np.float32]]]:
     """What a model computes while it hears notes: arrays `[samples, lanes]`, by name and place."""
     seen: dict[str, list[Any]] = {"x": [], "candidate": [], "state": [], "perceptron": [], "hidden": []}
     previous, now = notes[:, :-1], notes[:, 1:]
-    keyboard, _, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
+    keyboard, repeats, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
     keyboard = model.keyboard.scan(keyboard, previous)
-    x = model._embed(previous) + model._project_keyboard(model.keyboard_before, keyboard)
+    echo = model.repeats.scan(repeats, previous)[1] if repeats else None
+    terms = model._terms(echo, None)
+    x = added(model._embed(previous), model._project_keyboard(model.keyboard_before, keyboard), *terms.trunk)
     for block, state in zip(_blocks(model), states, strict=True):
         seen["x"].append(x)
         normalized = unit(x)
@@ -114,14 +145,11 @@ def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArra
     seen["x"].append(x)
     hidden = scaled_dense(model.trunk_to_heads, unit(x), math.sqrt(model.width))
     keyboard = model.keyboard.advance(keyboard, now[..., 0])
-    hidden = hidden + model._project_keyboard(model.keyboard_now, keyboard)
+    hidden = added(hidden, model._project_keyboard(model.keyboard_now, keyboard), *terms.hidden)
     for index in range(1, len(FIELDS)):
         hidden = ops.relu(hidden + rows(model.drawn[index - 1].embeddings, now[..., index - 1]))
         seen["hidden"].append(hidden)
-    return {
-        name: [ops.convert_to_numpy(array).reshape(-1, array.shape[-1]) for array in arrays]
-        for name, arrays in seen.items()
-    }
+    return {name: [_array(array).reshape(-1, array.shape[-1]) for array in arrays] for name, arrays in seen.items()}
 
 
 def _blocks(model: GatedNoteModel) -> list[RecurrentBlock]:
@@ -132,21 +160,55 @@ def _blocks(model: GatedNoteModel) -> list[RecurrentBlock]:
 def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], index: int, x_unit: float) -> None:
     width = block.width
     normalized = _set_norm(block.norm, seen["x"][index], x_unit)
-    _set_dense(block.decay, source.decay, normalized, 1.0 / GATE_STEPS, shift=GATE_RANGE + 0.5 / GATE_STEPS)
+    _set_dense(block.decay, source.decay.kernel, source.decay.bias, normalized, DECAYS.inner)
     state_unit = np.abs(seen["candidate"][index]).max() / LARGEST
-    _set_dense(block.candidate, source.candidate, normalized / math.sqrt(width), state_unit)
+    _set_dense(block.candidate, source.candidate.kernel, np.zeros(width), normalized / math.sqrt(width), state_unit)
     code = _reach(np.abs(seen["state"][index])) / HIGHEST
     block.state_code.assign((state_unit / code).astype(np.float32)[None])
-    inner = _reach(seen["perceptron"][index]) / (HIGHEST - LOWEST)
-    _set_dense(block.perceptron, source.perceptron, np.concatenate([normalized, math.sqrt(width) * code]), inner)
-    _set_dense(block.output_dense, source.output_dense, inner, x_unit)
+    inner = _reach(seen["perceptron"][index]) / LARGEST_CODE
+    both = np.concatenate([normalized, math.sqrt(width) * code])
+    _set_dense(block.perceptron, source.perceptron.kernel, source.perceptron.bias, both, inner)
+    _set_dense(block.output_dense, source.output_dense.kernel, source.output_dense.bias, inner, x_unit)
 
 
-def _set_norm(norm: Any, x: NDArray[np.float32], x_unit: float) -> NDArray[np.float64]:
+def _set_styles(exact: ExactNoteModel, model: GatedNoteModel) -> NDArray[np.float64]:
+    """Sets the styles, in units of a code, and returns the value of each code: `[style_size]`."""
+    if not model.style_size:
+        return np.zeros(0)
+    table = _array(model.styles.embeddings)
+    code = max(float(np.abs(table).max()), 1e-9) / HIGHEST
+    exact.styles.embeddings.assign(table / code)
+    return np.full(model.style_size, code)
+
+
+def _set_echo(exact: ExactNoteModel, model: GatedNoteModel, x_unit: float, hidden_unit: float) -> None:
+    """Sets the codes of the echo's embedding, with a scale for each of the three vectors that it adds to."""
+    table, width = _array(model.echo.embeddings), model.width
+    codes, units, logit_unit = np.empty_like(table), np.ones(table.shape[1]), 1.0
+    for lanes, unit_of_sum in (
+        (slice(width), x_unit),
+        (slice(width, 2 * width), hidden_unit),
+        (slice(2 * width, None), 0),
+    ):
+        code = max(float(np.abs(table[:, lanes]).max()), 1e-9) / LARGEST_WEIGHT
+        if unit_of_sum:
+            # A whole number of units, so that the sums are whole.
+            units[lanes] = max(1.0, round(code / SURE / unit_of_sum))
+            code = units[lanes][0] * unit_of_sum * SURE
+        else:
+            logit_unit = code / SURE / ECHO_GATE_UNITS * GRID
+        codes[:, lanes] = np.clip(np.round(table[:, lanes] / code), -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    exact.echo.embeddings.assign(codes)
+    exact.echo_units.assign(units.astype(np.float32)[None])
+    exact.echo_logit_unit.assign(np.full((1, 1), logit_unit, np.float32))
+
+
+def _set_norm(norm: ExactNorm, x: NDArray[np.float32], x_unit: float) -> NDArray[np.float64]:
     """Sets a norm's scales for vectors `x`, float32 `[samples, width]`; returns the values of the outputs' codes."""
     sizes = np.sqrt(np.square(x).mean(axis=-1, keepdims=True))
-    code = ROOM * float(np.abs(x / sizes).max()) / HIGHEST
-    norm.set_scale(coarse=norm.largest / COARSE / (float(np.sqrt(np.square(sizes).mean())) / x_unit), code=code)
+    code = float(np.quantile(np.abs(x / sizes), WITHIN)) / HIGHEST
+    size = float(np.sqrt(np.square(sizes).mean())) / x_unit
+    norm.set_scale(coarse=COARSE * math.sqrt(EXACT / norm.width) / size, code=code)
     return np.full(norm.width, code)
 
 
@@ -167,27 +229,26 @@ def _set_units(layers: list[ExactEmbedding], code: float, largest: float) -> flo
     return code / units
 
 
-def _set_dense(layer: ExactDense, source: Any, inputs: Any, output: Any, shift: float = 0.0) -> None:
+def _set_dense(layer: ExactDense, kernel: Any, bias: Any, inputs: Any, outputs: Any) -> None:
     """Sets a layer's weights, in units of codes that are not rounded yet, its bias and its factors.
 
     Args:
         layer: the layer.
-        source: the layer whose weights it takes.
-        inputs: `[inputs]`, the value of one code of each input.
-        output: the value of one unit of the outputs, or of each.
-        shift: is added to the outputs.
+        kernel: float `[inputs, units]`, the weights that it takes.
+        bias: float `[units]`.
+        inputs: the value of one code of each input, or of all.
+        outputs: the value of one unit of each output, or of all.
     """
-    kernel = ops.convert_to_numpy(source.kernel).astype(np.float64) * np.asarray(inputs)[:, None]
-    bias = np.zeros(layer.units) if source.bias is None else ops.convert_to_numpy(source.bias).astype(np.float64)
+    kernel = _array(kernel).astype(np.float64) * np.broadcast_to(inputs, layer.inputs)[:, None]
     code = np.maximum(np.abs(kernel).max(axis=0), 1e-9) / LARGEST_WEIGHT
     layer.kernel.assign(np.float32(kernel / code))
-    layer.bias.assign(np.float32((bias + shift) / code / BIAS_UNIT))
-    layer.multiplier.assign(np.float32(code / output))
+    layer.bias.assign(np.float32(_array(bias) / code / BIAS_UNIT))
+    layer.multiplier.assign(np.float32(code / np.asarray(outputs)))
 
 
 def _reach(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """The range of each lane of `[samples, lanes]`; never nothing."""
-    found = np.quantile(values, WITHIN, axis=0)
+    found = values.max(axis=0).astype(np.float64)
     return np.maximum(found, found.max() * 1e-3 + 1e-9)
 
 
@@ -200,20 +261,28 @@ def check_sums(model: ExactNoteModel) -> dict[str, float]:
     sums: dict[str, float] = {}
 
     def outputs(layer: ExactDense, owner: str = "") -> float:
-        """The largest output, after its factor; the largest sum before it is noted."""
-        weights = np.abs(np.round(ops.convert_to_numpy(layer.kernel).astype(np.float64)))
-        inputs = np.full(layer.inputs, -LOWEST)
-        inputs[: layer.shifted] = HIGHEST - LOWEST
-        bias = np.abs(np.round(ops.convert_to_numpy(layer.bias).astype(np.float64) * BIAS_UNIT))
-        products = inputs @ weights + bias
-        # With the bias of shifted codes apart from the codes themselves.
-        sums[owner + layer.name] = float((-LOWEST * weights.sum(axis=0) * (2 if layer.shifted else 1) + bias).max())
-        return float((products * ops.convert_to_numpy(layer.multiplier)).max()) + 1.0
+        """The largest magnitude of an output, after its factor; the largest sum before it is noted."""
+        weights = np.abs(_array(weight_codes(layer.kernel)).astype(np.float64))
+        inputs = np.full(layer.inputs, -LOWEST if layer.ends == 2 else LARGEST_CODE)
+        inputs[layer.inputs - layer.shifted :] = LARGEST_CODE - LOWEST
+        products = inputs @ weights + np.abs(np.round(_array(layer.bias).astype(np.float64) * BIAS_UNIT))
+        sums[owner + layer.name] = float(products.max())
+        return float((products * np.abs(_array(layer.multiplier))).max()) + 1.0
 
     def rows_of(layer: ExactEmbedding) -> float:
-        return float(np.abs(np.round(ops.convert_to_numpy(layer.embeddings))).max() * ops.convert_to_numpy(layer.unit))
+        return float(np.abs(np.round(_array(layer.embeddings))).max() * _array(layer.unit))
 
     x = len(FIELDS) * rows_of(model.embedding) + outputs(model.keyboard_before)
+    hidden = outputs(model.trunk_to_heads) + outputs(model.keyboard_now) + sum(map(rows_of, model.drawn))
+    # The product itself may be inexact, since it is rounded at once.
+    bonus = outputs(model.due_to_duration) * outputs(model.due_counts) * GRID / (BONUS_UNITS * GATE_UNITS)
+    logits = max(map(outputs, model.heads)) + bonus
+    if model.context_notes:
+        echo = len(FIELDS) * SURE * rows_of(model.echo) * _array(model.echo_units)[0]
+        x += echo[: model.width].max()
+        hidden += echo[model.width : 2 * model.width].max()
+        sums["echo"] = float(echo[2 * model.width :].max()) * LARGEST_ECHO_GATE
+        logits += sums["echo"] * float(_array(model.echo_logit_unit).item())
     for block in model.blocks:
         owner = f"{block.name}/"
         outputs(block.decay, owner)
@@ -221,12 +290,7 @@ def check_sums(model: ExactNoteModel) -> dict[str, float]:
         # The state lies among its candidates, and their difference is formed.
         sums[f"{owner}state"] = 2 * outputs(block.candidate, owner)
         x += outputs(block.output_dense, owner)
-    sums["trunk"] = x
-    hidden = outputs(model.trunk_to_heads) + outputs(model.keyboard_now) + sum(map(rows_of, model.drawn))
-    sums["hidden"] = hidden
-    # The product itself may be inexact, since it is rounded at once.
-    bonus = outputs(model.due_to_duration) * outputs(model.due_counts) * GRID / (BONUS_UNITS * GATE_UNITS)
-    sums["logits"] = max(map(outputs, model.heads)) + bonus + 2 * FAR
+    sums |= {"trunk": float(x), "hidden": float(hidden), "logits": float(logits) + 2 * FAR}
     for name, largest in sums.items():
         if largest >= EXACT:
             raise KerasMusicError(

@@ -22,7 +22,8 @@ from kerasmusic.codec import FIELDS
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.golden import golden_passage
 from kerasmusic.edge.model_file import SIGNATURE, with_record
-from kerasmusic.edge.runtime import INPUTS, TFLiteRuntime
+from kerasmusic.edge.runtime import TFLiteRuntime
+from kerasmusic.errors import KerasMusicError
 from kerasmusic.export.exact import with_exact_weights
 from kerasmusic.export.measurement import measure
 from kerasmusic.export.operators import Operator, check_graph, operators
@@ -45,6 +46,8 @@ INTERPRETER = "tensorflow.lite.python.interpreter"
 # States take hundreds of notes to reach their range, so excerpts are long, and only some of their notes are used.
 CALIBRATE_EVERY = 10
 BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1, "exact": 1}
+# Functions of float32 are off by 1e-7 or 2e-7 of their value.
+LEAST_TOLERANCE = 5e-7
 # The seeds and the length of the pieces on which an exact model is calibrated where there is no music.
 SEEDS, NOTES = range(8), 1_000
 
@@ -123,7 +126,6 @@ def saved_step(model: NoteModel) -> Iterator[str]:
     step = StepModel(model)
     specs = [tf.TensorSpec(array.shape, array.dtype, name=name) for name, array in step.inputs_of_zeros().items()]
     names = [spec.name for spec in specs]
-    assert tuple(names) == INPUTS
 
     def endpoint(*arrays: Any) -> dict[str, Any]:
         return step(dict(zip(names, arrays, strict=True)))
@@ -137,6 +139,7 @@ def saved_step(model: NoteModel) -> Iterator[str]:
         "argmax": functools.partial(tf.argmax, output_type=tf.int32),
         "combine": lambda exact, smooth: exact,
         "kept": tf.floor,
+        "apply": apply_function,
     }
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         # The endpoint is traced when it is written.
@@ -144,6 +147,21 @@ def saved_step(model: NoteModel) -> Iterator[str]:
             archive.add_endpoint(SIGNATURE, endpoint, input_signature=specs)
             archive.write_out(folder, verbose=False)
         yield folder
+
+
+def apply_function(function: lookup.WholeFunction, x: Any) -> Any:
+    """A function of whole numbers without its table.
+
+    Raises:
+        KerasMusicError: devices differ by more than the function tolerates.
+    """
+    if function.tolerance < LEAST_TOLERANCE:
+        raise KerasMusicError(
+            f"{function}: tolerates errors of {function.tolerance:.1g}, and devices may differ by {LEAST_TOLERANCE:g}"
+        )
+    operators = {"sqrt": tf.sqrt, "exp": tf.exp, "sigmoid": tf.sigmoid}
+    inner = x if function.inner == 1.0 else x * function.inner
+    return tf.round(operators[function.function](inner) * function.outer)
 
 
 def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:
@@ -224,12 +242,13 @@ def calibration_inputs(float32: bytes, model: NoteModel, excerpts: Excerpts) -> 
     """Yields the step's inputs for the calibration excerpts, in the form that TFLite's converter takes."""
     with float32_runtime(float32, model) as runtime:
         generator = Generator(runtime, seed=0)
+        names = StepModel(model).inputs_of_zeros()
         for fields in excerpts.calibration:
             generator.reset()
             for index, note in enumerate(fields):
                 runtime.given[:] = note
                 if index % CALIBRATE_EVERY == 0:
-                    yield SIGNATURE, {name: np.array(getattr(runtime, name)) for name in INPUTS}
+                    yield SIGNATURE, {name: np.array(getattr(runtime, name)) for name in names}
                 runtime.run()
                 runtime.previous[:] = note
 
@@ -241,6 +260,7 @@ def make_metadata(model: NoteModel, found: list[Operator], precision: str) -> di
         "preset": model.preset,
         "parameters": model.count_params(),
         "state_size": model.state_size,
+        **({"style_size": model.style_size} if model.style_size else {}),
         "precision": precision,
         "codec": model.codec.to_json(),
         "training": model.record,

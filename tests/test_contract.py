@@ -105,11 +105,12 @@ def test_a_state_size_that_is_no_size_is_refused(size):
     assert failure(Model()) == ("sizes", f"state_size is {size!r}; it must be a whole number of at least 1")
 
 
-def test_a_style_is_refused_until_the_step_takes_one():
+@pytest.mark.parametrize("size", [65, -1, 4.0, None])
+def test_a_style_has_at_most_64_numbers(size):
     class Model(CountingModel):
-        style_size = 4
+        style_size = size
 
-    assert failure(Model()) == ("sizes", "style_size is 4; it must be 0, since a step has no style yet")
+    assert failure(Model()) == ("sizes", f"style_size is {size!r}; it must be a whole number from 0 to 64")
 
 
 def test_a_value_out_of_range_is_named_with_its_note_and_its_range():

@@ -8,7 +8,7 @@ from build_models import TINY
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge import Generator
 from kerasmusic.edge.generator import LEAST_LOG_PROB
-from kerasmusic.edge.runtime import INPUTS
+from kerasmusic.edge.runtime import INPUTS, STYLE
 from kerasmusic.errors import ArgumentError, ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.gated_model import GatedNoteModel
@@ -292,4 +292,4 @@ def test_a_model_is_neither_made_nor_loaded_where_keras_is_set_to_another_precis
 
 
 def test_the_steps_inputs_are_those_of_an_exported_file():
-    assert StepInputs._fields == INPUTS
+    assert StepInputs._fields == (*INPUTS, STYLE)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
-from kerasmusic.edge.runtime import INPUTS, OUTPUTS, check_signature, shapes_and_dtypes
+from kerasmusic.edge.runtime import INPUTS, OUTPUTS, STYLE, check_signature, shapes_and_dtypes
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
@@ -64,11 +64,12 @@ class CompiledModelRuntime:
             reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{path}: {self.name} cannot read it ({reason})") from None
         check_signature(inputs, outputs, self.codec, self.record, str(path))
-        self._inputs = {name: self._model.create_input_buffer_by_name(SIGNATURE, name) for name in INPUTS}
+        self._inputs = {name: self._model.create_input_buffer_by_name(SIGNATURE, name) for name in inputs}
         self._outputs = {name: self._model.create_output_buffer_by_name(SIGNATURE, name) for name in OUTPUTS}
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             np.zeros(*inputs[name]) for name in INPUTS
         )
+        self.style = np.zeros(*inputs.get(STYLE, ((1, 0), np.dtype(np.float32))))
         self.note, self.log_prob = (np.zeros(*outputs[name]) for name in OUTPUTS[:2])
 
     def run(self) -> None:

@@ -19,7 +19,7 @@ from kerasmusic.archives import read_member
 from kerasmusic.errors import ModelFileError, printable
 
 #: The version of the record and of the step's signature. Readers refuse newer versions.
-FORMAT = 1
+FORMAT = 2
 RECORD_NAME = "kerasmusic.json"
 CHECKSUM = "flatbuffer_sha256"
 # In bytes. A real record has about 60,000; the limit keeps a hostile one from exhausting memory.

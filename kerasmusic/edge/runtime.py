@@ -20,6 +20,8 @@ from kerasmusic.quiet import quiet_stderr
 # Modules that provide an interpreter, best first.
 INTERPRETERS = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 INPUTS = ("previous", "given", "state", "uniform", "temperature", "min_p", "bias")
+# The further input of a model with a `style_size`.
+STYLE = "style"
 OUTPUTS = ("note", "log_prob", "state")
 
 
@@ -38,6 +40,8 @@ class Runtime(Protocol):
     temperature: NDArray[np.float32]
     min_p: NDArray[np.float32]
     bias: NDArray[np.float32]
+    #: float32 `[1, D]`; D is 0 for a model without a style.
+    style: NDArray[np.float32]
     note: NDArray[np.int32]
     log_prob: NDArray[np.float32]
 
@@ -87,9 +91,10 @@ class TFLiteRuntime:
         self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias = (
             self.tensor(inputs[name]["index"]) for name in INPUTS
         )
+        self.style = self.tensor(inputs[STYLE]["index"]) if STYLE in inputs else np.zeros((1, 0), np.float32)
         self.note, self.log_prob, self._next_state = (self.tensor(outputs[name]["index"]) for name in OUTPUTS)
-        for array in (self.previous, self.given, self.state, self.uniform, self.temperature, self.min_p, self.bias):
-            array[:] = 0
+        for name in inputs:
+            getattr(self, name)[:] = 0
 
     def run(self) -> None:
         """Computes one note from the inputs and advances the state.
@@ -121,9 +126,10 @@ def check_signature(
     path: str,
 ) -> None:
     """Refuses a graph whose inputs and outputs, as shape and dtype by name, do not match the file's record."""
-    if set(inputs) != set(INPUTS) or set(outputs) != set(OUTPUTS):
+    style_size = record.get("style_size", 0)
+    if set(inputs) != {*INPUTS, *([STYLE] if style_size else [])} or set(outputs) != set(OUTPUTS):
         raise ModelFileError(f"{path}: its signature is {sorted(inputs)} to {sorted(outputs)}; export it again")
-    sizes = {"bias": codec.size, "state": record.get("state_size")}
+    sizes = {"bias": codec.size, "state": record.get("state_size"), STYLE: style_size}
     for name, (shape, dtype) in (*inputs.items(), *outputs.items()):
         expected = [1, sizes.get(name, len(FIELDS))]
         if shape != expected:

@@ -25,6 +25,8 @@ from kerasmusic.models.scoring import KerasScorer
 
 NOTES = 100
 SEED = 1
+# The largest size of a style.
+LARGEST_STYLE = 64
 # Weights that are zero at first would hide what they are multiplied with.
 NOISE = 0.05
 # In nats. The two ways of computing a log probability round differently.
@@ -120,8 +122,8 @@ def _noisy_copy(model: NoteModel) -> NoteModel:
 def _check_sizes(model: NoteModel) -> str:
     if not (isinstance(model.state_size, int) and model.state_size > 0):
         raise ContractError(f"state_size is {model.state_size!r}; it must be a whole number of at least 1")
-    if model.style_size:
-        raise ContractError(f"style_size is {model.style_size!r}; it must be 0, since a step has no style yet")
+    if not (isinstance(model.style_size, int) and 0 <= model.style_size <= LARGEST_STYLE):
+        raise ContractError(f"style_size is {model.style_size!r}; it must be a whole number from 0 to {LARGEST_STYLE}")
     batch = 2
     zeros = {name: np.repeat(array, batch, axis=0) for name, array in StepModel(model).inputs_of_zeros().items()}
     returned = model.step(StepInputs(**{name: ops.convert_to_tensor(array) for name, array in zeros.items()}))

@@ -4,9 +4,9 @@ A float32 sum of whole numbers is exact, in any order, while it stays below 2**2
 two. A product with another number is rounded, but IEEE 754 says how, and a compiler cannot change it if rounding to a
 whole number follows at once. All layers here keep to such operations. Whole numbers are kept in float32.
 
-A *code* is an int8: what multiplies int8 weights. TFLite's dynamic-range kernels quantise the input of a matrix by its
-own smallest and largest value. An input that holds whole numbers, and among them -128 and 127, gets the scale 1 and the
-zero point 0, so that the product is plain integer arithmetic; `with_ends` appends the two.
+A *code* is what multiplies int8 weights: a whole number from -128 to 127, or from 0 to 255. TFLite's dynamic-range
+kernels quantise the input of a matrix by its own smallest and largest value. An input of codes that holds both ends of
+its range gets the scale 1 and a whole zero point, so that the product is plain integer arithmetic.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from typing import Any
 import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
-from numpy.typing import NDArray
 
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.lookup import rounded, rows, straight_through, whole
+from kerasmusic.models.lookup import WholeFunction, rounded, rows, straight_through, value_of, whole
 
-#: The limits of a code.
+#: The limits of a signed code.
 LOWEST, HIGHEST = -128.0, 127.0
+#: The largest code without a sign.
+LARGEST_CODE = 255.0
 #: The largest magnitude of a weight's code.
 LARGEST_WEIGHT = 127.0
 #: Whole numbers up to here are exact in float32, and so are their sums.
 EXACT = 2**24
 #: The value of one unit of a bias, in units of a product of codes.
 BIAS_UNIT = 128.0
-# The grid of a gate's logits: 4,096 values from -16 to 16.
-GATE_STEPS, GATE_RANGE = 128.0, 16.0
-# The number of entries in the table of a norm's factors, and the sum of squares that one entry stands for.
+#: Decays in units of 2**-13, by the logits of a gate in units of `inner`, about 1/32. Of such units, this one leaves
+#: the largest tolerance.
+DECAYS = WholeFunction("sigmoid", float(np.float32(0.03145187348127365)), 2.0**13, -512, 511)
+# The number of entries in the table of a norm's factors, and the sum of squares that one entry stands for. Sums that
+# may be inexact are beyond the last.
 FACTORS, SQUARES = 4096, 2.0**10
-
-_LOGITS = np.arange(2 * GATE_RANGE * GATE_STEPS) / GATE_STEPS - GATE_RANGE
-#: Decays by their logits on the gate's grid. Rounding hides the differences between exponential functions.
-DECAYS: NDArray[np.float32] = (np.round(2.0**20 / (1.0 + np.exp(-_LOGITS))) / 2.0**20).astype(np.float32)
 
 
 def codes(x: KerasTensor) -> KerasTensor:
-    """Rounds and clips to codes.
+    """Rounds and clips to signed codes.
 
     >>> ops.convert_to_numpy(codes(ops.array([-300.0, 0.6, 127.4]))).tolist()
     [-128.0, 1.0, 127.0]
@@ -48,13 +47,32 @@ def codes(x: KerasTensor) -> KerasTensor:
     return ops.clip(rounded(x), LOWEST, HIGHEST)
 
 
-def with_ends(x: KerasTensor) -> KerasTensor:
-    """Appends the codes -128 and 127 to the last axis, float32 `[..., n]`."""
-    ends = np.array([LOWEST, HIGHEST], "float32").reshape((1,) * (len(x.shape) - 1) + (2,))
+def positive_codes(x: KerasTensor) -> KerasTensor:
+    """Rounds numbers of 0 and more, and clips them at 255.
+
+    >>> ops.convert_to_numpy(positive_codes(ops.array([0.0, 3.4, 400.0]))).tolist()
+    [0.0, 3.0, 255.0]
+    """
+    return rounded(ops.minimum(x, LARGEST_CODE))
+
+
+def with_ends(*parts: KerasTensor) -> KerasTensor:
+    """Signed codes and the ends of their range in one vector, float32 `[..., n]`."""
+    return _joined(parts, [LOWEST, HIGHEST])
+
+
+def with_end(*parts: KerasTensor) -> KerasTensor:
+    """Codes without a sign and the largest of them in one vector, float32 `[..., n]`; 0 needs no place."""
+    return _joined(parts, [LARGEST_CODE])
+
+
+def _joined(parts: tuple[KerasTensor, ...], ends: list[float]) -> KerasTensor:
+    first = parts[0]
+    constant = np.array(ends, "float32").reshape((1,) * (len(first.shape) - 1) + (-1,))
     # An exported step has a batch of 1, and takes the constant as it is.
-    if x.shape[:-1] != (1,):
-        ends = ops.broadcast_to(ends, (*ops.shape(x)[:-1], 2))
-    return ops.concatenate([x, ends], axis=-1)
+    if first.shape[:-1] != (1,):
+        constant = ops.broadcast_to(constant, (*ops.shape(first)[:-1], len(ends)))
+    return ops.concatenate([*parts, constant], axis=-1)
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -75,7 +93,7 @@ class ExactEmbedding(layers.Layer):
 
     def call(self, index: KerasTensor) -> KerasTensor:
         """The vectors, float32 `[..., width]`, of int32 `[...]`."""
-        return rows(_weight_codes(self.embeddings) * self.unit, index)
+        return rows(weight_codes(self.embeddings) * self.unit, index)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "width": self.width}
@@ -85,15 +103,18 @@ class ExactEmbedding(layers.Layer):
 class ExactDense(layers.Layer):
     """A dense layer with int8 weights: the whole numbers nearest to the product times one factor for each output.
 
+    Its inputs end with the ends of their range, which have no weights; see `with_ends` and `with_end`.
+
     Args:
-        inputs: the number of inputs, codes.
+        inputs: the number of inputs, codes, without the ends.
         units: the number of outputs.
-        shifted: the number of the first inputs that hold 0 to 255, less 128; the layer adds the 128.
+        ends: the number of ends: 2 for signed codes, 1 for codes without a sign.
+        shifted: the number of the last inputs that are signed codes plus 128; the layer subtracts the 128.
     """
 
-    def __init__(self, inputs: int, units: int, shifted: int = 0, **kwargs: Any) -> None:
+    def __init__(self, inputs: int, units: int, ends: int = 2, shifted: int = 0, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        self.inputs, self.units, self.shifted = inputs, units, shifted
+        self.inputs, self.units, self.ends, self.shifted = inputs, units, ends, shifted
         weight = {"autocast": False, "initializer": "zeros"}
         # In units of a code.
         self.kernel = self.add_weight(shape=(inputs, units), name="kernel", **weight)
@@ -103,30 +124,31 @@ class ExactDense(layers.Layer):
         self.built = True
 
     def product(self, inputs: KerasTensor) -> KerasTensor:
-        """The product of codes, float32 `[..., inputs]`, and the weights, and the bias: `[..., units]`."""
+        """The product of codes, float32 `[..., inputs + ends]`, and the weights, and the bias: `[..., units]`."""
         if self.observer:
             self.observer(self, inputs)
-        weights = _weight_codes(self.kernel)
+        weights = weight_codes(self.kernel)
         bias = rounded(self.bias * BIAS_UNIT)
         if self.shifted:
-            bias = bias - LOWEST * ops.sum(weights[: self.shifted], axis=0)
-        weights = ops.pad(weights, [[0, 2], [0, 0]])
-        return whole(ops.add(ops.matmul(with_ends(inputs), weights), bias))
+            bias = bias + LOWEST * ops.sum(weights[self.inputs - self.shifted :], axis=0)
+        weights = ops.pad(weights, [[0, self.ends], [0, 0]])
+        return whole(ops.add(ops.matmul(inputs, weights), bias))
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        """The outputs, whole numbers, float32 `[..., units]`, of codes, float32 `[..., inputs]`."""
+        """The outputs, whole numbers, float32 `[..., units]`, of codes, float32 `[..., inputs + ends]`."""
         return rounded(self.product(inputs) * self.multiplier)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "inputs": self.inputs, "units": self.units, "shifted": self.shifted}
+        sizes = {"inputs": self.inputs, "units": self.units, "ends": self.ends, "shifted": self.shifted}
+        return {**super().get_config(), **sizes}
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class ExactNorm(layers.Layer):
-    """RMSNorm and quantisation in one: codes of a vector over its root mean square.
+    """RMSNorm and quantisation in one: signed codes of a vector over its root mean square.
 
-    The vector is rounded to codes small enough that the sum of their squares is exact. A table has the factor for each
-    range of that sum.
+    The vector is rounded to numbers small enough that the sum of their squares is exact. A table has the factor for
+    each range of that sum.
 
     Args:
         width: the length of a vector.
@@ -135,15 +157,14 @@ class ExactNorm(layers.Layer):
     def __init__(self, width: int, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.width = width
-        self.largest = float(int(np.sqrt((EXACT - 1) / width)))
         weight = {"autocast": False, "initializer": "ones", "trainable": False}
-        # From a unit of the vector to one of the codes that are squared.
+        # From a unit of the vector to one of the numbers that are squared.
         self.coarse = self.add_weight(shape=(1, 1), name="coarse", **weight)
         self.factors = self.add_weight(shape=(FACTORS, 1), name="factors", **weight)
         self.built = True
 
     def set_scale(self, coarse: float, code: float) -> None:
-        """Sets what one code stands for, in root mean squares, and the scale of the codes that are squared."""
+        """Sets what one code stands for, in root mean squares, and the scale of the numbers that are squared."""
         self.coarse.assign(np.full((1, 1), coarse, "float32"))
         squares = SQUARES * (np.arange(FACTORS) + 0.5)
         factors = np.sqrt(self.width) * coarse / code / np.sqrt(squares)
@@ -151,7 +172,7 @@ class ExactNorm(layers.Layer):
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """The codes, float32 `[..., width]`, of whole numbers `[..., width]`."""
-        coarse = ops.clip(rounded(x * self.coarse), -self.largest, self.largest)
+        coarse = rounded(x * self.coarse)
         squares = ops.sum(coarse * coarse, axis=-1)
         index = ops.minimum(squares * (1.0 / SQUARES), FACTORS - 1.0)
         exact = rows(self.factors, ops.cast(index, "int32"))
@@ -180,8 +201,9 @@ class ExactBlock(layers.Layer):
         self.state_code = self.add_weight(
             shape=(1, width), name="state_code", initializer="ones", trainable=False, autocast=False
         )
+        # The ends of the normalised input's range are among its inputs.
         self.perceptron = ExactDense(2 * width, hidden, name="perceptron")
-        self.output_dense = ExactDense(hidden, width, shifted=hidden, name="output")
+        self.output_dense = ExactDense(hidden, width, ends=1, name="output")
         self.built = True
 
     @property
@@ -189,16 +211,15 @@ class ExactBlock(layers.Layer):
         return self.width
 
     def _decay_and_candidate(self, x: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        place = ops.relu(self.decay.product(x) * self.decay.multiplier)
-        place = ops.minimum(place, 2 * GATE_RANGE * GATE_STEPS - 1.0)
-        exact = rows(DECAYS, ops.cast(place, "int32"))
-        smooth = ops.sigmoid(place * (1.0 / GATE_STEPS) - GATE_RANGE)
-        return straight_through(exact, smooth), self.candidate(x)
+        x = with_ends(x)
+        gate = self.decay(x)
+        smooth = ops.sigmoid(gate * DECAYS.inner)
+        return straight_through(value_of(DECAYS, gate) * (1.0 / DECAYS.outer), smooth), self.candidate(x)
 
     def _perceptron(self, x: KerasTensor, state: KerasTensor) -> KerasTensor:
-        both = ops.concatenate([x, codes(state * self.state_code)], axis=-1)
+        both = with_ends(x, codes(state * self.state_code))
         inner = ops.relu(self.perceptron.product(both) * self.perceptron.multiplier)
-        return self.output_dense(shifted_codes(inner))
+        return self.output_dense(with_end(positive_codes(inner)))
 
     def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """See `Block.step`."""
@@ -218,15 +239,6 @@ class ExactBlock(layers.Layer):
         return {**super().get_config(), "width": self.width, "hidden": self.hidden}
 
 
-def shifted_codes(x: KerasTensor) -> KerasTensor:
-    """Rounds numbers of 0 and more, and clips them at 255, less 128.
-
-    >>> ops.convert_to_numpy(shifted_codes(ops.array([0.0, 3.4, 400.0]))).tolist()
-    [-128.0, -125.0, 127.0]
-    """
-    return rounded(ops.minimum(x, HIGHEST - LOWEST)) + LOWEST
-
-
 def _recurrence(decay: KerasTensor, candidate: KerasTensor, initial: KerasTensor) -> KerasTensor:
     """The states of a recurrence that rounds each, float32 `[batch, T, width]`; the gradient is that without."""
 
@@ -241,5 +253,6 @@ def _recurrence(decay: KerasTensor, candidate: KerasTensor, initial: KerasTensor
     return straight_through(ops.transpose(states, (1, 0, 2)), smooth)
 
 
-def _weight_codes(weights: KerasTensor) -> KerasTensor:
+def weight_codes(weights: KerasTensor) -> KerasTensor:
+    """Weights in units of a code, rounded and clipped to codes from -127 to 127."""
     return ops.clip(rounded(ops.convert_to_tensor(weights)), -LARGEST_WEIGHT, LARGEST_WEIGHT)

@@ -2,63 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from kerasmusic.codec import FIELDS, PITCHES
+from kerasmusic.codec import FIELDS
 from kerasmusic.models.choosing import Chooser, Labels
 from kerasmusic.models.exact_layers import (
-    HIGHEST,
+    LARGEST_CODE,
     LOWEST,
     ExactBlock,
     ExactDense,
     ExactEmbedding,
     ExactNorm,
-    shifted_codes,
+    positive_codes,
+    with_end,
+    with_ends,
 )
 from kerasmusic.models.exact_sampling import GRID, ExactDraws
-from kerasmusic.models.keyboard import HORIZON, Keyboard, KeyboardState
-from kerasmusic.models.lookup import rounded, rows
-from kerasmusic.models.note_model import NoteModel, StepInputs
+from kerasmusic.models.keyboard import HORIZON, KeyboardState
+from kerasmusic.models.keyboard_model import KeyboardModel, RunBlock
+from kerasmusic.models.lookup import WholeFunction, columns, rounded, value_of
+from kerasmusic.models.note_model import StepInputs
+from kerasmusic.models.repeats import ECHO_FIELDS, Echo
 
-# Units of the bonus on durations whose note-off coincides with a scheduled one, and of its gate, to a nat and to 1.
-BONUS_UNITS, GATE_UNITS = 64.0, 256.0
+# Units of the bonus on durations whose note-off coincides with a scheduled one, and of the gates on it and on the
+# echo's logits, to a nat and to 1.
+BONUS_UNITS, GATE_UNITS, ECHO_GATE_UNITS = 64.0, 256.0, 64.0
+# The largest gate on the echo's logits, in its units.
+LARGEST_ECHO_GATE = 512.0
+
+
+class ExactTerms(NamedTuple):
+    """What the style and the echo add: lanes of the keyboard's codes, and terms of the vectors and the logits."""
+
+    style: KerasTensor | None
+    trunk: KerasTensor | None
+    hidden: KerasTensor | None
+    logits: KerasTensor | None
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
-class ExactNoteModel(NoteModel):
-    """The same layers as `GatedNoteModel`, in whole numbers; `kerasmusic.models.quantizing` makes one from the other.
+class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
+    """The same layers as `GatedNoteModel`, in whole numbers; `kerasmusic.export.quantizing` makes one from the other.
 
     Its notes and its state are the same to the bit on every backend and runtime. `score` gives `step`'s very numbers,
-    and trains the weights on with straight-through gradients.
+    and trains the weights on with straight-through gradients. Its style is signed codes.
 
     Args:
-        width, hidden, depth: see `GatedNoteModel`.
+        width, hidden, depth, memory, style_size, styles: see `KeyboardModel`.
         codec, preset, record: see `NoteModel`.
     """
 
-    def __init__(self, width: int, hidden: int, depth: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width, self.hidden, self.depth = width, hidden, depth
+    def __init__(self, width: int, hidden: int, depth: int, memory: int = 0, **kwargs: Any) -> None:
+        super().__init__(width, hidden, depth, memory, **kwargs)
+        style_size = self.style_size
         sizes = self.codec.sizes
-        self.keyboard = Keyboard(self.codec)
-        self.offsets = np.array([self.codec.offsets], "int32")
-        longest = int(self.codec.duration_ticks.max())
-        # The codes of square roots of ticks.
-        self.root_unit = (HIGHEST - LOWEST) / np.sqrt(longest)
-        roots = np.round(self.root_unit * np.sqrt(np.arange(longest + 1)))
-        self.roots = (np.minimum(roots, HIGHEST - LOWEST) + LOWEST).astype(np.float32)
-        keys = sum(self.keyboard.sizes)
+        self.roots = roots_of(int(self.codec.duration_ticks.max()))
+        # The style's codes are lanes beside those of the keyboard.
+        keys = {"inputs": sum(self.keyboard.sizes) + style_size, "ends": 1, "shifted": style_size}
         self.embedding = ExactEmbedding(self.codec.size, width, name="embedding")
-        self.keyboard_before = ExactDense(keys, width, shifted=PITCHES, name="keyboard_before")
+        self.keyboard_before = ExactDense(units=width, name="keyboard_before", **keys)
         self.blocks = [ExactBlock(width, hidden, name=f"block_{index}") for index in range(depth)]
         self.norm = ExactNorm(width, name="norm")
         self.trunk_to_heads = ExactDense(width, width, name="trunk_to_heads")
-        self.keyboard_now = ExactDense(keys, width, shifted=PITCHES, name="keyboard_now")
+        self.keyboard_now = ExactDense(units=width, name="keyboard_now", **keys)
         self.drawn = [
             ExactEmbedding(size, width, name=f"drawn_{field}")
             for field, size in zip(FIELDS[:-1], sizes[:-1], strict=True)
@@ -69,77 +79,104 @@ class ExactNoteModel(NoteModel):
             for field in FIELDS[1:]
         ]
         self.heads = [
-            ExactDense(width, size, shifted=0 if index == 0 else width, name=f"head_{field}")
+            ExactDense(width, size, ends=1 if index else 2, name=f"head_{field}")
             for index, (field, size) in enumerate(zip(FIELDS, sizes, strict=True))
         ]
-        self.due_to_duration = ExactDense(HORIZON, sizes.duration, name="head_due_to_duration")
-        self.due_counts = ExactDense(width, 1, shifted=width, name="head_due_counts")
+        self.due_to_duration = ExactDense(HORIZON, sizes.duration, ends=1, name="head_due_to_duration")
+        self.due_counts = ExactDense(width, 1, ends=1, name="head_due_counts")
+        if memory:
+            self.echo_counts = ExactDense(width, len(FIELDS), name="head_echo_counts")
+            self.echo = ExactEmbedding(self.codec.size, 2 * width + self.codec.size, name="echo")
+            # From the product of a code and an agreement to a unit of what it is added to, and for logits from the
+            # product with their gates too.
+            self.echo_units = self.add_weight(
+                shape=(1, 2 * width + self.codec.size), name="echo_units", initializer="ones", trainable=False
+            )
+            self.echo_logit_unit = self.add_weight(
+                shape=(1, 1), name="echo_logit_unit", initializer="ones", trainable=False
+            )
+            self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
+            self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
 
-    @property
-    def state_size(self) -> int:
-        return sum(self._state_sizes)
-
-    @property
-    def _state_sizes(self) -> list[int]:
-        return [*self.keyboard.sizes, *[block.state_size for block in self.blocks]]
-
-    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        keyboard, states = self._split_state(inputs.state)
-        keyboard = self.keyboard.note_on(keyboard, inputs.previous)
-        x, states = self._trunk(inputs.previous, keyboard, states, lambda block, x, state: block.step(x, state))
-        draws = ExactDraws(inputs, self.codec)
-        keyboard = self._heads(x, keyboard, draws)
-        return *draws.note_and_log_prob(), ops.concatenate([*keyboard, *states], axis=-1)
-
-    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, states = self._split_state(state)
-        previous, now = notes[:, :-1], notes[:, 1:]
-        keyboards = self.keyboard.scan(keyboard, previous)
-        x, states = self._trunk(previous, keyboards, states, lambda block, x, state: block(x, state))
-        labels = Labels(now)
-        keyboards = self._heads(x, keyboards, lambda index, logits: labels(index, logits * (1.0 / GRID)))
-        return labels.log_prob(), ops.concatenate([*[part[:, -1] for part in keyboards], *states], axis=-1)
+    def _terms(self, echo: Echo | None, style: KerasTensor | None) -> ExactTerms:
+        if style is not None:
+            style = style - LOWEST
+        if echo is None:
+            return ExactTerms(style, None, None, None)
+        codes = ops.sum(self.echo(echo.note + self.echo_offsets), axis=-2)
+        sums = codes * echo.agreement * self.echo_units
+        return ExactTerms(style, *ops.split(sums, [self.width, 2 * self.width], axis=-1))
 
     def _trunk(
         self,
         previous: KerasTensor,
         keyboard: KeyboardState,
+        terms: ExactTerms,
         states: list[KerasTensor],
-        run: Callable[[ExactBlock, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]],
+        run: RunBlock[ExactBlock],
     ) -> tuple[KerasTensor, list[KerasTensor]]:
         x = ops.sum(self.embedding(previous + self.offsets), axis=-2)
-        x = x + self.keyboard_before(self._keyboard_codes(keyboard))
+        x = x + self.keyboard_before(self._keyboard_codes(keyboard, terms.style))
+        if terms.trunk is not None:
+            x = x + terms.trunk
         after = []
         for block, state in zip(self.blocks, states, strict=True):
             x, state = run(block, x, state)
             after.append(state)
         return x, after
 
-    def _heads(self, x: KerasTensor, keyboard: KeyboardState, choose: Chooser) -> KeyboardState:
-        """Computes each field's logits, in units of the grid; see `GatedNoteModel`."""
-        normalized = self.norm(x)
+    def _heads(self, x: KerasTensor, terms: ExactTerms, keyboard: KeyboardState, choose: Chooser) -> KeyboardState:
+        normalized = with_ends(self.norm(x))
         hidden = self.trunk_to_heads(normalized)
-        value = choose(0, self.heads[0](normalized))
+        first = self.heads[0](normalized)
+        echo: list[KerasTensor] = []
+        if terms.logits is not None:
+            echo = self._echo_logits(terms.logits, self.echo_counts(normalized))
+            first = first + echo[0]
+        value = choose(0, first)
         keyboard = self.keyboard.advance(keyboard, value)
-        hidden = hidden + self.keyboard_now(self._keyboard_codes(keyboard))
+        hidden = hidden + self.keyboard_now(self._keyboard_codes(keyboard, terms.style))
+        if terms.hidden is not None:
+            hidden = hidden + terms.hidden
         for index, field in enumerate(FIELDS[1:], start=1):
             hidden = ops.relu(hidden + self.drawn[index - 1](value))
-            codes = shifted_codes(hidden * self.hidden_codes[index - 1])
+            codes = with_end(positive_codes(hidden * self.hidden_codes[index - 1]))
             logits = self.heads[index](codes)
             if field == "duration":
-                bonus = self.due_to_duration(keyboard.due) * self.due_counts(codes)
+                bonus = self.due_to_duration(with_end(keyboard.due)) * self.due_counts(codes)
                 logits = logits + rounded(bonus * (GRID / (BONUS_UNITS * GATE_UNITS)))
+            if echo:
+                logits = logits + echo[index]
             value = choose(index, logits)
         return keyboard
 
-    def _keyboard_codes(self, keyboard: KeyboardState) -> KerasTensor:
-        """The codes of the roots of the keys' ticks, shifted, and of the note-offs due, which are codes already."""
-        return ops.concatenate([rows(self.roots, ops.cast(keyboard.ticks, "int32")), keyboard.due], axis=-1)
+    def _echo_logits(self, logits: KerasTensor, gates: KerasTensor) -> list[KerasTensor]:
+        """The echo's addition to each field's logits, in units of the grid."""
+        gates = columns(ops.clip(gates, -LARGEST_ECHO_GATE, LARGEST_ECHO_GATE), self.field)
+        together = rounded(logits * gates * self.echo_logit_unit)
+        return ops.split(together, list(self.codec.offsets)[1:], axis=-1)
 
-    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, list[KerasTensor]]:
-        ticks, due, *states = ops.split(state, np.cumsum(self._state_sizes)[:-1].tolist(), axis=-1)
-        return KeyboardState(ticks, due), states
+    def _keyboard_codes(self, keyboard: KeyboardState, style: KerasTensor | None) -> KerasTensor:
+        """The codes of the roots of the keys' ticks, those of the note-offs due, and the style's."""
+        parts = [value_of(self.roots, keyboard.ticks), keyboard.due]
+        if self.style_size:
+            style = np.full((1, self.style_size), -LOWEST, "float32") if style is None else style
+            # The style of a sequence is the same for all its notes.
+            if style.shape[:-1] != keyboard.due.shape[:-1]:
+                style = ops.broadcast_to(style, (*ops.shape(keyboard.due)[:-1], self.style_size))
+            parts.append(style)
+        return with_end(*parts)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "width": self.width, "hidden": self.hidden, "depth": self.depth}
+    def _drawing(self, inputs: StepInputs) -> ExactDraws:
+        return ExactDraws(inputs, self.codec)
+
+    def _scored(self, labels: Labels) -> Chooser:
+        return lambda index, logits: labels(index, logits * (1.0 / GRID))
+
+
+def roots_of(longest: int) -> WholeFunction:
+    """The codes of the square roots of ticks up to `longest`, on the scale of many that has the largest tolerance."""
+    largest = LARGEST_CODE / np.sqrt(longest)
+    scales = [WholeFunction("sqrt", 1.0, float(np.float32(largest * (1 - i / 2**16))), 0, longest) for i in range(256)]
+    return max(scales, key=lambda each: each.tolerance)

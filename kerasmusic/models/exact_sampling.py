@@ -6,19 +6,21 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS, NoteCodec
-from kerasmusic.models.lookup import columns, entries, least, rows
+from kerasmusic.models.lookup import WholeFunction, columns, entries, least, rows, value_of
 from kerasmusic.models.note_model import StepInputs
 from kerasmusic.models.sampling import ABOVE_ZERO, COLDEST
 
 #: The units of a logit on the grid to a nat.
 GRID = 32.0
-#: The weights of values by how far their logits are below the largest, in units of the grid. The sum of 256 of them is
-#: less than 2**24.
-WEIGHTS = np.round((2**16 - 1) * np.exp(-np.arange(512) / GRID)).astype(np.float32)
+#: The weights of values by how far their logits are above the largest, which is never, in units of the grid. The sum of
+#: 256 of them is less than 2**24. Of such scales, this one leaves the largest tolerance.
+WEIGHTS = WholeFunction("exp", 1 / GRID, 49914.0, -512, 0)
 # Nothing this far below the likeliest is drawn, in units of the grid; a given value is this far above all others.
 FAR = 2.0**20
-# A min_p of 0 rules nothing out that has a weight.
-LEAST_MIN_P = 1e-30
+# The steps in which min_p is taken, and how far below the likeliest each reaches, in units of the grid: 1 further than
+# its logarithm, since the logits are rounded too; at 0, everything that has a weight is kept.
+MIN_P_STEPS = 4096
+REACHES = np.round(-GRID * np.log(np.maximum(np.arange(MIN_P_STEPS + 1), 1e-9) / MIN_P_STEPS) + 1.0).astype(np.float32)
 
 
 class ExactDraws:
@@ -34,16 +36,16 @@ class ExactDraws:
         bias = ops.maximum(ops.round(inputs.bias * GRID), np.full(value.shape, -FAR, "float32"))
         given = ops.equal(columns(inputs.given, field), value)
         steered = ops.where(given, np.full(value.shape, FAR, "float32"), bias)
-        self._bias = ops.split(steered, np.cumsum(sizes)[:-1].tolist(), axis=-1)
-        least_min_p = np.full((1, count), LEAST_MIN_P, "float32")
-        reach = ops.round(-GRID * ops.log(ops.maximum(inputs.min_p, least_min_p))) + 1.0
-        self._reach = ops.split(reach, count, axis=-1)
+        step = ops.cast(ops.minimum(inputs.min_p * MIN_P_STEPS, float(MIN_P_STEPS)), "int32")
         # At a temperature of 0, the first value of the largest weight is taken.
         hot = ops.minimum(inputs.temperature * (1.0 / COLDEST), np.ones((1, count), "float32"))
         uniform = ops.maximum(inputs.uniform * hot, np.full((1, count), ABOVE_ZERO, "float32"))
-        self._uniform = ops.split(uniform, count, axis=-1)
         temperature = ops.maximum(inputs.temperature, np.full((1, count), COLDEST, "float32"))
-        self._temperature = ops.split(temperature, count, axis=-1)
+        together = ops.concatenate([steered, rows(REACHES, step), uniform, temperature], axis=-1)
+        parts = ops.split(together, np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
+        self._bias, self._reach, self._uniform, self._temperature = (
+            parts[kind * count : (kind + 1) * count] for kind in range(4)
+        )
         self._offsets = np.array([codec.offsets], "int32")
         self._logits: list[KerasTensor] = []
         self._values: list[KerasTensor] = []
@@ -52,11 +54,10 @@ class ExactDraws:
         """Draws a field's value: int32 `[batch]` from whole numbers, float32 `[batch, n]`."""
         self._logits.append(logits)
         biased = logits + self._bias[index]
-        below = ops.max(biased, axis=-1, keepdims=True) - biased
+        above = biased - ops.max(biased, axis=-1, keepdims=True)
         # 1 up to the reach of min_p, then 0: all are whole numbers.
-        kept = ops.minimum(ops.relu(self._reach[index] - below), 1.0)
-        place = ops.minimum(ops.round(below / self._temperature[index]), len(WEIGHTS) - 1.0)
-        weights = rows(WEIGHTS, ops.cast(place, "int32")) * kept
+        kept = ops.minimum(ops.relu(above + self._reach[index]), 1.0)
+        weights = value_of(WEIGHTS, ops.round(above / self._temperature[index])) * kept
         cumulative = ops.cumsum(weights, axis=-1)
         # Whole, so that no compiler fuses the product into the difference.
         sought = ops.ceil(self._uniform[index] * ops.max(cumulative, axis=-1, keepdims=True))

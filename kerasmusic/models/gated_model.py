@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import keras
@@ -16,11 +16,12 @@ from keras import KerasTensor, layers, ops
 from kerasmusic.codec import FIELDS
 from kerasmusic.errors import ArgumentError
 from kerasmusic.models.blocks import Block, Dense, Embedding, find_block, product, scaled_dense, unit
-from kerasmusic.models.choosing import Chooser, Draws, Labels
-from kerasmusic.models.keyboard import DUE, HORIZON, Keyboard, KeyboardState
+from kerasmusic.models.choosing import Chooser, Draws
+from kerasmusic.models.keyboard import DUE, HORIZON, KeyboardState
+from kerasmusic.models.keyboard_model import KeyboardModel, RunBlock
 from kerasmusic.models.lookup import columns, rows
-from kerasmusic.models.note_model import NoteModel, StepInputs
-from kerasmusic.models.repeats import ECHO_FIELDS, Echo, Repeats, RepeatsState
+from kerasmusic.models.note_model import StepInputs
+from kerasmusic.models.repeats import ECHO_FIELDS, Echo
 
 Layer = TypeVar("Layer", bound=layers.Layer)
 
@@ -33,21 +34,21 @@ WIDE = 512
 ADAM_SHARE = 0.3
 
 
-class EchoTerms(NamedTuple):
-    """The terms that the echo adds to the trunk's input, to the heads' hidden vector and to the logits."""
+class Terms(NamedTuple):
+    """What the echo and the style add to the trunk's input, to the heads' hidden vector and to the logits."""
 
-    trunk: KerasTensor | None
-    hidden: KerasTensor | None
+    trunk: list[KerasTensor]
+    hidden: list[KerasTensor]
     logits: KerasTensor | None
 
 
-def added(*terms: KerasTensor | None) -> KerasTensor:
-    """The sum of the terms that are not None."""
-    return functools.reduce(operator.add, [term for term in terms if term is not None])
+def added(*terms: KerasTensor) -> KerasTensor:
+    """The sum of one or more terms."""
+    return functools.reduce(operator.add, terms)
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
-class GatedNoteModel(NoteModel):
+class GatedNoteModel(KeyboardModel[Block, Terms]):
     """Embeddings of the fields and the keyboard, a trunk of recurrent blocks, and four autoregressive heads.
 
     Each head is conditioned on the fields before its own.
@@ -58,6 +59,7 @@ class GatedNoteModel(NoteModel):
         depth: the number of blocks.
         memory: the number of past notes that `kerasmusic.models.repeats` searches; 0 disables it.
         block: the kind of block, a name registered by `blocks.register_block`.
+        style_size, styles: see `KeyboardModel`.
         codec, preset: see `NoteModel`.
     """
 
@@ -66,16 +68,11 @@ class GatedNoteModel(NoteModel):
     def __init__(
         self, width: int, hidden: int, depth: int, memory: int = 0, block: str = "recurrent", **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.width, self.hidden, self.depth, self.block = width, hidden, depth, block
-        self.context_notes = memory
-        self.repeats = Repeats(memory)
+        super().__init__(width, hidden, depth, memory, **kwargs)
+        self.block = block
         if width >= WIDE:
             self.batch_size = 32
         sizes = self.codec.sizes
-        self.keyboard = Keyboard(self.codec)
-        # Constants keep the batch dimension: TFLite broadcasts lower-rank constants element by element.
-        self.offsets = np.array([self.codec.offsets], "int32")
         self.embedding = _built(Embedding(self.codec.size, width, name="embedding"), None)
         self.keyboard_before = _built(Dense(width, name="keyboard_before"), sum(self.keyboard.sizes))
         make_block = find_block(block)
@@ -99,22 +96,18 @@ class GatedNoteModel(NoteModel):
             HORIZON,
         )
         self.due_counts = _built(Dense(1, bias_initializer="ones", name="head_due_counts"), width)
+        if self.style_size:
+            # At first, a style changes nothing.
+            no_bias = {"use_bias": False, "kernel_initializer": "zeros"}
+            self.style_trunk = _built(Dense(width, name="style_trunk", **no_bias), self.style_size)
+            self.style_hidden = _built(Dense(width, name="style_hidden", **no_bias), self.style_size)
         if memory:
-            # Embeds the echo's fields as the three `EchoTerms`, and a learned gate on the logits among them.
+            # Embeds the echo's fields as its three `Terms`, and a learned gate on the logits among them.
             self.echo = _built(Embedding(self.codec.size, 2 * width + self.codec.size, name="echo"), None)
             self.echo_counts = _built(Dense(len(FIELDS), bias_initializer="ones", name="head_echo_counts"), width)
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
             self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
-
-    @property
-    def state_size(self) -> int:
-        return sum(self._state_sizes)
-
-    @property
-    def _state_sizes(self) -> list[int]:
-        repeats = self.repeats.sizes if self.context_notes else ()
-        return [*self.keyboard.sizes, *repeats, *[block.state_size for block in self.blocks]]
 
     def make_optimizer(self, learning_rate: float, weight_decay: float, clip: float) -> keras.optimizers.Optimizer:
         """Muon (Jordan et al., 2024; Liu et al., 2025) for the hidden weight matrices, Adam for all other weights.
@@ -134,81 +127,33 @@ class GatedNoteModel(NoteModel):
             exclude_layers=[rf"(^|/){re.escape(layer.name)}/" for layer in to_logits],
         )
 
-    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-        keyboard, repeats, states = self._split_state(inputs.state)
-        keyboard = self.keyboard.note_on(keyboard, inputs.previous)
-        echo = None
-        if repeats:
-            repeats, echo = self.repeats.note_on(repeats, inputs.previous)
-        terms = self._echo_terms(echo)
-        x, states = self._trunk(inputs.previous, keyboard, terms, states, lambda block, x, state: block.step(x, state))
-
-        draws = Draws(inputs, self.codec)
-        keyboard = self._heads(x, terms, keyboard, draws)
-        return *draws.note_and_log_prob(), ops.concatenate([*keyboard, *repeats, *states], axis=-1)
-
-    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        keyboard, repeats, states = self._split_state(state)
-        previous, now = notes[:, :-1], notes[:, 1:]
-        keyboards = self.keyboard.scan(keyboard, previous)
-        echo = None
-        if repeats:
-            repeats, echo = self.repeats.scan(repeats, previous)
-        terms = self._echo_terms(echo)
-        x, states = self._trunk(previous, keyboards, terms, states, lambda block, x, state: block(x, state))
-
-        labels = Labels(now)
-        keyboards = self._heads(x, terms, keyboards, labels)
-        last = [part[:, -1] for part in keyboards]
-        return labels.log_prob(), ops.concatenate([*last, *repeats, *states], axis=-1)
-
     def _trunk(
         self,
         previous: KerasTensor,
         keyboard: KeyboardState,
-        terms: EchoTerms,
+        terms: Terms,
         states: list[KerasTensor],
-        run: Callable[[Block, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]],
+        run: RunBlock[Block],
     ) -> tuple[KerasTensor, list[KerasTensor]]:
-        """The trunk's output and the blocks' new states; `run` applies a block to one note or to a sequence."""
-        x = added(self._embed(previous), self._project_keyboard(self.keyboard_before, keyboard), terms.trunk)
+        x = added(self._embed(previous), self._project_keyboard(self.keyboard_before, keyboard), *terms.trunk)
         after = []
         for block, state in zip(self.blocks, states, strict=True):
             x, state = (ops.cast(part, "float32") for part in run(block, x, state))
             after.append(state)
         return x, after
 
-    def _heads(
-        self,
-        x: KerasTensor,
-        terms: EchoTerms,
-        keyboard: KeyboardState,
-        choose: Chooser,
-    ) -> KeyboardState:
-        """Computes each field's logits in turn, and returns the keyboard at the new note's onset.
-
-        Args:
-            x: the trunk's output.
-            terms: the echo's terms.
-            keyboard: the keyboard at the previous note's onset.
-            choose: maps a field's index and logits to its value: a draw in `step`, the label in `score`.
-        """
+    def _heads(self, x: KerasTensor, terms: Terms, keyboard: KeyboardState, choose: Chooser) -> KeyboardState:
         first, hidden, echo_logits = self._first_logits(x, terms)
         value = choose(0, first)
         keyboard = self.keyboard.advance(keyboard, value)
-        hidden = added(hidden, self._project_keyboard(self.keyboard_now, keyboard), terms.hidden)
+        hidden = added(hidden, self._project_keyboard(self.keyboard_now, keyboard), *terms.hidden)
         for index, field in enumerate(FIELDS[1:], start=1):
             hidden = ops.relu(hidden + rows(self.drawn[index - 1].embeddings, value))
-            value = choose(index, added(self._logits(field, hidden, keyboard), echo_logits[index]))
+            value = choose(index, added(self._logits(field, hidden, keyboard), *echo_logits[index]))
         return keyboard
 
-    def state_after(self, context: KerasTensor) -> KerasTensor:
-        silence = super().state_after(context)
-        if not self.context_notes:
-            return silence
-        keyboard, _, states = self._split_state(silence)
-        repeats = [ops.stop_gradient(part) for part in self.repeats.state_after(context)]
-        return ops.concatenate([*keyboard, *repeats, *states], axis=-1)
+    def _drawing(self, inputs: StepInputs) -> Draws:
+        return Draws(inputs, self.codec)
 
     def _project_keyboard(self, layer: Dense, keyboard: KeyboardState) -> KerasTensor:
         """Applies a dense layer to the square roots of the keys' remaining ticks and to the note-offs due."""
@@ -228,38 +173,34 @@ class GatedNoteModel(NoteModel):
         coincides = self.keyboard.coming[:, None] == self.codec.duration_ticks
         return ops.convert_to_tensor(2.0 * coincides, dtype or "float32")
 
-    def _echo_terms(self, echo: Echo | None) -> EchoTerms:
-        """The echo's terms, scaled by the strength of the match."""
+    def _terms(self, echo: Echo | None, style: KerasTensor | None) -> Terms:
+        # Those of an echo are scaled by the strength of its match.
+        terms = Terms([], [], None)
+        if style is not None:
+            terms.trunk.append(self.style_trunk(style))
+            terms.hidden.append(self.style_hidden(style))
         if echo is None:
-            return EchoTerms(None, None, None)
+            return terms
         sums = ops.sum(rows(self.echo.embeddings, echo.note + self.echo_offsets), axis=-2) * echo.strength
-        return EchoTerms(*ops.split(sums, [self.width, 2 * self.width], axis=-1))
+        trunk, hidden, logits = ops.split(sums, [self.width, 2 * self.width], axis=-1)
+        return Terms([*terms.trunk, trunk], [*terms.hidden, hidden], logits)
 
-    def _first_logits(
-        self, x: KerasTensor, terms: EchoTerms
-    ) -> tuple[KerasTensor, KerasTensor, list[KerasTensor | None]]:
+    def _first_logits(self, x: KerasTensor, terms: Terms) -> tuple[KerasTensor, KerasTensor, list[list[KerasTensor]]]:
         """The first field's logits, the other heads' hidden vector, and the echo's addition to each field's logits."""
         normalized, scale = unit(x), math.sqrt(self.width)
         first, hidden = (scaled_dense(layer, normalized, scale) for layer in (self.heads[0], self.trunk_to_heads))
         if terms.logits is None:
-            return first, hidden, [None] * len(FIELDS)
+            return first, hidden, [[] for _ in FIELDS]
         # The trunk gates the echo's logits, one gate per field.
         gates = columns(scaled_dense(self.echo_counts, normalized, scale), self.field)
         echo_logits = ops.split(terms.logits * gates, list(self.codec.offsets)[1:], axis=-1)
-        return first + echo_logits[0], hidden, echo_logits
-
-    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, RepeatsState | tuple[()], list[KerasTensor]]:
-        ticks, due, *parts = ops.split(state, np.cumsum(self._state_sizes)[:-1].tolist(), axis=-1)
-        if not self.context_notes:
-            return KeyboardState(ticks, due), (), parts
-        return KeyboardState(ticks, due), RepeatsState(*parts[:4]), parts[4:]
+        return first + echo_logits[0], hidden, [[each] for each in echo_logits]
 
     def _embed(self, notes: KerasTensor) -> KerasTensor:
         return ops.sum(rows(self.embedding.embeddings, notes + self.offsets), axis=-2)
 
     def get_config(self) -> dict[str, Any]:
-        sizes = {"width": self.width, "hidden": self.hidden, "depth": self.depth, "memory": self.context_notes}
-        return {**super().get_config(), **sizes, "block": self.block}
+        return {**super().get_config(), "block": self.block}
 
 
 def _built(layer: Layer, inputs: int | None) -> Layer:

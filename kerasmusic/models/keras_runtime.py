@@ -34,6 +34,8 @@ class StepModel(keras.Model):
         arrays: dict[str, NDArray[Any]] = {name: np.zeros((1, len(FIELDS)), np.int32) for name in ("previous", "given")}
         for name in ("state", "uniform", "temperature", "min_p", "bias"):
             arrays[name] = np.zeros((1, sizes.get(name, len(FIELDS))), np.float32)
+        if self.model.style_size:
+            arrays["style"] = np.zeros((1, self.model.style_size), np.float32)
         return arrays
 
 
@@ -54,6 +56,7 @@ class KerasRuntime:
             inputs[name] for name in ("previous", "given", "state", "uniform")
         )
         self.temperature, self.min_p, self.bias = (inputs[name] for name in ("temperature", "min_p", "bias"))
+        self.style = inputs.get("style", np.zeros((1, 0), np.float32))
         self.note = np.zeros((1, len(FIELDS)), np.int32)
         self.log_prob = np.zeros((1, len(FIELDS)), np.float32)
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from keras import KerasTensor, ops
 from numpy.typing import NDArray
 
@@ -34,6 +36,67 @@ def _unchanged(x: KerasTensor) -> KerasTensor:
 # Marks the products of codes, whole numbers, in an exported graph, since TFLite's converter would fold the factors that
 # follow into the weights. The exporter replaces it by `floor`, which changes no whole number, and removes that again.
 kept: Callable[..., KerasTensor] = _unchanged
+
+
+@dataclass(frozen=True)
+class WholeFunction:
+    """A function from whole numbers to whole numbers: `outer * function(inner * x)`, rounded, by a table.
+
+    An exported graph computes the function instead, since looking up a number costs as much as computing ten. The
+    result is the same, as long as the device's function is more exact than `tolerance`.
+
+    Args:
+        function: the name of a function of `keras.ops` that does not fall.
+        inner: the factor of x.
+        outer: the factor of the function's value.
+        first, last: the smallest and the largest x of the table, beyond which the value does not change.
+    """
+
+    function: str
+    inner: float
+    outer: float
+    first: int
+    last: int
+
+    def _exact(self) -> NDArray[np.float64]:
+        x = self.inner * np.arange(self.first, self.last + 1)
+        functions = {"sqrt": np.sqrt, "exp": np.exp, "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x))}
+        values: NDArray[np.float64] = self.outer * functions[self.function](x)
+        return values
+
+    @property
+    def table(self) -> NDArray[np.float32]:
+        """The values, float32 `[last - first + 1]`."""
+        return np.round(self._exact()).astype(np.float32)
+
+    @property
+    def tolerance(self) -> float:
+        """How far a device's function may be off, as a share of its value, without changing any rounded value.
+
+        >>> WholeFunction("sqrt", 1.0, 1.0, 0, 100).tolerance > 1e-3
+        True
+        """
+        values = self._exact()
+        with np.errstate(divide="ignore"):
+            return float(np.min(np.abs(values - np.floor(values) - 0.5) / values))
+
+
+def _looked_up(function: WholeFunction, x: KerasTensor) -> KerasTensor:
+    index = ops.clip(x, float(function.first), float(function.last)) - float(function.first)
+    return take(function.table, ops.cast(index, "int32"), axis=0)
+
+
+# The exporter replaces it by the function itself.
+apply: Callable[..., KerasTensor] = _looked_up
+
+
+def value_of(function: WholeFunction, x: KerasTensor) -> KerasTensor:
+    """The function's values at whole numbers, float32 of any shape.
+
+    >>> ops.convert_to_numpy(value_of(WholeFunction("sqrt", 1.0, 10.0, 0, 9), ops.array([2.0, 4.0, 90.0]))).tolist()
+    [14.0, 20.0, 30.0]
+    """
+    return apply(function, x)
 
 
 @contextmanager

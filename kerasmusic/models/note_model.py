@@ -43,6 +43,7 @@ class StepInputs(NamedTuple):
         temperature: float32 `[batch, 4]`, by field; 0 takes the likeliest value.
         min_p: float32 `[batch, 4]`, by field; see `kerasmusic.models.sampling`.
         bias: float32 `[batch, V]`, added to the concatenated logits of the four fields.
+        style: float32 `[batch, D]`, conditions the music; None for a model whose `style_size` is 0.
     """
 
     previous: KerasTensor
@@ -52,6 +53,7 @@ class StepInputs(NamedTuple):
     temperature: KerasTensor
     min_p: KerasTensor
     bias: KerasTensor
+    style: KerasTensor | None = None
 
 
 class NoteModel(keras.Model):
@@ -76,6 +78,8 @@ class NoteModel(keras.Model):
     labels_per_window: ClassVar[int] = 256
     #: The number of context notes that training prepends to a window and its previous note; see `state_after`.
     context_notes: int = 0
+    #: D: the size of the vector that conditions the music, at most 64; with 0, neither `step` nor `score` gets one.
+    style_size: int = 0
     #: The number of windows in a batch.
     batch_size: int = 8
     #: The peak learning rate.
@@ -140,11 +144,6 @@ class NoteModel(keras.Model):
         """S: the size of the state, in float32 values."""
         raise NotImplementedError
 
-    @property
-    def style_size(self) -> int:
-        """The size of the vector that conditions the music; 0, as it must be until the step takes such a vector."""
-        return 0
-
     def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
         """Generates one note. It is a pure function: the same inputs give the same results.
 
@@ -154,12 +153,15 @@ class NoteModel(keras.Model):
         """
         raise NotImplementedError
 
-    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    def score(
+        self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
         """The log probabilities of a sequence's notes, each given the notes before it: `step` over a whole sequence.
 
         Args:
             notes: int32 `[batch, T + 1, 4]`: the previous note, then the T notes to score.
             state: float32 `[batch, S]`, from the previous sequence; zeros at a piece's start.
+            style: float32 `[batch, D]`, the same for all notes; None stands for zeros.
 
         Returns:
             Natural logs, float32 `[batch, T, 4]`, NaN for fields without a distribution, and the final state.

@@ -49,11 +49,16 @@ class Echo(NamedTuple):
 
     Args:
         note: int32 `[..., 4]`, the fields in the order of `ECHO_FIELDS`.
-        strength: float32 `[..., 1]`, the agreement of the match, scaled to 0 to 1.
+        agreement: float32 `[..., 1]`, that of the match, a whole number from 0 to `SURE`.
     """
 
     note: KerasTensor
-    strength: KerasTensor
+    agreement: KerasTensor
+
+    @property
+    def strength(self) -> KerasTensor:
+        """The agreement of the match, scaled to 0 to 1."""
+        return self.agreement * (1.0 / SURE)
 
 
 class Repeats:
@@ -151,4 +156,4 @@ def _agree(
 def _echo(pitch: KerasTensor, interval: KerasTensor, others: KerasTensor, best: KerasTensor) -> Echo:
     continued = ops.minimum(ops.relu(pitch + interval - float(PITCHES)), PITCHES - 1.0)
     note = ops.concatenate([others, continued], axis=-1)
-    return Echo(ops.cast(note, "int32"), best * (1.0 / SURE))
+    return Echo(ops.cast(note, "int32"), best)

@@ -1,0 +1,165 @@
+"""KeyboardModel: what `GatedNoteModel` and `ExactNoteModel` share, the way from the last note to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from keras import KerasTensor, ops
+
+from kerasmusic.models.blocks import Embedding
+from kerasmusic.models.choosing import Chooser, Labels
+from kerasmusic.models.keyboard import Keyboard, KeyboardState
+from kerasmusic.models.note_model import NoteModel, StepInputs
+from kerasmusic.models.repeats import Echo, Repeats, RepeatsState
+
+BlockType = TypeVar("BlockType")
+TermsType = TypeVar("TermsType")
+#: Applies a block to one note or to a sequence: from its input and its state to its output and its new state.
+RunBlock = Callable[[BlockType, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]]
+
+
+class Drawing(Protocol):
+    """A `Chooser` that draws, and keeps what it drew."""
+
+    def __call__(self, index: int, logits: KerasTensor) -> KerasTensor:
+        """Draws a field's value."""
+
+    def note_and_log_prob(self) -> tuple[KerasTensor, KerasTensor]:
+        """The fields drawn, int32 `[batch, 4]`, and the logs of their probabilities, float32 `[batch, 4]`."""
+
+
+class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
+    """A note model of the keyboard's state, a trunk of blocks, and four autoregressive heads.
+
+    Its state is that of the keyboard, that of the repeats if it has a memory, and those of the blocks. A subclass has
+    the layers, and implements `_terms`, `_trunk`, `_heads` and `_drawing`.
+
+    Args:
+        width: the width of the trunk.
+        hidden: the number of units in each block's perceptron.
+        depth: the number of blocks.
+        memory: the number of past notes that `kerasmusic.models.repeats` searches; 0 disables it.
+        styles: the names of the styles whose vectors the model learns, such as composers.
+        style_size, codec, preset, record: see `NoteModel`.
+    """
+
+    blocks: list[BlockType]
+
+    def __init__(
+        self, width: int, hidden: int, depth: int, memory: int = 0, style_size: int = 0, styles: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.width, self.hidden, self.depth = width, hidden, depth
+        self.context_notes, self.style_size = memory, style_size
+        self.style_names = list(styles)
+        if styles:
+            self.styles = Embedding(len(styles), style_size, name="styles")
+            self.styles.build()
+        self.repeats = Repeats(memory)
+        self.keyboard = Keyboard(self.codec)
+        # Constants keep the batch dimension: TFLite broadcasts lower-rank constants element by element.
+        self.offsets = np.array([self.codec.offsets], "int32")
+
+    @property
+    def state_size(self) -> int:
+        return sum(self._state_sizes)
+
+    @property
+    def _state_sizes(self) -> list[int]:
+        repeats = self.repeats.sizes if self.context_notes else ()
+        return [*self.keyboard.sizes, *repeats, *[block.state_size for block in self.blocks]]
+
+    def step(self, inputs: StepInputs) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+        keyboard, repeats, states = self._split_state(inputs.state)
+        keyboard = self.keyboard.note_on(keyboard, inputs.previous)
+        echo = None
+        if repeats:
+            repeats, echo = self.repeats.note_on(repeats, inputs.previous)
+        terms = self._terms(echo, inputs.style)
+        x, states = self._trunk(inputs.previous, keyboard, terms, states, lambda block, x, state: block.step(x, state))
+
+        draws = self._drawing(inputs)
+        keyboard = self._heads(x, terms, keyboard, draws)
+        return *draws.note_and_log_prob(), ops.concatenate([*keyboard, *repeats, *states], axis=-1)
+
+    def score(
+        self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
+        keyboard, repeats, states = self._split_state(state)
+        previous, now = notes[:, :-1], notes[:, 1:]
+        keyboards = self.keyboard.scan(keyboard, previous)
+        echo = None
+        if repeats:
+            repeats, echo = self.repeats.scan(repeats, previous)
+        terms = self._terms(echo, None if style is None else style[:, None])
+        x, states = self._trunk(previous, keyboards, terms, states, lambda block, x, state: block(x, state))
+
+        labels = Labels(now)
+        keyboards = self._heads(x, terms, keyboards, self._scored(labels))
+        last = [part[:, -1] for part in keyboards]
+        return labels.log_prob(), ops.concatenate([*last, *repeats, *states], axis=-1)
+
+    def _terms(self, echo: Echo | None, style: KerasTensor | None) -> TermsType:
+        """What the echo and the style add to the trunk's input, to the heads' hidden vector and to the logits.
+
+        Args:
+            echo: the echo, if the model has a memory.
+            style: float32 `[batch, D]` for one note, `[batch, 1, D]` for a sequence.
+        """
+        raise NotImplementedError
+
+    def _trunk(
+        self,
+        previous: KerasTensor,
+        keyboard: KeyboardState,
+        terms: TermsType,
+        states: list[KerasTensor],
+        run: RunBlock[BlockType],
+    ) -> tuple[KerasTensor, list[KerasTensor]]:
+        """The trunk's output and the blocks' new states; `run` applies a block to one note or to a sequence."""
+        raise NotImplementedError
+
+    def _heads(self, x: KerasTensor, terms: TermsType, keyboard: KeyboardState, choose: Chooser) -> KeyboardState:
+        """Computes each field's logits in turn, and returns the keyboard at the new note's onset.
+
+        Args:
+            x: the trunk's output.
+            terms: those of the echo and the style.
+            keyboard: the keyboard at the previous note's onset.
+            choose: maps a field's index and logits to its value: a draw in `step`, the label in `score`.
+        """
+        raise NotImplementedError
+
+    def _drawing(self, inputs: StepInputs) -> Drawing:
+        """Draws fields from this model's logits."""
+        raise NotImplementedError
+
+    def _scored(self, labels: Labels) -> Chooser:
+        """Labels that take this model's logits."""
+        return labels
+
+    def state_after(self, context: KerasTensor) -> KerasTensor:
+        silence = super().state_after(context)
+        if not self.context_notes:
+            return silence
+        keyboard, _, states = self._split_state(silence)
+        repeats = [ops.stop_gradient(part) for part in self.repeats.state_after(context)]
+        return ops.concatenate([*keyboard, *repeats, *states], axis=-1)
+
+    def _split_state(self, state: KerasTensor) -> tuple[KeyboardState, RepeatsState | tuple[()], list[KerasTensor]]:
+        ticks, due, *parts = ops.split(state, np.cumsum(self._state_sizes)[:-1].tolist(), axis=-1)
+        if not self.context_notes:
+            return KeyboardState(ticks, due), (), parts
+        return KeyboardState(ticks, due), RepeatsState(*parts[:4]), parts[4:]
+
+    def get_config(self) -> dict[str, Any]:
+        sizes: dict[str, Any] = {"width": self.width, "hidden": self.hidden, "depth": self.depth}
+        sizes["memory"] = self.context_notes
+        if self.style_size:
+            sizes["style_size"] = self.style_size
+        if self.style_names:
+            sizes["styles"] = list(self.style_names)
+        return {**super().get_config(), **sizes}
