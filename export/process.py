@@ -29,7 +29,8 @@ CALIBRATED = "int8-full"
 EXACT = "exact"
 # The model classes of which there are exact files: the one that is quantised, and the one that is the result.
 FLOAT_MODEL, EXACT_MODEL = "GatedNoteModel", "ExactNoteModel"
-PIECES, NOTES = 16, 1_000
+# In calibration, the states of long pieces reach ranges that those of short ones do not.
+PIECES, CALIBRATION_NOTES, VALIDATION_NOTES = 16, 3_000, 1_000
 # The loss in nats per note above which a precision gets a warning.
 ACCEPTABLE_LOSS = 0.05
 
@@ -42,15 +43,16 @@ class Excerpts(NamedTuple):
 
     @classmethod
     def of(cls, corpus: Corpus) -> Excerpts:
-        """The first 1,000 notes of 16 performances, spread evenly over each split.
+        """The first 3,000 and 1,000 notes of 16 performances, spread evenly over each split.
 
         Calibration is on the training split; so is validation, if there is no other split.
         """
         excerpts = []
-        for split in ("train", "validation" if len(corpus.pieces("validation")) else "train"):
+        validation = "validation" if len(corpus.pieces("validation")) else "train"
+        for split, notes in (("train", CALIBRATION_NOTES), (validation, VALIDATION_NOTES)):
             pieces = corpus.pieces(split)
             chosen = pieces[np.unique(np.linspace(0, len(pieces) - 1, PIECES).round().astype(int))]
-            excerpts.append([corpus.fields[start : min(end, start + NOTES)].astype(np.int32) for start, end in chosen])
+            excerpts.append([corpus.fields[start : min(end, start + notes)].astype(np.int32) for start, end in chosen])
         return cls(*excerpts)
 
 

@@ -50,6 +50,8 @@ LARGEST = 2.0**17
 # The root mean square of the numbers whose squares a norm sums, as a share of the largest whose squares have an exact
 # sum.
 COARSE = 1.0 / 6.0
+# The range of a state as a multiple of what was heard, since it grows in pieces that are longer.
+ROOM = 1.3
 # The share of a norm's outputs that keep within their range; the rest is clipped. All other ranges hold all values.
 WITHIN = 0.9995
 
@@ -107,8 +109,9 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
         layer.observer = None
         found = _array(inputs).reshape(-1, layer.inputs + layer.ends)[:, : layer.inputs].copy()
         found[:, layer.inputs - layer.shifted :] += LOWEST
-        rounded = round_weights(_array(layer.kernel).T, found, 1.0)
-        layer.kernel.assign(np.float32(rounded.T))
+        kernel = _array(layer.kernel)
+        rounded = np.float32(round_weights(kernel.T, found, 1.0).T)
+        layer.kernel.assign(rounded)
 
     dense = [layer for layer in exact._flatten_layers() if isinstance(layer, ExactDense)]
     for layer in dense:
@@ -163,7 +166,7 @@ def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], 
     _set_dense(block.decay, source.decay.kernel, source.decay.bias, normalized, DECAYS.inner)
     state_unit = np.abs(seen["candidate"][index]).max() / LARGEST
     _set_dense(block.candidate, source.candidate.kernel, np.zeros(width), normalized / math.sqrt(width), state_unit)
-    code = _reach(np.abs(seen["state"][index])) / HIGHEST
+    code = ROOM * _reach(np.abs(seen["state"][index])) / HIGHEST
     block.state_code.assign((state_unit / code).astype(np.float32)[None])
     inner = _reach(seen["perceptron"][index]) / LARGEST_CODE
     both = np.concatenate([normalized, math.sqrt(width) * code])
@@ -182,25 +185,16 @@ def _set_styles(exact: ExactNoteModel, model: GatedNoteModel) -> NDArray[np.floa
 
 
 def _set_echo(exact: ExactNoteModel, model: GatedNoteModel, x_unit: float, hidden_unit: float) -> None:
-    """Sets the codes of the echo's embedding, with a scale for each of the three vectors that it adds to."""
-    table, width = _array(model.echo.embeddings), model.width
-    codes, units, logit_unit = np.empty_like(table), np.ones(table.shape[1]), 1.0
-    for lanes, unit_of_sum in (
-        (slice(width), x_unit),
-        (slice(width, 2 * width), hidden_unit),
-        (slice(2 * width, None), 0),
-    ):
-        code = max(float(np.abs(table[:, lanes]).max()), 1e-9) / LARGEST_WEIGHT
-        if unit_of_sum:
-            # A whole number of units, so that the sums are whole.
-            units[lanes] = max(1.0, round(code / SURE / unit_of_sum))
-            code = units[lanes][0] * unit_of_sum * SURE
-        else:
-            logit_unit = code / SURE / ECHO_GATE_UNITS * GRID
-        codes[:, lanes] = np.clip(np.round(table[:, lanes] / code), -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    exact.echo.embeddings.assign(codes)
+    """Sets the codes of the echo's embedding, with a scale for each of its lanes."""
+    table, width = _array(model.echo.embeddings).astype(np.float64), model.width
+    code = np.maximum(np.abs(table).max(axis=0), 1e-9) / LARGEST_WEIGHT
+    sums = np.repeat([x_unit, hidden_unit], width) * SURE
+    # A whole number of units, so that the sums are whole.
+    units = np.maximum(np.ceil(code[: 2 * width] / sums), 1.0)
+    code[: 2 * width] = units * sums
+    exact.echo.embeddings.assign(np.round(table / code).astype(np.float32))
     exact.echo_units.assign(units.astype(np.float32)[None])
-    exact.echo_logit_unit.assign(np.full((1, 1), logit_unit, np.float32))
+    exact.echo_logit_units.assign((code[2 * width :] / SURE / ECHO_GATE_UNITS * GRID).astype(np.float32)[None])
 
 
 def _set_norm(norm: ExactNorm, x: NDArray[np.float32], x_unit: float) -> NDArray[np.float64]:
@@ -278,11 +272,12 @@ def check_sums(model: ExactNoteModel) -> dict[str, float]:
     bonus = outputs(model.due_to_duration) * outputs(model.due_counts) * GRID / (BONUS_UNITS * GATE_UNITS)
     logits = max(map(outputs, model.heads)) + bonus
     if model.context_notes:
-        echo = len(FIELDS) * SURE * rows_of(model.echo) * _array(model.echo_units)[0]
-        x += echo[: model.width].max()
-        hidden += echo[model.width : 2 * model.width].max()
-        sums["echo"] = float(echo[2 * model.width :].max()) * LARGEST_ECHO_GATE
-        logits += sums["echo"] * float(_array(model.echo_logit_unit).item())
+        echo = len(FIELDS) * SURE * rows_of(model.echo)
+        units = _array(model.echo_units)[0]
+        x += echo * float(units[: model.width].max())
+        hidden += echo * float(units[model.width :].max())
+        sums["echo"] = echo * LARGEST_ECHO_GATE
+        logits += sums["echo"] * float(_array(model.echo_logit_units).max())
     for block in model.blocks:
         owner = f"{block.name}/"
         outputs(block.decay, owner)

@@ -44,12 +44,12 @@ from kerasmusic.models.scoring import KerasScorer
 # TensorFlow's own interpreter, which is always available here.
 INTERPRETER = "tensorflow.lite.python.interpreter"
 # States take hundreds of notes to reach their range, so excerpts are long, and only some of their notes are used.
-CALIBRATE_EVERY = 10
+CALIBRATE_EVERY = 30
 BYTES_PER_WEIGHT = {"float32": 4, "float16": 2, "int8": 1, "int8-full": 1, "exact": 1}
 # Functions of float32 are off by 1e-7 or 2e-7 of their value.
 LEAST_TOLERANCE = 5e-7
 # The seeds and the length of the pieces on which an exact model is calibrated where there is no music.
-SEEDS, NOTES = range(8), 1_000
+SEEDS, NOTES = range(8), 3_000
 
 
 def export(
@@ -74,7 +74,7 @@ def export(
             metadata = make_metadata(exported, found, precision)
             temporary = files.enter_context(atomic_write(output))
             temporary.write_bytes(with_record(flatbuffer, metadata))
-            golden = golden_passage(TFLiteRuntime(temporary, interpreter=INTERPRETER))
+            golden = golden_passage(TFLiteRuntime(temporary, interpreter=INTERPRETER), precision)
             temporary.write_bytes(with_record(flatbuffer, {**metadata, "golden": golden}))
             measured = measure(temporary, excerpts.validation if excerpts else [], expected)
             reports.append(
@@ -260,7 +260,7 @@ def make_metadata(model: NoteModel, found: list[Operator], precision: str) -> di
         "preset": model.preset,
         "parameters": model.count_params(),
         "state_size": model.state_size,
-        **({"style_size": model.style_size} if model.style_size else {}),
+        **({"style_size": model.style_size, "styles": model.style_vectors()} if model.style_size else {}),
         "precision": precision,
         "codec": model.codec.to_json(),
         "training": model.record,

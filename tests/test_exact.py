@@ -1,12 +1,16 @@
 """Exact files: the same notes on every runtime that is installed, and on Keras."""
 
 import importlib.util
+from functools import partial
 
 import numpy as np
 import pytest
 
+from changed_record import changed
+from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteRuntime
-from kerasmusic.edge.golden import play, verify
+from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
+from kerasmusic.edge.golden import EXACT_NOTES, play, verify
 from kerasmusic.edge.runtime import INTERPRETERS
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.export import export_tflite
@@ -30,9 +34,38 @@ def test_every_interpreter_plays_the_very_notes_with_any_number_of_threads(exact
     runtime = TFLiteRuntime(exact.path, threads=threads, interpreter=interpreter)
     verdict = verify(runtime)
     assert verdict.holds, verdict
-    assert verdict.must_match
-    assert verdict.parted is None
+    assert (verdict.exact, verdict.must_match, verdict.parted) == (True, True, None)
+    assert verdict.notes == EXACT_NOTES
+    assert str(verdict).startswith(f"verified on {runtime.name}: it plays the very notes of this exact file, 10,000 of")
     assert np.array_equal(runtime.state, np.round(runtime.state))
+
+
+def test_so_do_its_kernels_without_xnnpack(exact, monkeypatch):
+    module = importlib.import_module(INTERPRETERS[0])
+    resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    monkeypatch.setattr(module, "Interpreter", partial(module.Interpreter, experimental_op_resolver_type=resolver))
+    assert verify(TFLiteRuntime(exact.path, interpreter=INTERPRETERS[0])).holds
+
+
+def test_so_does_compiled_model(exact):
+    assert verify(CompiledModelRuntime(exact.path)).holds
+
+
+@pytest.mark.parametrize(("group", "first"), [(0, "1,001 to 1,250"), (35, "9,751 to 10,000")])
+def test_where_a_later_note_differs_its_group_is_named_and_the_exit_code_is_1(exact, tmp_path, capsys, group, first):
+    path = changed(exact.path, tmp_path, lambda record: record["golden"]["hashes"].__setitem__(group, "0" * 16))
+    assert main(["verify", str(path)]) == 1
+    assert f"it parts from this exact file at one of the notes {first}, so" in capsys.readouterr().out
+    assert main(["verify", str(path), "--notes", "1000"]) == 0
+    assert "1,000 of 1,000" in capsys.readouterr().out
+
+
+def test_where_a_note_differs_it_is_named_and_the_exit_code_is_1(exact, tmp_path, capsys):
+    def other_note(record):
+        record["golden"]["notes"][197][1] ^= 1
+
+    assert main(["verify", str(changed(exact.path, tmp_path, other_note))]) == 1
+    assert "it parts from this exact file at note 198, so its arithmetic is not exact" in capsys.readouterr().out
 
 
 def test_keras_plays_the_very_notes_of_the_file(exact):

@@ -1,26 +1,15 @@
 import importlib.util
-import json
 
 import pytest
 
+from changed_record import changed
 from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteRuntime
 from kerasmusic.edge.golden import NOTES, play, score, verify
-from kerasmusic.edge.model_file import read_model_bytes, read_record, with_record
 
 pytestmark = pytest.mark.device
 
 needs_tensorflow = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
-
-
-def changed(path, tmp_path, change):
-    """A copy of a file with its record changed."""
-    data = read_model_bytes(path)
-    record = json.loads(json.dumps(read_record(data, "it")))
-    change(record)
-    copy = tmp_path / "changed.tflite"
-    copy.write_bytes(with_record(data[: data.index(b"PK\x03\x04")], record))
-    return copy
 
 
 @pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing"])

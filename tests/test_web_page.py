@@ -21,6 +21,7 @@ from kerasmusic.edge import controls, golden
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.sampling import DENSITY, MIN_P
+from kerasmusic.edge.styles import Styles
 from kerasmusic.errors import KerasMusicError, MidiError
 from kerasmusic.export import web_page
 from kerasmusic.live.controls import KEYS
@@ -82,7 +83,23 @@ def test_the_pages_keys_are_the_ones_of_python():
 def test_the_pages_density_is_the_one_of_python(density):
     codec = NoteCodec()
     page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
-    np.testing.assert_allclose(page, bias_of(codec, key="G major", density=density), rtol=1e-6)
+    np.testing.assert_array_equal(page, bias_of(codec, key="G major", density=density))
+
+
+@needs_node
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("style", ["Bach", "Bach:0.5,Chopin:0.25,Liszt:0.25", "Liszt:0.31,Bach:0.69"])
+def test_the_pages_styles_are_the_ones_of_python(style, whole):
+    vectors = {"Bach": [1.0, -100.0, 3.5], "Chopin": [1.5, -300.0, 1.25], "Liszt": [2.25, 60.0, 0.125]}
+    page = ask("style", vectors=vectors, whole=whole, style=style)
+    np.testing.assert_array_equal(page, Styles(vectors, whole).vector(style))
+
+
+@needs_node
+def test_the_page_says_what_is_wrong_with_a_style():
+    vectors = {"Bach": [1.0], "Chopin": [0.0]}
+    for style, words in (("Bahc", "knows no style Bahc"), ("Bach:0.5", "add up to 0.5"), ("Bach:x", "not a style")):
+        assert words in ask("style", vectors=vectors, whole=False, style=style)
 
 
 @needs_node
@@ -267,6 +284,9 @@ def constant_of(file, name):
         ("controls.js", "RULED_OUT", controls.RULED_OUT),
         ("controls.js", "SHORTEST_TICKS", controls.SHORTEST_TICKS),
         ("controls.js", "MIDDLE_TICKS", controls.MIDDLE_TICKS),
+        ("controls.js", "LOG_UNITS", controls.LOG_UNITS),
+        ("golden.js", "GROUP", golden.GROUP),
+        ("golden.js", "LEAST_LOG_PROB", golden.LEAST_LOG_PROB),
         ("controls.js", "SCALES", {name: list(scale) for name, scale in controls.SCALES.items()}),
         ("codec.js", "TICKS_PER_SECOND", TICKS_PER_SECOND),
         ("piano_range.js", "LOWEST", LOWEST_KEY),

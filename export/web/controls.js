@@ -10,6 +10,8 @@ const SCALES = {
 // Shorter steps are chords and ornaments: density changes how often they occur, but not their relative frequency.
 const SHORTEST_TICKS = 6;
 const MIDDLE_TICKS = 20;
+// Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
+const LOG_UNITS = 8192;
 
 /** All keys, such as "C minor". */
 export const KEYS = Object.keys(TONICS).flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
@@ -32,7 +34,8 @@ export function biasOf(codec, { key = "", density = 0 } = {}) {
   const bias = new Float32Array(codec.size);
   if (density) {
     codec.stepTicks.forEach((ticks, index) => {
-      bias[codec.offsets[0] + index] = -density * Math.log(Math.max(ticks, SHORTEST_TICKS) / MIDDLE_TICKS);
+      const log = Math.log(Math.max(ticks, SHORTEST_TICKS) / MIDDLE_TICKS);
+      bias[codec.offsets[0] + index] = (-density * Math.round(LOG_UNITS * log)) / LOG_UNITS;
     });
   }
   if (key) {

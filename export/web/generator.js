@@ -3,12 +3,13 @@
 import { FIELDS } from "./codec.js";
 import { biasOf } from "./controls.js";
 import { Uniforms } from "./philox.js";
+import { styleVector } from "./styles.js";
 
 const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
 // The defaults of Python's `Sampling`; a test compares them.
 const MIN_P = { pitch: 0.02 };
-export const DENSITY = -0.2;
+export const DENSITY = -0.3;
 
 const byField = (value, fallback) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));
@@ -21,10 +22,12 @@ export class Generator {
   /**
    * @param step a model's step: its inputs and outputs are arrays, and `run()` resolves when the outputs are written
    * @param codec the model's codec
+   * @param record the model's metadata, for its styles
    */
-  constructor(step, codec) {
+  constructor(step, codec, record = {}) {
     this.step = step;
     this.codec = codec;
+    this.record = record;
   }
 
   /** Begins the piece of a seed, a BigInt. */
@@ -37,11 +40,13 @@ export class Generator {
     this.change(settings);
   }
 
-  /** Sets the sampling from the next note on: temperature and min-p, one number or by field, a key and a density. */
-  change({ temperature = 1, minP = MIN_P, key = "", density = DENSITY }) {
+  /** Sets the sampling from the next note on: temperature and min-p, a number or by field, a key, density and style. */
+  change({ temperature = 1, minP = MIN_P, key = "", density = DENSITY, style = "" }) {
+    const vector = styleVector(this.record, style);
     this.step.temperature.set(byField(temperature, 1));
     this.step.minP.set(byField(minP, 0));
     this.step.bias.set(biasOf(this.codec, { key, density }));
+    this.step.style?.set(vector);
   }
 
   /** Makes the next note. */

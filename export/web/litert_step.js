@@ -14,6 +14,8 @@ const ARRAYS = {
   min_p: Float32Array,
   bias: Float32Array,
 };
+// The further input of a model with a `style_size`.
+const STYLE = { style: Float32Array };
 const OUTPUTS = ["note", "log_prob", "state"];
 
 let runtime = null;
@@ -36,14 +38,15 @@ export async function openStep(bytes, record, codec) {
     throw new Problem("This page's runtime cannot run the model; write the page again with a newer kerasmusic.");
   }
   const signature = model.signatures[SIGNATURE];
-  const sizes = { bias: codec.size, state: record.state_size };
+  const sizes = { bias: codec.size, state: record.state_size, style: record.style_size ?? 0 };
+  const arrays = { ...ARRAYS, ...(sizes.style ? STYLE : {}) };
   const expects = (details, names) =>
     details?.length === names.length &&
     details.every(({ name, shape }) => names.includes(name) && shape[1] === (sizes[name] ?? 4));
-  if (!expects(signature?.getInputDetails(), Object.keys(ARRAYS)) || !expects(signature.getOutputDetails(), OUTPUTS)) {
+  if (!expects(signature?.getInputDetails(), Object.keys(arrays)) || !expects(signature.getOutputDetails(), OUTPUTS)) {
     throw new Problem("The model's inputs and outputs do not match its metadata; export it again.");
   }
-  return new LiteRtStep(liteRtWasm, signature, sizes);
+  return new LiteRtStep(liteRtWasm, signature, sizes, arrays);
 }
 
 class LiteRtStep {
@@ -52,10 +55,10 @@ class LiteRtStep {
   #tensors = {};
   #arrays = {};
 
-  constructor(wasm, signature, sizes) {
+  constructor(wasm, signature, sizes, arrays) {
     this.#wasm = wasm;
     this.#signature = signature;
-    for (const [name, Numbers] of Object.entries(ARRAYS)) {
+    for (const [name, Numbers] of Object.entries(arrays)) {
       this.#arrays[name] = new Numbers(sizes[name] ?? 4);
       this.#tensors[name] = new Tensor(this.#arrays[name], [1, sizes[name] ?? 4]);
     }

@@ -4,7 +4,7 @@
 
 import { Problem } from "./problem.js";
 
-const FORMAT = 1;
+const FORMAT = 2;
 const NAME = "kerasmusic.json";
 const END_SIGNATURE = 0x06054b50;
 const ENTRY_SIGNATURE = 0x02014b50;

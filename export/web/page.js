@@ -80,6 +80,8 @@ function startWorker() {
 const handlers = {
   ready({ record, bytes }) {
     element("about").textContent = `Preset ${record.preset}, ${record.precision}, ${(bytes / 1e6).toFixed(1)} MB.`;
+    element("style").replaceChildren(new Option("any", ""), ...Object.keys(record.styles ?? {}).map((name) => new Option(name, name)));
+    element("style").disabled = !record.styles;
     element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
     for (const id of ["play", "restart", "verify", "open"]) element(id).disabled = false;
     begin();
@@ -103,11 +105,17 @@ const handlers = {
     times.splice(0, times.length - TIMES_KEPT);
     element("download").disabled = false;
   },
-  verdict({ holds, notes, differsFrom, difference, tolerance, precision }) {
+  verdict({ holds, exact, notes, differsFrom, group, difference, tolerance, precision }) {
     const within = difference <= tolerance ? "within" : "NOT within";
-    const played = differsFrom
-      ? `the notes differ from note ${differsFrom.toLocaleString("en")} on${holds ? `, as ${precision} may` : ""}`
-      : `the same ${count(notes, "note")}`;
+    const number = (value) => value.toLocaleString("en");
+    const at = group > 1 ? `one of the notes ${number(differsFrom)} to ${number(differsFrom + group - 1)}` : "";
+    let played = `the same ${count(notes, "note")}`;
+    if (exact && !differsFrom) played = `it plays the very notes of this exact file, ${number(notes)} of ${number(notes)}`;
+    else if (exact) {
+      played = `it parts from this exact file at ${at || `note ${number(differsFrom)}`}, so its arithmetic is not exact`;
+    } else if (differsFrom) {
+      played = `the notes differ from note ${number(differsFrom)} on${holds ? `, as ${precision} may` : ""}`;
+    }
     verifying = false;
     element("verdict").textContent =
       `${holds ? "Verified" : "FAILED"}: ${played}; log probabilities ${within} ${tolerance} ` +
@@ -124,6 +132,7 @@ const settings = () => ({
   temperature: Number(element("temperature").value),
   density: Number(element("density").value),
   key: element("key").value,
+  style: element("style").value,
 });
 
 function seed() {
@@ -342,7 +351,7 @@ function connectControls() {
     element(id).addEventListener("input", show);
     show();
   }
-  for (const id of ["temperature", "density", "key"]) element(id).addEventListener("change", attempt(change));
+  for (const id of ["temperature", "density", "key", "style"]) element(id).addEventListener("change", attempt(change));
   element("seed").addEventListener(
     "change",
     attempt(() => begin()),

@@ -55,7 +55,7 @@ async function load(url) {
     if (error instanceof Problem) throw error;
     throw new Problem("The runtime could not be started; reload, or write the page again if that does not help.");
   }
-  generator = new Generator(step, codec);
+  generator = new Generator(step, codec, record);
   const { golden, operators, codec: _, ...about } = record;
   send("ready", { record: about, bytes: bytes.length });
 }
@@ -168,7 +168,7 @@ async function verifyFile() {
   const { step, codec } = generator;
   const names = ["state", "previous", "temperature", "minP", "bias"];
   const kept = names.map((name) => step[name].slice());
-  send("verdict", { precision: record.precision, ...(await verify(new Generator(step, codec), record)) });
+  send("verdict", { precision: record.precision, ...(await verify(new Generator(step, codec, record), record)) });
   names.forEach((name, index) => step[name].set(kept[index]));
 }
 

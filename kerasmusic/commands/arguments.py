@@ -13,6 +13,7 @@ from kerasmusic.models.backend import BACKENDS
 
 if TYPE_CHECKING:
     from kerasmusic.data.corpus import Corpus
+    from kerasmusic.edge import Generator
     from kerasmusic.edge.sampling import Sampling
 
 pedal = click.option("--no-pedal", is_flag=True, help="End notes with their keys, not with the sustain pedal.")
@@ -49,6 +50,11 @@ def _min_p_help() -> str:
 def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of how values are drawn; `asked_sampling` takes them."""
     for option in (
+        click.option(
+            "--style",
+            metavar="NAME",
+            help="Play like a composer the model knows, such as Chopin, or like several: 'Bach:0.6,Debussy:0.4'.",
+        ),
         click.option("--density", type=float, cls=LateHelp, late_help=_density_help),
         click.option("--min-p", metavar="SHARE", cls=LateHelp, late_help=_min_p_help),
         click.option("--temperature", help="One number, or by field: pitch=1.1,step=0.9 (default: 1)."),
@@ -58,13 +64,13 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def asked_sampling(
-    temperature: str | None, min_p: str | None, density: float | None, key: str | None = None,
+    temperature: str | None, min_p: str | None, density: float | None, style: str | None, key: str | None = None,
     pitch_range: str | None = None,
 ) -> Sampling:  # fmt: skip
     """The sampling that the options ask for; what they leave out has its default."""
     from kerasmusic.edge.sampling import Sampling, SamplingChanges
 
-    asked = SamplingChanges(key=key, pitch_range=pitch_range)
+    asked = SamplingChanges(key=key, pitch_range=pitch_range, style=style)
     if temperature is not None:
         asked["temperature"] = by_field("temperature", temperature)
     if min_p is not None:
@@ -72,6 +78,12 @@ def asked_sampling(
     if density is not None:
         asked["density"] = density
     return Sampling(**asked)
+
+
+def warn_without_styles(generator: Generator) -> None:
+    """Warns if a style is asked of a model that knows none."""
+    if generator.sampling.style is not None and not generator.styles.vectors:
+        warn(f"{generator.sampling.style}: this model knows no styles; --style changes nothing")
 
 
 def by_field(name: str, text: str) -> float | dict[str, float]:

@@ -24,6 +24,7 @@ OUTPUT = "music.mid"
     """
     kerasmusic generate -o music.mid
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
+    kerasmusic generate --style Chopin -o music.mid
     """,
 )
 @click.argument("model", required=False)
@@ -43,8 +44,9 @@ OUTPUT = "music.mid"
 @as_json
 def run(
     model: str | None, notes: int | None, seconds: float | None, seed: int | None, temperature: str | None,
-    min_p: str | None, density: float | None, primer: str | None, instrument: int | None, key: str | None,
-    pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None, as_json: bool,
+    min_p: str | None, density: float | None, style: str | None, primer: str | None, instrument: int | None,
+    key: str | None, pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the bundled model."""
     from kerasmusic import midi
@@ -70,10 +72,11 @@ def run(
         plots.check_installed()
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
-    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
+    sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
     found = find_model(model)
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
     generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
+    arguments.warn_without_styles(generator)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
     if notes is not None and notes > most:

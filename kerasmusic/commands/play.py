@@ -46,8 +46,8 @@ def _pause_help() -> str:
 def run(
     model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float | None,
     seconds: float | None, seed: int | None, temperature: str | None, min_p: str | None, density: float | None,
-    key: str | None, pitch_range: str | None, soundfont: str | None, driver: str | None, plain: bool, ports: bool,
-    backend: str | None,
+    style: str | None, key: str | None, pitch_range: str | None, soundfont: str | None, driver: str | None,
+    plain: bool, ports: bool, backend: str | None,
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -71,8 +71,9 @@ def run(
         driver=driver,
         seconds=PlayOptions.seconds if seconds is None else seconds,
     )
-    sampling = arguments.asked_sampling(temperature, min_p, density, key, pitch_range)
+    sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
     path = find_model(model, prefer=TFLITE)
     generator = open_generator(path, backend=backend, seed=seed, sampling=sampling)
+    arguments.warn_without_styles(generator)
     title = path.parent.name if path.stem == "model" else path.stem
     say(f"{play(generator, options, title=title, plain=plain)}; seed {generator.seed}")

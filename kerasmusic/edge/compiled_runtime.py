@@ -10,6 +10,7 @@ import numpy as np
 from kerasmusic.codec import NoteCodec
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
 from kerasmusic.edge.runtime import INPUTS, OUTPUTS, STYLE, check_signature, shapes_and_dtypes
+from kerasmusic.edge.styles import Styles
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
@@ -42,6 +43,7 @@ class CompiledModelRuntime:
         data = read_model_bytes(path)
         self.record = read_record(data, str(path))
         self.codec = NoteCodec.from_json(self.record.get("codec", {}))
+        self.styles = Styles.from_record(self.record, str(path))
         try:
             from ai_edge_litert import compiled_model
         except ImportError:

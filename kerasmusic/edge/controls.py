@@ -15,6 +15,8 @@ RULED_OUT = -1e4
 # but not their relative lengths.
 SHORTEST_TICKS = 6
 MIDDLE_TICKS = 20
+# Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
+LOG_UNITS = 8192
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     # The natural minor plus the raised seventh.
@@ -90,6 +92,7 @@ def bias_of(
     7
     """
     bias = np.zeros(codec.size, np.float32)
-    bias[: codec.sizes.step] = -density * np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
+    logs = np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
+    bias[: codec.sizes.step] = -density * np.rint(LOG_UNITS * logs) / LOG_UNITS
     bias[codec.offsets.pitch : codec.offsets.duration][~allowed_pitches(key, pitch_range)] = RULED_OUT
     return bias

@@ -55,7 +55,9 @@ class Generator:
 
     Raises:
         ModelFileError: the file is not a kerasmusic model, or its graph returns values outside its codec.
-        ArgumentError: an argument is out of range.
+        ArgumentError: an argument is out of range, or the model does not know the style.
+
+    The attribute `styles` holds the styles that the model knows.
 
     Example, with a model exported earlier::
 
@@ -79,6 +81,7 @@ class Generator:
         sampling = replace(sampling or Sampling(), **changes)
         self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._runtime.codec
+        self.styles = self._runtime.styles
         self.sampling = sampling
         self._step_ticks = self.codec.step_ticks.tolist()
         self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
@@ -105,12 +108,14 @@ class Generator:
 
     @sampling.setter
     def sampling(self, sampling: Sampling) -> None:
+        style = self.styles.vector(sampling.style) if sampling.style is not None and self.styles.vectors else 0.0
         bias = bias_of(self.codec, key=sampling.key, pitch_range=sampling.pitch_range, density=sampling.density)
         self._runtime.bias[:], self._runtime.temperature[:], self._runtime.min_p[:] = (
             bias,
             sampling.temperatures(),
             sampling.min_ps(),
         )
+        self._runtime.style[:] = style
         self._sampling = sampling
 
     def change(self, **changes: Unpack[SamplingChanges]) -> None:

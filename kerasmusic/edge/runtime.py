@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.edge.installing import this_python, where_it_is_too_old, where_none_is_installed
 from kerasmusic.edge.model_file import SIGNATURE, read_model_bytes, read_record
+from kerasmusic.edge.styles import Styles
 from kerasmusic.errors import MissingPackageError, ModelFileError, printable
 from kerasmusic.quiet import quiet_stderr
 
@@ -33,6 +34,7 @@ class Runtime(Protocol):
     """
 
     codec: NoteCodec
+    styles: Styles
     previous: NDArray[np.int32]
     given: NDArray[np.int32]
     state: NDArray[np.float32]
@@ -66,6 +68,7 @@ class TFLiteRuntime:
         data = read_model_bytes(path)
         self.record = read_record(data, str(path))
         self.codec = NoteCodec.from_json(self.record.get("codec", {}))
+        self.styles = Styles.from_record(self.record, str(path))
         module = interpreter_module(interpreter)
         self.name = module.__name__.split(".")[0]
         try:

@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.edge.controls import allowed_pitches
+from kerasmusic.edge.styles import parse_style
 from kerasmusic.errors import ArgumentError
 
 # Excludes pitches that the model itself finds very unlikely but would still draw now and then in a long piece. Times
@@ -19,9 +20,9 @@ from kerasmusic.errors import ArgumentError
 # and a piece without long durations soon stops being music.
 MIN_P: Mapping[str, float] = MappingProxyType({"pitch": 0.02})
 # Fed its own output, the model drifts towards denser music (exposure bias), and the default density compensates. After
-# 5,000 notes, the bundled model plays twice as many notes per second as performances do at density 0, and as many at
-# -0.2; see docs/training.md.
-DENSITY = -0.2
+# 5,000 notes, the bundled model plays three times as many notes per second as performances do at density 0, and as many
+# at -0.3; see docs/training.md.
+DENSITY = -0.3
 # At this density already nothing but the shortest steps is drawn; far larger ones would overflow.
 LARGEST_DENSITY = 1_000.0
 # The largest finite value of the step's float32 inputs.
@@ -36,6 +37,7 @@ class SamplingChanges(TypedDict, total=False):
     key: str | None
     pitch_range: str | None
     density: float
+    style: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class Sampling:
         pitch_range: a pitch range to stay in, such as "C2-C6"; None for all pitches.
         density: above 0 for more notes per second, below 0 for fewer; 0 leaves the model's own density. See
             `controls.bias_of`.
+        style: a style such as "Chopin" or "Bach:0.6,Debussy:0.4"; None for none. A model that knows no styles ignores
+            it.
 
     Raises:
         ArgumentError: a value is out of range, or a field, key or pitch range is invalid.
@@ -65,11 +69,14 @@ class Sampling:
     key: str | None = None
     pitch_range: str | None = None
     density: float = DENSITY
+    style: str | None = None
 
     def __post_init__(self) -> None:
         self.temperatures()
         self.min_ps()
         allowed_pitches(self.key, self.pitch_range)
+        if self.style is not None:
+            parse_style(self.style)
         if not abs(self.density) <= LARGEST_DENSITY:
             limit = f"from -{LARGEST_DENSITY:g} to {LARGEST_DENSITY:g}"
             raise ArgumentError(

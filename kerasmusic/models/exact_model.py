@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -56,6 +56,8 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
         codec, preset, record: see `NoteModel`.
     """
 
+    whole_style: ClassVar[bool] = True
+
     def __init__(self, width: int, hidden: int, depth: int, memory: int = 0, **kwargs: Any) -> None:
         super().__init__(width, hidden, depth, memory, **kwargs)
         style_size = self.style_size
@@ -87,14 +89,10 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
         if memory:
             self.echo_counts = ExactDense(width, len(FIELDS), name="head_echo_counts")
             self.echo = ExactEmbedding(self.codec.size, 2 * width + self.codec.size, name="echo")
-            # From the product of a code and an agreement to a unit of what it is added to, and for logits from the
-            # product with their gates too.
-            self.echo_units = self.add_weight(
-                shape=(1, 2 * width + self.codec.size), name="echo_units", initializer="ones", trainable=False
-            )
-            self.echo_logit_unit = self.add_weight(
-                shape=(1, 1), name="echo_logit_unit", initializer="ones", trainable=False
-            )
+            # From the product of a code and an agreement to a unit of the trunk and of the hidden vector, and from that
+            # with a gate to a unit of a logit.
+            for name, lanes in (("echo_units", 2 * width), ("echo_logit_units", self.codec.size)):
+                setattr(self, name, self.add_weight(shape=(1, lanes), name=name, initializer="ones", trainable=False))
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
             self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
@@ -104,9 +102,9 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             style = style - LOWEST
         if echo is None:
             return ExactTerms(style, None, None, None)
-        codes = ops.sum(self.echo(echo.note + self.echo_offsets), axis=-2)
-        sums = codes * echo.agreement * self.echo_units
-        return ExactTerms(style, *ops.split(sums, [self.width, 2 * self.width], axis=-1))
+        codes = ops.sum(self.echo(echo.note + self.echo_offsets), axis=-2) * echo.agreement
+        vectors, logits = ops.split(codes, [2 * self.width], axis=-1)
+        return ExactTerms(style, *ops.split(vectors * self.echo_units, 2, axis=-1), logits)
 
     def _trunk(
         self,
@@ -154,7 +152,7 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
     def _echo_logits(self, logits: KerasTensor, gates: KerasTensor) -> list[KerasTensor]:
         """The echo's addition to each field's logits, in units of the grid."""
         gates = columns(ops.clip(gates, -LARGEST_ECHO_GATE, LARGEST_ECHO_GATE), self.field)
-        together = rounded(logits * gates * self.echo_logit_unit)
+        together = rounded(logits * gates * self.echo_logit_units)
         return ops.split(together, list(self.codec.offsets)[1:], axis=-1)
 
     def _keyboard_codes(self, keyboard: KeyboardState, style: KerasTensor | None) -> KerasTensor:

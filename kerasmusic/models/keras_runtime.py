@@ -10,6 +10,7 @@ from keras import KerasTensor
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge.styles import Styles
 from kerasmusic.models.note_model import NoteModel, StepInputs
 
 
@@ -50,6 +51,7 @@ class KerasRuntime:
 
     def __init__(self, model: NoteModel) -> None:
         self.codec = model.codec
+        self.styles = Styles(model.style_vectors(), model.whole_style)
         self._model = StepModel(model)
         inputs = self._inputs = self._model.inputs_of_zeros()
         self.previous, self.given, self.state, self.uniform = (

@@ -102,6 +102,12 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
         last = [part[:, -1] for part in keyboards]
         return labels.log_prob(), ops.concatenate([*last, *repeats, *states], axis=-1)
 
+    def style_vectors(self) -> dict[str, list[float]]:
+        if not self.style_names:
+            return {}
+        table = ops.convert_to_numpy(self.styles.embeddings).round(6)
+        return dict(zip(self.style_names, table.tolist(), strict=True))
+
     def _terms(self, echo: Echo | None, style: KerasTensor | None) -> TermsType:
         """What the echo and the style add to the trunk's input, to the heads' hidden vector and to the logits.
 

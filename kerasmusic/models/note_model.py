@@ -80,6 +80,8 @@ class NoteModel(keras.Model):
     context_notes: int = 0
     #: D: the size of the vector that conditions the music, at most 64; with 0, neither `step` nor `score` gets one.
     style_size: int = 0
+    #: Whether a style's numbers are whole, from -127 to 127.
+    whole_style: ClassVar[bool] = False
     #: The number of windows in a batch.
     batch_size: int = 8
     #: The peak learning rate.
@@ -167,6 +169,10 @@ class NoteModel(keras.Model):
             Natural logs, float32 `[batch, T, 4]`, NaN for fields without a distribution, and the final state.
         """
         raise NotImplementedError
+
+    def style_vectors(self) -> dict[str, list[float]]:
+        """The styles that the model knows by name, D numbers each."""
+        return {}
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
         """The initial state of a training window, float32 `[batch, S]`, given the notes before it.

@@ -5,6 +5,7 @@ import { Codec } from "../../export/web/codec.js";
 import { biasOf, KEYS } from "../../export/web/controls.js";
 import { readMidi, writeMidi } from "../../export/web/midi_file.js";
 import { Uniforms } from "../../export/web/philox.js";
+import { styleVector } from "../../export/web/styles.js";
 
 const answers = {
   uniforms({ seed, count }) {
@@ -19,6 +20,13 @@ const answers = {
   },
   keys: () => KEYS,
   bias: ({ tables, ...controls }) => [...biasOf(new Codec(tables), controls)],
+  style({ vectors, whole, style }) {
+    try {
+      return styleVector({ styles: vectors, precision: whole ? "exact" : "float32" }, style);
+    } catch (error) {
+      return error.message;
+    }
+  },
   write: ({ notes }) => [...writeMidi(notes)],
   read: ({ paths }) =>
     paths.map((path) => {

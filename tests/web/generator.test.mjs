@@ -83,8 +83,10 @@ test("a passage is verified, and the first note that differs is named", async ()
   }
   assert.deepEqual(await verify(generator, record), {
     holds: true,
+    exact: false,
     notes: 20,
     differsFrom: null,
+    group: 1,
     difference: 0,
     tolerance: 1e-3,
   });

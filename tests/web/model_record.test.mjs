@@ -27,7 +27,7 @@ function packed(record, { name = "kerasmusic.json", deflated = true, offset = 0 
 }
 
 test("the metadata is found behind the flatbuffer, compressed or not, wherever its offsets count from", async () => {
-  const record = { format: 1, preset: "small" };
+  const record = { format: 2, preset: "small" };
   assert.deepEqual(await readRecord(packed(record)), record);
   assert.deepEqual(await readRecord(packed(record, { deflated: false })), record);
   assert.deepEqual(await readRecord(packed(record, { offset: -18 })), record);
@@ -38,5 +38,5 @@ test("what is not a model of kerasmusic is refused in a sentence", async () => {
   await assert.rejects(readRecord(new TextEncoder().encode("a text")), /not a TFLite file/);
   await assert.rejects(readRecord(file.subarray(0, file.length - 30)), /cut short/);
   await assert.rejects(readRecord(packed({ format: 1 }, { name: "other.json" })), /not from kerasmusic/);
-  await assert.rejects(readRecord(packed({ format: 2 })), /format 2, this page reads up to 1/);
+  await assert.rejects(readRecord(packed({ format: 3 })), /format 3, this page reads up to 2/);
 });
