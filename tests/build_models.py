@@ -5,6 +5,7 @@ import struct
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 # Small enough to build and play quickly.
 TINY = {"width": 32, "hidden": 32, "depth": 2}
@@ -23,6 +24,7 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
         "tutorial": lambda: NoteModel.new("tutorial"),
         "tiny": lambda: GatedNoteModel(**TINY, preset="tiny"),
         "echoing": lambda: GatedNoteModel(**TINY, memory=50, preset="echoing"),
+        "styled": lambda: styled_model(keras),
     }
     paths = {}
     for name, make in makers.items():
@@ -36,6 +38,17 @@ def build_models(folder: Path) -> dict[str, tuple[Path, Path]]:
     export_tflite(paths["tiny"][0], int8, precision="int8")
     write_versions(int8, folder / "tiny")
     return paths
+
+
+def styled_model(keras: Any) -> Any:
+    """A tiny model with a memory that knows two styles, which differ although it is untrained."""
+    from kerasmusic.models.gated_model import GatedNoteModel
+
+    model = GatedNoteModel(**TINY, memory=50, style_size=3, styles=["Bach", "Chopin"], preset="styled")
+    model.styles.embeddings.assign([[1.0, 0.0, -0.5], [-1.0, 0.25, 0.5]])
+    for projection in (model.style_trunk, model.style_hidden):
+        projection.kernel.assign(keras.random.normal(projection.kernel.shape))
+    return model
 
 
 def write_versions(model: Path, folder: Path) -> None:

@@ -186,7 +186,7 @@ def exported(pytestconfig):
                     shutil.rmtree(former, ignore_errors=True)
                 build_models(folder / "unfinished")
                 (folder / "unfinished").rename(built)
-    return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing")}
+    return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing", "styled")}
 
 
 def models_version():

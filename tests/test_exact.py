@@ -8,7 +8,7 @@ import pytest
 
 from changed_record import changed
 from kerasmusic.command_line import main
-from kerasmusic.edge import TFLiteRuntime
+from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
 from kerasmusic.edge.golden import EXACT_NOTES, play, verify
 from kerasmusic.edge.runtime import INTERPRETERS
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def exact(exported, tmp_path_factory):
-    return export_tflite(exported["tiny"][0], tmp_path_factory.mktemp("exact") / "tiny.tflite", precision="exact")
+    return export_tflite(exported["styled"][0], tmp_path_factory.mktemp("exact") / "styled.tflite", precision="exact")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_where_a_note_differs_it_is_named_and_the_exit_code_is_1(exact, tmp_path
 
 
 def test_keras_plays_the_very_notes_of_the_file(exact):
-    assert exact.keras.name == "tiny-exact.keras"
+    assert exact.keras.name == "styled-exact.keras"
     runtime = TFLiteRuntime(exact.path)
     model = KerasRuntime(load_model(exact.keras))
     np.testing.assert_array_equal(play(model, 60), play(runtime, 60))
@@ -82,7 +82,7 @@ def test_its_weights_are_int8_and_the_exported_quantised_model_gives_the_same_fi
     assert again.bytes == pytest.approx(exact.bytes, rel=1e-3)
     fields = [play(TFLiteRuntime(each.path), 50) for each in (exact, again)]
     np.testing.assert_array_equal(*fields)
-    assert ["FULLY_CONNECTED", 9, 17] in exact.operators
+    assert ["FULLY_CONNECTED", 9, 18] in exact.operators
 
 
 def test_what_has_no_exact_form_is_refused_before_a_process_starts(exported, exact, tmp_path):
@@ -97,3 +97,16 @@ def test_weights_that_are_no_codes_are_refused_by_name(exported):
 
     with pytest.raises(KerasMusicError, match="these weights are not int8 codes"):
         with_exact_weights(exported["tiny"][1].read_bytes())
+
+
+def test_a_style_changes_the_music_and_is_the_same_in_keras(exact):
+    music = {
+        style: [
+            Generator(runtime, seed=1, style=style).take(60)
+            for runtime in (TFLiteRuntime(exact.path), KerasRuntime(load_model(exact.keras)))
+        ]
+        for style in (None, "Bach", "Bach:0.3,Chopin:0.7")
+    }
+    for played, by_keras in music.values():
+        assert played == by_keras
+    assert len({played.pitch.tobytes() for played, _ in music.values()}) == 3

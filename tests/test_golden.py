@@ -12,7 +12,7 @@ pytestmark = pytest.mark.device
 needs_tensorflow = pytest.mark.skipif(not importlib.util.find_spec("tensorflow"), reason="exporting needs TensorFlow")
 
 
-@pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing"])
+@pytest.mark.parametrize("preset", ["small", "tutorial", "tiny", "echoing", "styled"])
 def test_a_file_proves_itself_on_another_runtime(exported, preset):
     verdict = verify(TFLiteRuntime(exported[preset][1]))
     assert verdict.holds
