@@ -69,7 +69,7 @@ def measure(models: Sequence[str], folder: str, site: str, profile: bool = False
             if profile:
                 result["profile"] = _profile(emulation, core, model)
             record["results"].append(result)
-            if (described["preset"], described["precision"]) == ("small", "int8") and core in AT_MOST:
+            if (described["preset"], described["precision"]) == ("small", "exact") and core in AT_MOST:
                 what = f"{described['name']}: {LABEL}, of a note's invoke, {CORES[core]}"
                 record["targets"].append(records.target(what, spent[0], at_most=AT_MOST[core]))
         record["models"].append(described)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 PERCENTILES = ("p50", "p90", "p95", "p99", "p99.9", "max")
 PRESETS = ("small", "base", "tiny", "tutorial")
-LINES = {"float32": "-", "float16": "-.", "int8": "--", "int8-full": ":"}
-MARKS = {"float32": "o", "float16": "D", "int8": "s", "int8-full": "^"}
+LINES = {"float32": "-", "float16": "-.", "int8": "--", "int8-full": ":", "exact": "-"}
+MARKS = {"float32": "o", "float16": "D", "int8": "s", "int8-full": "^", "exact": "*"}
 
 
 def latency(records: Sequence[dict[str, Any]]) -> Figure:

@@ -45,8 +45,9 @@ from kerasmusic.models.linear_recurrence import linear_recurrence
 from kerasmusic.models.lookup import rows
 from kerasmusic.models.repeats import SURE
 
-# The largest value that occurs in the trunk's vectors, the heads' hidden vector and a state, in their units.
-LARGEST = 2.0**17
+# The largest value that occurs in the trunk's vectors and in the heads' hidden vector, in their units, and in a state,
+# whose slow lanes change little with each note. The weights allow values up to hundreds of times larger.
+LARGEST_VECTOR, LARGEST_STATE = 2.0**15, 2.0**17
 # The root mean square of the numbers whose squares a norm sums, as a share of the largest whose squares have an exact
 # sum.
 COARSE = 1.0 / 6.0
@@ -164,7 +165,7 @@ def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], 
     width = block.width
     normalized = _set_norm(block.norm, seen["x"][index], x_unit)
     _set_dense(block.decay, source.decay.kernel, source.decay.bias, normalized, DECAYS.inner)
-    state_unit = np.abs(seen["candidate"][index]).max() / LARGEST
+    state_unit = np.abs(seen["candidate"][index]).max() / LARGEST_STATE
     _set_dense(block.candidate, source.candidate.kernel, np.zeros(width), normalized / math.sqrt(width), state_unit)
     code = ROOM * _reach(np.abs(seen["state"][index])) / HIGHEST
     block.state_code.assign((state_unit / code).astype(np.float32)[None])
@@ -217,7 +218,7 @@ def _set_embeddings(layers: list[ExactEmbedding], sources: list[Any]) -> float:
 
 def _set_units(layers: list[ExactEmbedding], code: float, largest: float) -> float:
     """Sets the units of a code for vectors that reach `largest`, and returns the value of a unit."""
-    units = max(1, int(LARGEST / (largest / code)))
+    units = max(1, int(LARGEST_VECTOR / (largest / code)))
     for layer in layers:
         layer.unit.assign(float(units))
     return code / units

@@ -15,13 +15,15 @@ pytestmark = pytest.mark.device
 
 
 def test_it_proves_itself_on_this_runtime():
-    assert verify(TFLiteRuntime(bundled_model())).holds
+    verdict = verify(TFLiteRuntime(bundled_model()))
+    assert verdict.holds
+    assert (verdict.exact, verdict.notes) == (True, 10_000)
 
 
 def test_both_files_are_one_trained_model_under_maestros_licence():
     record = read_record(read_model_bytes(bundled_model()), "it")
     config = read_keras_config(bundled_model(".keras")).config
-    assert record["precision"] == "int8"
+    assert record["precision"] == "exact"
     assert record["preset"] == config["preset"] == "small"
     assert record["training"] == config["record"]
     assert record["licence"].startswith("CC BY-NC-SA 4.0")

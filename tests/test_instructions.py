@@ -22,9 +22,12 @@ def committed():
     return json.loads(RECORD.read_text())
 
 
-def test_the_committed_record_is_of_small_in_int8_on_three_cores(committed):
+def test_the_committed_record_is_of_small_on_three_cores(committed):
     assert {result["core"] for result in committed["results"]} == set(instructions.CORES)
-    assert [(model["preset"], model["precision"]) for model in committed["models"]] == [("small", "int8")]
+    assert [(model["preset"], model["precision"]) for model in committed["models"]] == [
+        ("small", "exact"),
+        ("small", "int8"),
+    ]
     assert committed["emulator"]["label"] == "instructions, emulated core"
 
 
@@ -32,7 +35,13 @@ def test_the_parts_of_a_profile_add_up_to_the_whole(committed):
     for result in committed["results"]:
         parts = result["profile"].values()
         assert sum(part["instructions"] for part in parts) == pytest.approx(result["invoke"], rel=0.002)
-        assert sum(part["uses"] for part in parts) == sum(committed["models"][0]["operators"].values())
+        operators = committed["models"][result["model"]]["operators"]
+        assert sum(part["uses"] for part in parts) == sum(operators.values())
+
+
+def test_an_exact_step_takes_little_more_than_one_in_int8(committed):
+    exact, int8 = ([each["invoke"] for each in committed["results"] if each["model"] == model] for model in (0, 1))
+    assert max(more / less for more, less in zip(exact, int8, strict=True)) < 1.2
 
 
 @pytest.mark.parametrize(("share", "sentences"), [(0.95, 0), (1.09, 0), (1.11, 1)])
@@ -43,7 +52,7 @@ def test_ten_percent_more_is_too_much(committed, share, sentences, what):
     said = instructions.regressions(found, committed)
     assert len(said) == sentences
     if said:
-        assert f"{what} of small int8 pi4" in said[0]
+        assert f"{what} of small exact pi4" in said[0]
         assert "11.0% more" in said[0]
 
 

@@ -76,7 +76,7 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
     simulate(player, 20, each=lambda: None)
     assert view.turn(0.05)
     assert "small" in frames[-1].lines()[-2]
-    assert "temperature 1.00  density -0.3  any key" in frames[-1].lines()[-2]
+    assert "temperature 1.00  density -0.2  any key" in frames[-1].lines()[-2]
     assert frames[-1].lines()[-1].strip() == HELP
     pressed += ["up", "up", "left", "k", "k", "x"]
     for _ in range(6):

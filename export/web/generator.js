@@ -9,7 +9,7 @@ const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
 // The defaults of Python's `Sampling`; a test compares them.
 const MIN_P = { pitch: 0.02 };
-export const DENSITY = -0.3;
+export const DENSITY = -0.2;
 
 const byField = (value, fallback) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));

@@ -20,9 +20,9 @@ from kerasmusic.errors import ArgumentError
 # and a piece without long durations soon stops being music.
 MIN_P: Mapping[str, float] = MappingProxyType({"pitch": 0.02})
 # Fed its own output, the model drifts towards denser music (exposure bias), and the default density compensates. After
-# 5,000 notes, the bundled model plays three times as many notes per second as performances do at density 0, and as many
-# at -0.3; see docs/training.md.
-DENSITY = -0.3
+# 5,000 notes, the bundled model plays twice as many notes per second as performances do at density 0, and as many
+# at -0.2; see docs/training.md.
+DENSITY = -0.2
 # At this density already nothing but the shortest steps is drawn; far larger ones would overflow.
 LARGEST_DENSITY = 1_000.0
 # The largest finite value of the step's float32 inputs.
