@@ -64,8 +64,8 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
         model: the trained model.
         notes: int32 `[batch, T + 1, 4]`: the beginnings of pieces, each after the codec's start note.
     """
-    config = {name: value for name, value in model.get_config().items() if name not in ("block", "name")}
-    exact = ExactNoteModel.from_config(config)
+    config = {name: value for name, value in model.get_config().items() if name not in ("block", "name", "codec")}
+    exact = ExactNoteModel(codec=model.codec, **config)
     heard = ops.convert_to_tensor(notes, "int32")
     seen = _observe(model, heard)
     embedding_unit = _set_embeddings([exact.embedding], [model.embedding])
@@ -73,13 +73,10 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     x_unit = _set_units([exact.embedding], embedding_unit, largest)
     style = _set_styles(exact, model)
     keyboard = np.concatenate([np.full(PITCHES, 1.0 / exact.roots.outer), np.ones(HORIZON)]) * KEYBOARD_SCALE
-    kernels = {
-        layer.name: np.concatenate([_array(layer.kernel), *([_array(projection.kernel)] if style.size else [])])
-        for layer, projection in (
-            (model.keyboard_before, getattr(model, "style_trunk", None)),
-            (model.keyboard_now, getattr(model, "style_hidden", None)),
-        )
-    }
+    kernels = {layer.name: _array(layer.kernel) for layer in (model.keyboard_before, model.keyboard_now)}
+    if model.style_size:
+        for layer, projection in ((model.keyboard_before, model.style_trunk), (model.keyboard_now, model.style_hidden)):
+            kernels[layer.name] = np.concatenate([kernels[layer.name], _array(projection.kernel)])
     keyboard = np.concatenate([keyboard, style])
     _set_dense(exact.keyboard_before, kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit)
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):

@@ -21,9 +21,9 @@ def test_a_file_proves_itself_on_compiled_model(exported, preset):
     assert "CompiledModel" in str(verdict)
 
 
-def test_the_bundled_int8_model_plays_the_interpreters_notes_on_compiled_model():
+def test_the_bundled_model_plays_the_interpreters_notes_on_compiled_model():
     by_interpreter, by_compiled_model = TFLiteRuntime(bundled_model()), CompiledModelRuntime(bundled_model())
-    assert by_interpreter.record["precision"] == "int8"
+    assert by_interpreter.record["precision"] == "exact"
     np.testing.assert_array_equal(play(by_compiled_model), play(by_interpreter))
     np.testing.assert_array_equal(by_compiled_model.state, by_interpreter.state)
 

@@ -91,8 +91,9 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             self.echo = ExactEmbedding(self.codec.size, 2 * width + self.codec.size, name="echo")
             # From the product of a code and an agreement to a unit of the trunk and of the hidden vector, and from that
             # with a gate to a unit of a logit.
-            for name, lanes in (("echo_units", 2 * width), ("echo_logit_units", self.codec.size)):
-                setattr(self, name, self.add_weight(shape=(1, lanes), name=name, initializer="ones", trainable=False))
+            ones = {"initializer": "ones", "trainable": False}
+            self.echo_units = self.add_weight(shape=(1, 2 * width), name="echo_units", **ones)
+            self.echo_logit_units = self.add_weight(shape=(1, self.codec.size), name="echo_logit_units", **ones)
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
             self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
@@ -104,7 +105,8 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             return ExactTerms(style, None, None, None)
         codes = ops.sum(self.echo(echo.note + self.echo_offsets), axis=-2) * echo.agreement
         vectors, logits = ops.split(codes, [2 * self.width], axis=-1)
-        return ExactTerms(style, *ops.split(vectors * self.echo_units, 2, axis=-1), logits)
+        trunk, hidden = ops.split(vectors * self.echo_units, 2, axis=-1)
+        return ExactTerms(style, trunk, hidden, logits)
 
     def _trunk(
         self,
@@ -159,11 +161,11 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
         """The codes of the roots of the keys' ticks, those of the note-offs due, and the style's."""
         parts = [value_of(self.roots, keyboard.ticks), keyboard.due]
         if self.style_size:
-            style = np.full((1, self.style_size), -LOWEST, "float32") if style is None else style
+            lanes = np.full((1, self.style_size), -LOWEST, "float32") if style is None else style
             # The style of a sequence is the same for all its notes.
-            if style.shape[:-1] != keyboard.due.shape[:-1]:
-                style = ops.broadcast_to(style, (*ops.shape(keyboard.due)[:-1], self.style_size))
-            parts.append(style)
+            if lanes.shape[:-1] != keyboard.due.shape[:-1]:
+                lanes = ops.broadcast_to(lanes, (*ops.shape(keyboard.due)[:-1], self.style_size))
+            parts.append(lanes)
         return with_end(*parts)
 
     def _drawing(self, inputs: StepInputs) -> ExactDraws:

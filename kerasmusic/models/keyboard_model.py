@@ -14,7 +14,22 @@ from kerasmusic.models.keyboard import Keyboard, KeyboardState
 from kerasmusic.models.note_model import NoteModel, StepInputs
 from kerasmusic.models.repeats import Echo, Repeats, RepeatsState
 
-BlockType = TypeVar("BlockType")
+
+class StatefulBlock(Protocol):
+    """What a trunk is made of; see `kerasmusic.models.blocks.Block`."""
+
+    @property
+    def state_size(self) -> int:
+        """The size of the state."""
+
+    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """The output and the new state for one note."""
+
+    def __call__(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        """The outputs and the last state for a sequence."""
+
+
+BlockType = TypeVar("BlockType", bound=StatefulBlock)
 TermsType = TypeVar("TermsType")
 #: Applies a block to one note or to a sequence: from its input and its state to its output and its new state.
 RunBlock = Callable[[BlockType, KerasTensor, KerasTensor], tuple[KerasTensor, KerasTensor]]
@@ -88,6 +103,7 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
     def score(
         self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
     ) -> tuple[KerasTensor, KerasTensor]:
+        """See `NoteModel.score`; `style`, float32 `[batch, D]`, holds for all notes, and None stands for zeros."""
         keyboard, repeats, states = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards = self.keyboard.scan(keyboard, previous)

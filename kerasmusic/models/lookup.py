@@ -60,9 +60,12 @@ class WholeFunction:
 
     def _exact(self) -> NDArray[np.float64]:
         x = self.inner * np.arange(self.first, self.last + 1)
-        functions = {"sqrt": np.sqrt, "exp": np.exp, "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x))}
-        values: NDArray[np.float64] = self.outer * functions[self.function](x)
-        return values
+        functions: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+            "sqrt": np.sqrt,
+            "exp": np.exp,
+            "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+        }
+        return self.outer * functions[self.function](x)
 
     @property
     def table(self) -> NDArray[np.float32]:

@@ -155,15 +155,12 @@ class NoteModel(keras.Model):
         """
         raise NotImplementedError
 
-    def score(
-        self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
-    ) -> tuple[KerasTensor, KerasTensor]:
+    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         """The log probabilities of a sequence's notes, each given the notes before it: `step` over a whole sequence.
 
         Args:
             notes: int32 `[batch, T + 1, 4]`: the previous note, then the T notes to score.
             state: float32 `[batch, S]`, from the previous sequence; zeros at a piece's start.
-            style: float32 `[batch, D]`, the same for all notes; None stands for zeros.
 
         Returns:
             Natural logs, float32 `[batch, T, 4]`, NaN for fields without a distribution, and the final state.
