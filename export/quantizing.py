@@ -73,10 +73,13 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     x_unit = _set_units([exact.embedding], embedding_unit, largest)
     style = _set_styles(exact, model)
     keyboard = np.concatenate([np.full(PITCHES, 1.0 / exact.roots.outer), np.ones(HORIZON)]) * KEYBOARD_SCALE
-    kernels = {layer.name: _array(layer.kernel) for layer in (model.keyboard_before, model.keyboard_now)}
+    kernels = {source.name: _array(source.kernel) for source in (model.keyboard_before, model.keyboard_now)}
     if model.style_size:
-        for layer, projection in ((model.keyboard_before, model.style_trunk), (model.keyboard_now, model.style_hidden)):
-            kernels[layer.name] = np.concatenate([kernels[layer.name], _array(projection.kernel)])
+        for source, projection in (
+            (model.keyboard_before, model.style_trunk),
+            (model.keyboard_now, model.style_hidden),
+        ):
+            kernels[source.name] = np.concatenate([kernels[source.name], _array(projection.kernel)])
     keyboard = np.concatenate([keyboard, style])
     _set_dense(exact.keyboard_before, kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit)
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):

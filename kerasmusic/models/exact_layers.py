@@ -18,7 +18,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.lookup import WholeFunction, rounded, rows, straight_through, value_of, whole
+from kerasmusic.models.lookup import Table, WholeFunction, rounded, rows, straight_through, value_of, whole
 
 #: The limits of a signed code.
 LOWEST, HIGHEST = -128.0, 127.0
@@ -56,17 +56,17 @@ def positive_codes(x: KerasTensor) -> KerasTensor:
     return rounded(ops.minimum(x, LARGEST_CODE))
 
 
-def with_ends(*parts: KerasTensor) -> KerasTensor:
+def with_ends(*parts: Table) -> KerasTensor:
     """Signed codes and the ends of their range in one vector, float32 `[..., n]`."""
     return _joined(parts, [LOWEST, HIGHEST])
 
 
-def with_end(*parts: KerasTensor) -> KerasTensor:
+def with_end(*parts: Table) -> KerasTensor:
     """Codes without a sign and the largest of them in one vector, float32 `[..., n]`; 0 needs no place."""
     return _joined(parts, [LARGEST_CODE])
 
 
-def _joined(parts: tuple[KerasTensor, ...], ends: list[float]) -> KerasTensor:
+def _joined(parts: tuple[Table, ...], ends: list[float]) -> KerasTensor:
     first = parts[0]
     constant = np.array(ends, "float32").reshape((1,) * (len(first.shape) - 1) + (-1,))
     # An exported step has a batch of 1, and takes the constant as it is.

@@ -24,7 +24,7 @@ from kerasmusic.models.exact_layers import (
 from kerasmusic.models.exact_sampling import GRID, ExactDraws
 from kerasmusic.models.keyboard import HORIZON, KeyboardState
 from kerasmusic.models.keyboard_model import KeyboardModel, RunBlock
-from kerasmusic.models.lookup import WholeFunction, columns, rounded, value_of
+from kerasmusic.models.lookup import Table, WholeFunction, columns, rounded, value_of
 from kerasmusic.models.note_model import StepInputs
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo
 
@@ -159,7 +159,7 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
 
     def _keyboard_codes(self, keyboard: KeyboardState, style: KerasTensor | None) -> KerasTensor:
         """The codes of the roots of the keys' ticks, those of the note-offs due, and the style's."""
-        parts = [value_of(self.roots, keyboard.ticks), keyboard.due]
+        parts: list[Table] = [value_of(self.roots, keyboard.ticks), keyboard.due]
         if self.style_size:
             lanes = np.full((1, self.style_size), -LOWEST, "float32") if style is None else style
             # The style of a sequence is the same for all its notes.

@@ -59,7 +59,7 @@ class WholeFunction:
     last: int
 
     def _exact(self) -> NDArray[np.float64]:
-        x = self.inner * np.arange(self.first, self.last + 1)
+        x = self.inner * np.arange(self.first, self.last + 1, dtype=np.float64)
         functions: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
             "sqrt": np.sqrt,
             "exp": np.exp,
