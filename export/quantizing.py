@@ -73,7 +73,7 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     x_unit = _set_units([exact.embedding], embedding_unit, largest)
     style = _set_styles(exact, model)
     keyboard = np.concatenate([np.full(PITCHES, 1.0 / exact.roots.outer), np.ones(HORIZON)]) * KEYBOARD_SCALE
-    kernels = {source.name: _array(source.kernel) for source in (model.keyboard_before, model.keyboard_now)}
+    kernels = {keys.name: _array(keys.kernel) for keys in (model.keyboard_before, model.keyboard_now)}
     if model.style_size:
         for source, projection in (
             (model.keyboard_before, model.style_trunk),

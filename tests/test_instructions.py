@@ -58,7 +58,8 @@ def test_ten_percent_more_is_too_much(committed, share, sentences, what):
 
 def test_a_comparison_with_nothing_fails(committed):
     found = copy.deepcopy(committed)
-    found["models"][0]["precision"] = "float16"
+    for model in found["models"]:
+        model["precision"] = "float16"
     assert "has no core and precision of small" in instructions.regressions(found, committed)[0]
 
 
