@@ -301,6 +301,10 @@ def tests_pi(session: nox.Session) -> None:
             ("-m", "kerasmusic.bench.live", "--seconds", "10"),
         ):  # fmt: skip
             run_as_pi(session, folder, "pi4", str(site), *arguments)
+    bundled = str(Path("kerasmusic/weights/small.tflite").resolve())
+    for board in ("pi3", "pi4", "pi5"):
+        says = "it plays the very notes of this exact file, 1,000 of 1,000"
+        run_as_pi(session, folder, board, str(site), *COMMAND, "verify", bundled, "--notes", "1000", says=says)
 
 
 @nox.session(name="tests-armhf")
@@ -319,7 +323,7 @@ def tests_armhf(session: nox.Session) -> None:
     for arguments in (("generate", "-o", music), ("verify", bundled)):
         run_as_pi(session, folder, "pi2", without, *COMMAND, *arguments, code=2, says=line)
     for arguments in (
-        ("verify", bundled),
+        ("verify", bundled, "--notes", "1000"),
         ("verify", str(models / "tiny/model.tflite")),
         ("generate", "--notes", "100", "--seed", "7", "-o", music),
         ("inspect", music),

@@ -75,11 +75,8 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     keyboard = np.concatenate([np.full(PITCHES, 1.0 / exact.roots.outer), np.ones(HORIZON)]) * KEYBOARD_SCALE
     kernels = {keys.name: _array(keys.kernel) for keys in (model.keyboard_before, model.keyboard_now)}
     if model.style_size:
-        for source, projection in (
-            (model.keyboard_before, model.style_trunk),
-            (model.keyboard_now, model.style_hidden),
-        ):
-            kernels[source.name] = np.concatenate([kernels[source.name], _array(projection.kernel)])
+        for keys, projection in ((model.keyboard_before, model.style_trunk), (model.keyboard_now, model.style_hidden)):
+            kernels[keys.name] = np.concatenate([kernels[keys.name], _array(projection.kernel)])
     keyboard = np.concatenate([keyboard, style])
     _set_dense(exact.keyboard_before, kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit)
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Code that occurs exactly once, and the error planted in its place.
 PLANTED = {
     "latency.measure(_models(models), settings, ": "latency.meazure(_models(models), settings, ",
-    "self.codec = model.codec\n        self._model": "self.codec = model.kodec\n        self._model",
+    "self.codec = model.codec\n        self.styles": "self.codec = model.kodec\n        self.styles",
     "export_precisions(source, outputs, excerpts=excerpts)": "export_precisions(3.5, nonsense=outputs)",
     "describe_models(paths)\n": "describe_models(42, 'x')\n",
     "ops.sigmoid(scaled_dense(": "ops.sigmodi(scaled_dense(",
