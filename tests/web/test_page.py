@@ -16,6 +16,7 @@ pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web
 from playwright.sync_api import expect, sync_playwright
 
 from kerasmusic import midi
+from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
@@ -102,9 +103,10 @@ def browser():
 
 @pytest.fixture(scope="module")
 def folders(exported, tmp_path_factory):
-    """Pages of a float32 and of an int8 file."""
+    """Pages of a float32, of an int8 and of an exact file."""
     root = tmp_path_factory.mktemp("pages")
-    models = {"float32": exported["small"][1], "int8": exported["tiny"][1].with_name("int8.tflite")}
+    int8 = exported["tiny"][1].with_name("int8.tflite")
+    models = {"float32": exported["small"][1], "int8": int8, "exact": bundled_model()}
     for name, model in models.items():
         write_page(model, root / name)
     return {name: root / name for name in models}
@@ -190,6 +192,15 @@ def test_an_int8_file_says_from_which_note_it_differs(context, folders):
     page.click("#verify")
     parted = re.compile(r"Verified: (the same 1,000 notes|the notes differ from note [\d,]+ on, as int8 may)")
     expect(page.locator("#verdict")).to_contain_text(parted, timeout=60_000)
+    serving.stop()
+
+
+def test_the_bundled_model_plays_its_very_notes(context, folders):
+    serving = Serving(folders["exact"])
+    page = open_page(context, serving.url)
+    page.click("#verify")
+    verdict = "Verified: it plays the very notes of this exact file, 10,000 of 10,000; log probabilities within 0.00001"
+    expect(page.locator("#verdict")).to_contain_text(verdict, timeout=60_000)
     serving.stop()
 
 
