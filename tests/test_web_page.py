@@ -17,7 +17,7 @@ from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
 from kerasmusic.command_line import main
-from kerasmusic.edge import controls, golden
+from kerasmusic.edge import controls, golden, styles
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.sampling import DENSITY, MIN_P
@@ -286,6 +286,8 @@ def constant_of(file, name):
         ("controls.js", "MIDDLE_TICKS", controls.MIDDLE_TICKS),
         ("controls.js", "LOG_UNITS", controls.LOG_UNITS),
         ("golden.js", "GROUP", golden.GROUP),
+        ("styles.js", "HIGHEST", styles.HIGHEST),
+        ("styles.js", "TOLERANCE", styles.TOLERANCE),
         ("golden.js", "LEAST_LOG_PROB", golden.LEAST_LOG_PROB),
         ("controls.js", "SCALES", {name: list(scale) for name, scale in controls.SCALES.items()}),
         ("codec.js", "TICKS_PER_SECOND", TICKS_PER_SECOND),

@@ -80,7 +80,8 @@ function startWorker() {
 const handlers = {
   ready({ record, bytes }) {
     element("about").textContent = `Preset ${record.preset}, ${record.precision}, ${(bytes / 1e6).toFixed(1)} MB.`;
-    element("style").replaceChildren(new Option("any", ""), ...Object.keys(record.styles ?? {}).map((name) => new Option(name, name)));
+    const styles = Object.keys(record.styles ?? {}).map((name) => new Option(name, name));
+    element("style").replaceChildren(new Option("any", ""), ...styles);
     element("style").disabled = !record.styles;
     element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
     for (const id of ["play", "restart", "verify", "open"]) element(id).disabled = false;

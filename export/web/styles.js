@@ -3,7 +3,7 @@
 import { Problem } from "./problem.js";
 
 const TOLERANCE = 0.005;
-const LARGEST_CODE = 127;
+const HIGHEST = 127;
 
 /** The share of each name in a style such as "Chopin" or "Bach:0.6,Debussy:0.4". */
 function parseStyle(text) {
@@ -49,5 +49,5 @@ export function styleVector({ styles = {}, style_size: size = 0, precision }, st
     names.reduce((total, name) => total + (shares.get(name) ?? 0) * styles[name][index], 0),
   );
   if (precision !== "exact") return sums;
-  return sums.map((sum) => Math.min(Math.max(rounded(sum), -LARGEST_CODE), LARGEST_CODE) + 0);
+  return sums.map((sum) => Math.min(Math.max(rounded(sum), -HIGHEST), HIGHEST) + 0);
 }

@@ -166,7 +166,7 @@ async function work() {
 /** Verifies the file between two notes, and restores the step afterwards. */
 async function verifyFile() {
   const { step, codec } = generator;
-  const names = ["state", "previous", "temperature", "minP", "bias"];
+  const names = ["state", "previous", "temperature", "minP", "bias", ...(step.style ? ["style"] : [])];
   const kept = names.map((name) => step[name].slice());
   send("verdict", { precision: record.precision, ...(await verify(new Generator(step, codec, record), record)) });
   names.forEach((name, index) => step[name].set(kept[index]));

@@ -66,6 +66,8 @@ def run(
     # Errors are found before the long work begins.
     scorer = open_scorer(model, backend=backend)
     generator = open_generator(model, backend=backend, seed=seed or 0, sampling=sampling) if music else None
+    if generator is not None:
+        arguments.warn_without_styles(generator)
     corpus = arguments.open_data(data, no_pedal, codec=scorer.codec)
     real = musicality.real_pieces(corpus, split, pieces) if music else []
     result = evaluate(scorer, corpus, split, pieces)

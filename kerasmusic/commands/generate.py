@@ -24,7 +24,7 @@ OUTPUT = "music.mid"
     """
     kerasmusic generate -o music.mid
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
-    kerasmusic generate --style Chopin -o music.mid
+    kerasmusic generate weights/small.keras --style Chopin -o music.mid
     """,
 )
 @click.argument("model", required=False)

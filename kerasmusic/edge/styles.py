@@ -13,8 +13,8 @@ from kerasmusic.errors import ArgumentError, ModelFileError, check_name
 
 # The shares of a style that is written with three decimals may miss 1 by this much.
 TOLERANCE = 0.005
-# The limit of a code; see `kerasmusic.models.exact_layers`.
-LARGEST_CODE = 127
+# The largest signed code; see `kerasmusic.models.exact_layers`.
+HIGHEST = 127
 
 
 def parse_style(text: str) -> dict[str, float]:
@@ -87,4 +87,4 @@ class Styles:
         # Sums in a fixed order are the same everywhere.
         for name, vector in self.vectors.items():
             total += shares.get(name, 0.0) * np.array(vector)
-        return np.clip(np.rint(total), -LARGEST_CODE, LARGEST_CODE) if self.whole else total
+        return np.clip(np.rint(total), -HIGHEST, HIGHEST) if self.whole else total

@@ -36,7 +36,7 @@ LARGEST_ECHO_GATE = 512.0
 
 
 class ExactTerms(NamedTuple):
-    """What the style and the echo add: lanes of the keyboard's codes, and terms of the vectors and the logits."""
+    """The style's lanes beside the keyboard's codes, and the echo's terms of the vectors and the logits."""
 
     style: KerasTensor | None
     trunk: KerasTensor | None

@@ -35,7 +35,7 @@ ADAM_SHARE = 0.3
 
 
 class Terms(NamedTuple):
-    """What the echo and the style add to the trunk's input, to the heads' hidden vector and to the logits."""
+    """The terms of the echo and the style in the trunk's input, the heads' hidden vector and the logits."""
 
     trunk: list[KerasTensor]
     hidden: list[KerasTensor]

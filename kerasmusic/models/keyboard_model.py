@@ -16,7 +16,7 @@ from kerasmusic.models.repeats import Echo, Repeats, RepeatsState
 
 
 class StatefulBlock(Protocol):
-    """What a trunk is made of; see `kerasmusic.models.blocks.Block`."""
+    """The interface of a trunk's blocks; see `kerasmusic.models.blocks.Block`."""
 
     @property
     def state_size(self) -> int:
@@ -125,7 +125,7 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
         return dict(zip(self.style_names, table.tolist(), strict=True))
 
     def _terms(self, echo: Echo | None, style: KerasTensor | None) -> TermsType:
-        """What the echo and the style add to the trunk's input, to the heads' hidden vector and to the logits.
+        """The terms of the echo and the style in the trunk's input, the heads' hidden vector and the logits.
 
         Args:
             echo: the echo, if the model has a memory.

@@ -74,7 +74,7 @@ class WholeFunction:
 
     @property
     def tolerance(self) -> float:
-        """How far a device's function may be off, as a share of its value, without changing any rounded value.
+        """The largest relative error of a device's function that changes no rounded value.
 
         >>> WholeFunction("sqrt", 1.0, 1.0, 0, 100).tolerance > 1e-3
         True
