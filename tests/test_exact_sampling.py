@@ -38,6 +38,7 @@ def test_the_weights_of_all_values_have_an_exact_sum():
     assert max(CODEC.sizes) * table[-1] < 2**24
 
 
+@pytest.mark.slow
 def test_it_draws_each_value_as_often_as_its_probability_says():
     logits = np.array([0, -40, 25, -7])
     probabilities = np.exp(logits / GRID) / np.exp(logits / GRID).sum()

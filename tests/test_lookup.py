@@ -32,6 +32,7 @@ def test_the_tolerance_is_the_relative_distance_to_the_nearest_half():
     assert WholeFunction("sqrt", 1.0, 2.0, 0, 3).tolerance == pytest.approx((3.5 - np.sqrt(12)) / np.sqrt(12))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(x=st.lists(st.integers(-(10**6), 10**6), min_size=1))
 def test_beyond_its_table_a_function_does_not_change(x):

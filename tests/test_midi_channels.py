@@ -175,6 +175,7 @@ EVENTS = st.one_of(
 
 
 @settings(deadline=None, max_examples=400)
+@pytest.mark.slow
 @given(
     st.lists(st.lists(EVENTS, max_size=40), min_size=1, max_size=3),
     st.sampled_from([1, 96, 480, 500, 32_767]),

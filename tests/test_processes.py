@@ -20,6 +20,7 @@ def script_on(source, cache):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["a file", "standard input", "-c"])
 def test_a_script_without_a_main_guard_opens_a_corpus_and_runs_once(way, midi_zip, tmp_path):
     script = script_on(midi_zip, tmp_path / "cache")
@@ -82,6 +83,7 @@ def test_output_printed_in_a_process_is_not_taken_for_an_answer():
     assert dict(map_in_processes(echo, ["print", 1, 2])) == {"print": b"print", 1: b"1", 2: b"2"}
 
 
+@pytest.mark.slow
 def test_an_error_in_a_process_is_the_answer_to_one_request():
     answers = dict(map_in_processes(echo, ["refuse", 1, "disk", 2, "bug", 3, "bug again"]))
     assert [answers[number] for number in (1, 2, 3)] == [b"1", b"2", b"3"]

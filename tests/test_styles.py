@@ -39,6 +39,7 @@ def test_shares_that_do_not_add_up_are_refused_with_their_sum(text, sum_):
         parse_style(text)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_a_style_or_refused(text):
     with contextlib.suppress(ArgumentError):
