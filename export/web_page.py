@@ -19,12 +19,14 @@ import tempfile
 from pathlib import Path
 
 from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.edge.piece import model_id
 from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
 
 SOURCES = Path(__file__).with_name("web")
 NPM_FILES = ("package.json", "package-lock.json")
 WORKER = "service_worker.js"
 PLACEHOLDER = "__VERSION_AND_FILES__"
+MODEL_PLACEHOLDER = "__MODEL__"
 # The prefix of the page's caches, by which its service worker is recognised.
 PREFIX = b'"kerasmusic-"'
 PORT = 8000
@@ -66,6 +68,8 @@ def write_page(model: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
         _copy_sources(fresh)
         _add_runtime(fresh / "runtime")
         (fresh / "model.tflite").write_bytes(data)
+        index = fresh / "index.html"
+        index.write_text(index.read_text().replace(MODEL_PLACEHOLDER, model_id(fresh / "model.tflite")))
         licence = fresh / "LICENCES.txt"
         licence.write_text(f"model.tflite\n  {record.get('licence', 'not recorded')}\n\n{licence.read_text()}")
         files = sorted(path for path in fresh.rglob("*") if path.is_file())

@@ -20,7 +20,8 @@ from kerasmusic.command_line import main
 from kerasmusic.edge import controls, golden, styles
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.model_file import read_model_bytes, read_record
-from kerasmusic.edge.sampling import DENSITY, MIN_P
+from kerasmusic.edge.piece import Piece, primer_id
+from kerasmusic.edge.sampling import DENSITY, MIN_P, Sampling
 from kerasmusic.edge.styles import Styles
 from kerasmusic.errors import KerasMusicError, MidiError
 from kerasmusic.export import web_page
@@ -84,6 +85,43 @@ def test_the_pages_density_is_the_one_of_python(density):
     codec = NoteCodec()
     page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
     np.testing.assert_array_equal(page, bias_of(codec, key="G major", density=density))
+
+
+@needs_node
+@pytest.mark.parametrize("pitch_range", ["C2-C6", "36-84", "Bb3 - f#4"])
+def test_the_pages_ranges_are_the_ones_of_python(pitch_range):
+    codec = NoteCodec()
+    for key in ("am", "Bb", "F#minor"):
+        page = ask("bias", tables=codec.to_json(), key=key, range=pitch_range)
+        assert page == bias_of(codec, key=key, pitch_range=pitch_range).tolist()
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(),
+        Sampling(temperature=0.9, min_p=0.1, key="F# minor", pitch_range="C2-C6", density=0.5),
+        Sampling(temperature={"step": 0.5, "pitch": 1.1}, min_p={"duration": 0.01}, style="Bach:0.6,de Falla:0.4"),
+    ],
+)
+def test_the_page_reads_and_writes_the_names_of_pieces_as_python_does(sampling):
+    piece = Piece(model="0123456789", seed=2**64 - 1, sampling=sampling, primer="89abcdef")
+    answer = ask("piece", name=str(piece))
+    assert answer["name"] == str(piece)
+    assert (answer["model"], answer["seed"], answer["primer"]) == (piece.model, str(piece.seed), piece.primer)
+
+
+@needs_node
+@pytest.mark.parametrize("rest", ["x", "/7/key=H", "/7/speed=3", "/7/density=x", "/7/temperature=pich=1", "/7/range=9"])
+def test_the_page_says_what_is_wrong_with_a_piece(rest):
+    assert re.fullmatch(r".*(“.+”|.+=).*\.", ask("piece", name="0123456789" + rest))
+
+
+@needs_node
+def test_the_page_names_a_primer_as_python_does():
+    rows = np.random.default_rng(1).integers(0, 64, (500, 4))
+    assert ask("primer", fields=rows.tolist()) == primer_id(rows)
 
 
 @needs_node

@@ -1,7 +1,9 @@
-/** Controls of the music, as biases on the model's logits: a key, and the density of notes. */
+/** Controls of the music, as biases on the model's logits: a key, a range of pitches and the density of notes. */
+
+import { Problem } from "./problem.js";
 
 const RULED_OUT = -1e4;
-const TONICS = { C: 0, "C#": 1, D: 2, Eb: 3, E: 4, F: 5, "F#": 6, G: 7, Ab: 8, A: 9, Bb: 10, B: 11 };
+const TONICS = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
 const SCALES = {
   major: [0, 2, 4, 5, 7, 9, 11],
   // Natural minor, with the raised seventh added.
@@ -14,23 +16,45 @@ const MIDDLE_TICKS = 20;
 const LOG_UNITS = 8192;
 
 /** All keys, such as "C minor". */
-export const KEYS = Object.keys(TONICS).flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
+export const KEYS = TONICS.flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
 
-/** The pitch classes of a key. */
-export function pitchClasses(key) {
-  const [tonic, mode] = key.split(" ");
-  return new Set(SCALES[mode].map((degree) => (TONICS[tonic] + degree) % 12));
+const NATURALS = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 };
+const ACCIDENTALS = { "": 0, "#": 1, b: -1 };
+const HIGHEST_PITCH = 127;
+
+/** The pitch classes of a key such as "C major", "F#minor", "Bb" or "am". */
+export function parseKey(text) {
+  const [, name, accidental, mode] = /^\s*([A-Ga-g])([#b]?)\s*(major|maj|minor|min|m|)\s*$/.exec(text) ?? [];
+  if (!name) throw new Problem(`“${text}” is not a key, such as C major.`);
+  const tonic = NATURALS[name.toUpperCase()] + ACCIDENTALS[accidental] + 12;
+  return new Set(SCALES[["minor", "min", "m"].includes(mode) ? "minor" : "major"].map((degree) => (tonic + degree) % 12));
+}
+
+function parsePitch(text) {
+  const [, name, accidental, octave] = /^([A-Ga-g])([#b]?)(-?\d)$/.exec(text) ?? [];
+  const pitch = name ? NATURALS[name.toUpperCase()] + ACCIDENTALS[accidental] + 12 * (Number(octave) + 1) : Number(text);
+  if (pitch >= 0 && pitch <= HIGHEST_PITCH) return pitch;
+  throw new Problem(`“${text}” is no pitch of MIDI, such as C4 or 60.`);
+}
+
+/** The lowest and highest pitch of a range such as "C2-C6" or "36-84". */
+export function parseRange(text) {
+  const [, from, to] = /^\s*([A-Ga-g][#b]?-?\d|\d+)\s*-\s*([A-Ga-g][#b]?-?\d|\d+)\s*$/.exec(text) ?? [];
+  const [low, high] = from ? [parsePitch(from), parsePitch(to)] : [1, 0];
+  if (low > high) throw new Problem(`“${text}” is not a range of pitches, such as C2-C6 or 36-84.`);
+  return [low, high];
 }
 
 /**
  * The step's input `bias`.
  *
  * @param codec the model's codec
- * @param key one of `KEYS`, or "" for any
+ * @param key a key such as "C minor", or "" for any
+ * @param range a range of pitches such as "C2-C6", or "" for all
  * @param density 0 for no change; at 1, a step twice as long becomes half as likely, at -1 twice as likely
  * @returns {Float32Array} the concatenated biases of all four fields
  */
-export function biasOf(codec, { key = "", density = 0 } = {}) {
+export function biasOf(codec, { key = "", range = "", density = 0 } = {}) {
   const bias = new Float32Array(codec.size);
   if (density) {
     codec.stepTicks.forEach((ticks, index) => {
@@ -38,11 +62,10 @@ export function biasOf(codec, { key = "", density = 0 } = {}) {
       bias[codec.offsets[0] + index] = (-density * Math.round(LOG_UNITS * log)) / LOG_UNITS;
     });
   }
-  if (key) {
-    const allowed = pitchClasses(key);
-    for (let pitch = 0; pitch < codec.sizes[1]; pitch += 1) {
-      if (!allowed.has(pitch % 12)) bias[codec.offsets[1] + pitch] = RULED_OUT;
-    }
+  const allowed = key ? parseKey(key) : null;
+  const [low, high] = range ? parseRange(range) : [0, HIGHEST_PITCH];
+  for (let pitch = 0; pitch < codec.sizes[1]; pitch += 1) {
+    if (allowed?.has(pitch % 12) === false || pitch < low || pitch > high) bias[codec.offsets[1] + pitch] = RULED_OUT;
   }
   return bias;
 }

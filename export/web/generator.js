@@ -8,7 +8,7 @@ import { styleVector } from "./styles.js";
 const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
 // The defaults of Python's `Sampling`; a test compares them.
-const MIN_P = { pitch: 0.02 };
+export const MIN_P = { pitch: 0.02 };
 export const DENSITY = -0.2;
 
 const byField = (value, fallback) =>
@@ -40,12 +40,12 @@ export class Generator {
     this.change(settings);
   }
 
-  /** Sets the sampling from the next note on: temperature and min-p, a number or by field, a key, density and style. */
-  change({ temperature = 1, minP = MIN_P, key = "", density = DENSITY, style = "" }) {
+  /** Sets the sampling from the next note on: temperature and min-p, a number or by field, a key, range, density and style. */
+  change({ temperature = 1, minP = MIN_P, key = "", range = "", density = DENSITY, style = "" }) {
     const vector = styleVector(this.record, style);
     this.step.temperature.set(byField(temperature, 1));
     this.step.minP.set(byField(minP, 0));
-    this.step.bias.set(biasOf(this.codec, { key, density }));
+    this.step.bias.set(biasOf(this.codec, { key, range, density }));
     this.step.style?.set(vector);
   }
 

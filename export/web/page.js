@@ -1,15 +1,17 @@
 /** The page's controls and messages. */
 
 import { KEYS } from "./controls.js";
-import { DENSITY } from "./generator.js";
+import { DENSITY, MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
 import { readMidi, writeMidi } from "./midi_file.js";
 import { Piano } from "./piano.js";
+import { parsePiece, pieceName } from "./piece.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
+const MODEL_ID = document.querySelector('meta[name="kerasmusic-model"]').content;
 const MAX_SEED = 2n ** 64n - 1n;
 const AUDIO_START_MILLISECONDS = 1_500;
 const FIGURES_MILLISECONDS = 250;
@@ -36,6 +38,12 @@ let fixed = 0;
 let join = 0;
 // The name of a file that is being fed to the model.
 let opened = "";
+// The last file that was opened: its notes and, once they were fed, the name that a piece gives them.
+let primer = null;
+// The same if this piece continues it.
+let primed = null;
+// The settings of a piece that was entered by its name, as long as their controls are not moved.
+let entered = {};
 let verifying = false;
 // The microseconds of the worker's most recent notes.
 const times = [];
@@ -84,17 +92,21 @@ const handlers = {
     element("style").replaceChildren(new Option("any", ""), ...styles);
     element("style").disabled = !record.styles;
     element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
-    for (const id of ["play", "restart", "verify", "open"]) element(id).disabled = false;
+    for (const id of ["play", "restart", "verify", "open", "piece"]) element(id).disabled = false;
     begin();
     say("Ready.");
     keepOffline();
   },
-  notes({ piece: name, first, notes, microseconds = [], fed }) {
+  notes({ piece: name, first, notes, microseconds = [], fed, primer: id }) {
     if (name !== piece) return;
     player.cut(first);
     for (const note of notes) player.notes.push(note);
     if (fed) {
       fixed = player.notes.length;
+      if (id) {
+        primed.id = id;
+        showPiece();
+      }
       player.moveTo(Math.max(0, player.notes.at(-1).start - join));
       if (opened) {
         const invitation = player.isPlaying ? "" : "; press Play to carry on from there";
@@ -131,9 +143,12 @@ const handlers = {
 
 const settings = () => ({
   temperature: Number(element("temperature").value),
+  minP: MIN_P,
   density: Number(element("density").value),
   key: element("key").value,
+  range: "",
   style: element("style").value,
+  ...entered,
 });
 
 function seed() {
@@ -148,15 +163,49 @@ function chooseSeed() {
   element("seed").value = crypto.getRandomValues(new Uint32Array(1))[0];
 }
 
-/** Begins the seed's piece, or one that continues a primer. */
-function begin(primer = []) {
+/** Begins the seed's piece, or one that continues an opened file. */
+function begin(file = null) {
   const chosen = seed();
   forget();
   player.reset();
   fixed = 0;
   opened = "";
   piece += 1;
-  worker.post("begin", { piece, seed: chosen, settings: settings(), primer });
+  primed = file;
+  worker.post("begin", { piece, seed: chosen, settings: settings(), primer: file?.notes ?? [] });
+  showPiece();
+}
+
+/** Shows the name of a piece whose settings have been the same from its first note, or nothing. */
+function showPiece(hasName = true) {
+  const known = hasName && (!primed || primed.id);
+  const name = () => pieceName({ model: MODEL_ID, seed: seed(), primer: primed?.id ?? "", settings: settings() });
+  element("piece").value = known ? name() : "";
+}
+
+/** Begins the piece whose name was entered. */
+function beginPiece() {
+  const named = parsePiece(element("piece").value);
+  if (named.model !== MODEL_ID) {
+    throw new Problem(`That is a piece of the model ${named.model}; this page has the model ${MODEL_ID}.`);
+  }
+  if (named.primer && named.primer !== primer?.id) {
+    throw new Problem(`That piece continues a MIDI file (${named.primer}); open the file, then enter the name again.`);
+  }
+  const { temperature, density, key, style } = named.settings;
+  element("seed").value = named.seed;
+  if (typeof temperature === "number") setControl("temperature", temperature);
+  setControl("density", density);
+  setControl("key", KEYS.find((each) => each.replace(" ", "") === key) ?? "");
+  setControl("style", style);
+  entered = named.settings;
+  join = JOIN_SECONDS;
+  begin(named.primer ? primer : null);
+}
+
+function setControl(id, value) {
+  element(id).value = value;
+  element(id).dispatchEvent(new Event("input"));
 }
 
 /** Applies changed controls: all notes that have not been struck yet are made again. */
@@ -165,13 +214,15 @@ function change() {
   if (own) return;
   // Before the first note, the piece begins again.
   if (!player.position && !fixed) {
-    begin();
+    begin(primed);
     return;
   }
   const from = Math.max(player.changeable, fixed);
   piece += 1;
   player.cut(from);
   worker.post("change", { piece, from, settings: settings() });
+  // Up to the end of the primer, no setting has mattered.
+  showPiece(Boolean(primed) && from === primed.notes.length);
 }
 
 // Sound.
@@ -257,6 +308,7 @@ function carryOn() {
   player.cut(at);
   join = 0;
   worker.post("carryOn", { piece, from: at, notes, settings: settings() });
+  showPiece(false);
 }
 
 function forget() {
@@ -273,7 +325,8 @@ async function open(file) {
   const notes = readMidi(new Uint8Array(await file.arrayBuffer()), file.name);
   const first = notes[0].start;
   join = JOIN_SECONDS;
-  begin(notes.map((note) => ({ ...note, start: note.start - first })));
+  primer = { notes: notes.map((note) => ({ ...note, start: note.start - first })) };
+  begin(primer);
   opened = file.name;
   say(`Listening to ${opened}…`);
 }
@@ -352,14 +405,21 @@ function connectControls() {
     element(id).addEventListener("input", show);
     show();
   }
-  for (const id of ["temperature", "density", "key", "style"]) element(id).addEventListener("change", attempt(change));
+  for (const id of ["temperature", "density", "key", "style"]) {
+    const moved = () => {
+      delete entered[id];
+      change();
+    };
+    element(id).addEventListener("change", attempt(moved));
+  }
+  element("piece").addEventListener("change", attempt(beginPiece));
   element("seed").addEventListener(
     "change",
     attempt(() => begin()),
   );
   const onClick = {
     play,
-    restart: () => begin(),
+    restart: () => begin(primed),
     download,
     verify: () => {
       if (verifying) return;

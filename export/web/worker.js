@@ -8,7 +8,8 @@
  *   carryOn {piece, from, notes, settings}: likewise, but feed the given notes first; their onsets are absolute
  *   playhead {index, seconds}: the position of playing; notes are made up to `AHEAD_SECONDS` beyond it
  *   verify: play and score the golden passage; replies verdict
- * It sends notes {piece, first, notes, microseconds, memory}, and problem {text} when it cannot continue. `piece` is
+ * It sends notes {piece, first, notes, microseconds, memory}, for notes that it was given with fed and, where they are a
+ * primer, its name as `primer`, and problem {text} when it cannot continue. `piece` is
  * the number of the page's last request: the page discards notes of an older one.
  */
 
@@ -17,6 +18,7 @@ import { Generator } from "./generator.js";
 import { verify } from "./golden.js";
 import { openStep, startRuntime } from "./litert_step.js";
 import { readRecord } from "./model_record.js";
+import { primerId } from "./piece.js";
 import { Problem } from "./problem.js";
 
 const AHEAD_SECONDS = 20;
@@ -64,7 +66,7 @@ async function load(url) {
 async function begin({ piece: name, seed, settings, primer = [] }) {
   generator.begin(seed, settings);
   piece = { name, count: 0, snapshots: new Map([[0, generator.snapshot()]]), played: 0, seconds: 0, end: 0 };
-  await feed(primer);
+  await feed(primer, { isPrimer: true });
 }
 
 async function change({ piece: name, from, settings }) {
@@ -87,15 +89,14 @@ function goBack(name, from) {
   piece.count = from;
 }
 
-async function feed(notes) {
+async function feed(notes, { isPrimer = false } = {}) {
   const first = piece.count;
   const fed = [];
-  for (const fields of generator.codec.encode(notes, generator.snapshot().tick)) {
-    fed.push(await generator.feed(fields));
-  }
+  const rows = generator.codec.encode(notes, generator.snapshot().tick);
+  for (const fields of rows) fed.push(await generator.feed(fields));
   addToPiece(fed);
   playhead({ index: piece.count, seconds: piece.end });
-  if (fed.length) send("notes", { piece: piece.name, first, notes: fed, fed: true });
+  if (fed.length) send("notes", { piece: piece.name, first, notes: fed, fed: true, primer: isPrimer ? primerId(rows) : "" });
 }
 
 /** Adds notes to the piece's count, and keeps a snapshot after them. */

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kerasmusic.commands.command import LateHelp, listed, warn
-from kerasmusic.errors import ArgumentError
 from kerasmusic.models.backend import BACKENDS
 
 if TYPE_CHECKING:
@@ -68,13 +67,13 @@ def asked_sampling(
     pitch_range: str | None = None,
 ) -> Sampling:  # fmt: skip
     """The sampling that the options ask for; what they leave out has its default."""
-    from kerasmusic.edge.sampling import Sampling, SamplingChanges
+    from kerasmusic.edge.sampling import Sampling, SamplingChanges, parse_by_field
 
     asked = SamplingChanges(key=key, pitch_range=pitch_range, style=style)
     if temperature is not None:
-        asked["temperature"] = by_field("temperature", temperature)
+        asked["temperature"] = parse_by_field("temperature", temperature)
     if min_p is not None:
-        asked["min_p"] = by_field("min-p", min_p)
+        asked["min_p"] = parse_by_field("min-p", min_p)
     if density is not None:
         asked["density"] = density
     return Sampling(**asked)
@@ -84,20 +83,6 @@ def warn_without_styles(generator: Generator) -> None:
     """Warns if a style is asked of a model that knows none."""
     if generator.sampling.style is not None and not generator.styles.vectors:
         warn(f"{generator.sampling.style}: this model knows no styles; --style changes nothing")
-
-
-def by_field(name: str, text: str) -> float | dict[str, float]:
-    """A number, or a mapping from "field=number,field=number".
-
-    >>> by_field("temperature", "pitch=1.1,step=0.9")
-    {'pitch': 1.1, 'step': 0.9}
-    """
-    try:
-        if "=" not in text:
-            return float(text)
-        return {field.strip(): float(number) for field, number in (part.split("=") for part in text.split(","))}
-    except ValueError:
-        raise ArgumentError(f"{text}: not a {name}; write a number, or numbers by field: pitch=1.1,step=0.9") from None
 
 
 def open_data(data: Sequence[str], no_pedal: bool, **further: Any) -> Corpus:

@@ -25,12 +25,14 @@ OUTPUT = "music.mid"
     kerasmusic generate -o music.mid
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
     kerasmusic generate weights/small.keras --style Chopin -o music.mid
+    kerasmusic generate --piece PIECE -o again.mid
     """,
 )
 @click.argument("model", required=False)
 @click.option("--notes", type=int, help=f"The number of notes (default: {NOTES}, unless --seconds is given).")
 @click.option("--seconds", type=float, help="The length in seconds of music.")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
+@click.option("--piece", metavar="NAME", help="Make the piece of this name again: 'generate' prints the name of each.")
 @arguments.sampling
 @click.option("--primer", metavar="FILE", help="A MIDI file to continue; the music begins with it.")
 @arguments.instrument
@@ -43,13 +45,14 @@ OUTPUT = "music.mid"
 @arguments.backend
 @as_json
 def run(
-    model: str | None, notes: int | None, seconds: float | None, seed: int | None, temperature: str | None,
-    min_p: str | None, density: float | None, style: str | None, primer: str | None, instrument: int | None,
-    key: str | None, pitch_range: str | None, output: str | None, wav: bool, png: bool, backend: str | None,
-    as_json: bool,
+    model: str | None, notes: int | None, seconds: float | None, seed: int | None, piece: str | None,
+    temperature: str | None, min_p: str | None, density: float | None, style: str | None, primer: str | None,
+    instrument: int | None, key: str | None, pitch_range: str | None, output: str | None, wav: bool, png: bool,
+    backend: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the bundled model."""
     from kerasmusic import midi
+    from kerasmusic.edge.piece import Piece, model_id, primer_id
     from kerasmusic.notes import Notes
     from kerasmusic.opening import find_model, open_generator
 
@@ -73,9 +76,29 @@ def run(
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
     sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
+    named = None
+    if piece is not None:
+        named = Piece.parse(piece)
+        settings = {"seed": seed, "temperature": temperature, "min-p": min_p, "density": density, "style": style,
+                    "key": key, "range": pitch_range}  # fmt: skip
+        for option, value in settings.items():
+            if value is not None:
+                raise ArgumentError(f"{value}: --{option} would make another piece than {piece}; leave it out")
+        seed, sampling = named.seed, named.sampling
+        if notes is None and seconds is None:
+            notes, seconds = named.notes, named.seconds
     found = find_model(model)
+    if named and named.model != model_id(found):
+        raise ArgumentError(
+            f"{piece}: a piece of the model {named.model}, but {found} is {model_id(found)}; name its file"
+        )
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
     generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
+    heard = primer_id(generator.codec.encode(beginning)) if primer else None
+    if named and named.primer != heard:
+        lacks = f"--primer {primer} has other notes ({heard})" if heard else "--primer names no file"
+        begins = f"continues the notes {named.primer} of a MIDI file" if named.primer else "continues no MIDI file"
+        raise ArgumentError(f"{piece}: this piece {begins}, but {lacks}")
     arguments.warn_without_styles(generator)
     generator.prime(beginning)
     most, longest = _room(generator, beginning, sound)
@@ -94,10 +117,15 @@ def run(
     if picture:
         plots.save(plots.piano_roll(music), picture)
     written = [each for each in (path, sound, picture) if each]
+    made_piece = Piece(
+        model=model_id(found), seed=generator.seed, sampling=sampling, primer=heard, notes=count, seconds=seconds
+    )
     if as_json:
-        answer({"files": written, "notes": len(music), "seconds": music.seconds, "seed": generator.seed})
+        about = {"notes": len(music), "seconds": music.seconds, "seed": generator.seed, "piece": str(made_piece)}
+        answer({"files": written, **about})
         return
     say(f"{', '.join(map(str, written))}: {len(music):,} notes, {length(music.seconds)}, seed {generator.seed}")
+    say(f"piece {made_piece}")
 
 
 def _room(generator: Generator, beginning: Notes, sound: Path | None) -> tuple[int, float]:

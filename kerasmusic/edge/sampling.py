@@ -106,3 +106,20 @@ def by_field(name: str, value: float | Mapping[str, float], *, default: float, h
             limit = f"0 or more, up to {LARGEST_NUMBER:.2g}" if math.isinf(highest) else f"from 0 to {highest:g}"
             raise ArgumentError(f"{number:g}: a {name} is {limit}")
     return [float(values.get(name, default)) for name in FIELDS]
+
+
+def parse_by_field(name: str, text: str) -> float | dict[str, float]:
+    """Parses a number, or numbers by field such as "pitch=1.1,step=0.9".
+
+    Raises:
+        ArgumentError: it is neither; the message calls it a `name`.
+
+    >>> parse_by_field("temperature", "pitch=1.1,step=0.9")
+    {'pitch': 1.1, 'step': 0.9}
+    """
+    try:
+        if "=" not in text:
+            return float(text)
+        return {field.strip(): float(number) for field, number in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ArgumentError(f"{text}: not a {name}; write a number, or numbers by field: pitch=1.1,step=0.9") from None

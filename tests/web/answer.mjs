@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { Codec } from "../../export/web/codec.js";
 import { biasOf, KEYS } from "../../export/web/controls.js";
 import { readMidi, writeMidi } from "../../export/web/midi_file.js";
+import { parsePiece, pieceName, primerId } from "../../export/web/piece.js";
 import { Uniforms } from "../../export/web/philox.js";
 import { styleVector } from "../../export/web/styles.js";
 
@@ -27,6 +28,16 @@ const answers = {
       return error.message;
     }
   },
+  // A seed is a BigInt, which JSON cannot hold.
+  piece({ name }) {
+    try {
+      const piece = parsePiece(name);
+      return { ...piece, seed: String(piece.seed), name: pieceName(piece) };
+    } catch (error) {
+      return error.message;
+    }
+  },
+  primer: ({ fields }) => primerId(fields),
   write: ({ notes }) => [...writeMidi(notes)],
   read: ({ paths }) =>
     paths.map((path) => {

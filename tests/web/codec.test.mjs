@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Codec } from "../../export/web/codec.js";
-import { biasOf, KEYS, pitchClasses } from "../../export/web/controls.js";
+import { biasOf, KEYS, parseKey } from "../../export/web/controls.js";
 
 const TABLES = {
   ticks_a_second: 100,
@@ -44,7 +44,7 @@ test("a key rules out other pitches, and density affects only the steps", () => 
   const codec = new Codec(TABLES);
   assert.equal(KEYS.length, 24);
   assert.deepEqual(
-    [...pitchClasses("G major")].sort((a, b) => a - b),
+    [...parseKey("G major")].sort((a, b) => a - b),
     [0, 2, 4, 6, 7, 9, 11],
   );
   const inKey = biasOf(codec, { key: "C major" });

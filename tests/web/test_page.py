@@ -18,6 +18,8 @@ from playwright.sync_api import expect, sync_playwright
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
+from kerasmusic.edge.piece import Piece, model_id, primer_id
+from kerasmusic.edge.sampling import Sampling
 from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
 
@@ -261,6 +263,50 @@ def test_a_change_of_temperature_keeps_what_was_played(page, exported, tmp_path)
     assert np.array_equal(found.pitch[:2], played_by_python(exported["small"][1], SEED, 2).pitch)
     later = found[found.start > found.start[1] + 1.0]
     assert set(later.pitch % 12) <= {0, 2, 4, 5, 7, 9, 11}
+
+
+def test_a_piece_has_one_name_here_and_in_python(context, folders, tmp_path, errors):
+    model = folders["exact"] / "model.tflite"
+    primer = tmp_path / "primer.mid"
+    midi.write(Notes([1.0, 1.5, 2.0], [60, 64, 67], [0.5, 0.5, 0.5], [64, 64, 64]), primer)
+    sampling = Sampling(temperature={"pitch": 1.1, "step": 0.9}, pitch_range="C3-C6", key="G major")
+    heard = midi.read(primer).without_leading_silence()
+    made = Generator(model, seed=SEED, sampling=sampling)
+    made.prime(heard)
+    expected = made.take(30)
+    piece = Piece(model=model_id(model), seed=SEED, sampling=sampling, primer=primer_id(made.codec.encode(heard)))
+    serving = Serving(folders["exact"])
+    page = open_page(context, serving.url, errors=errors)
+
+    def enter(name):
+        page.fill("#piece", name)
+        page.press("#piece", "Enter")
+
+    try:
+        # The page's own name of its first piece.
+        choose_seed(page, 3)
+        shown = Piece.parse(page.input_value("#piece"))
+        assert (shown.model, shown.seed, shown.sampling.min_ps()) == (piece.model, 3, Sampling().min_ps())
+        enter(str(piece))
+        expect(page.locator("#problem")).to_contain_text("continues a MIDI file")
+        enter("0123456789/7")
+        expect(page.locator("#problem")).to_contain_text("a piece of the model 0123456789")
+        page.evaluate(DROP, ["primer.mid", list(primer.read_bytes())])
+        expect(page.locator("#status")).to_contain_text("3 notes read")
+        enter(str(piece))
+        expect(page.locator("#problem")).to_be_hidden()
+        expect(page.locator("#piece")).to_have_value(str(piece))
+        page.wait_for_timeout(2_000)
+        found = downloaded(page, tmp_path / "x.mid")
+        assert np.array_equal(found.pitch[3:33], expected.pitch)
+        # Once it has played, a change makes a piece that has no name.
+        page.click("#play")
+        expect(page.locator("#figures")).to_contain_text(re.compile(r"[4-9] notes? played"), timeout=30_000)
+        page.locator("#temperature").fill("0.5")
+        expect(page.locator("#piece")).to_have_value("")
+    finally:
+        serving.stop()
+    assert not errors
 
 
 def test_a_broken_file_is_refused_and_a_good_one_continued(page, tmp_path):
