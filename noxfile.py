@@ -215,9 +215,9 @@ def long_run(session: nox.Session) -> None:
     session.run("python", "tests/long_run.py", *session.posargs)
 
 
-def install_browser(session: nox.Session) -> None:
-    """Installs Chromium and Node.js from Debian if they are absent, which needs root."""
-    packages = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+def install_browsers(session: nox.Session) -> None:
+    """Installs Chromium, Firefox and Node.js from Debian if they are absent, which needs root."""
+    packages = {"chromium": "chromium", "firefox-esr": "firefox-esr", "node": "nodejs", "npm": "npm"}
     absent = [package for command, package in packages.items() if not shutil.which(command)]
     if not absent:
         return
@@ -229,12 +229,12 @@ def install_browser(session: nox.Session) -> None:
 
 @nox.session(name="tests-web")
 def tests_web(session: nox.Session) -> None:
-    """Test the web page that plays a model: its modules, its folder, and the page in a headless Chromium."""
-    install_browser(session)
+    """Test the web page that plays a model: its modules, its folder, and the page in Chromium and Firefox."""
+    install_browsers(session)
     session.run("node", "--test", *sorted(map(str, Path("tests/web").glob("*.test.mjs"))), external=True)
-    session.install(".[edge]", "playwright>=1.49", *TEST_PACKAGES)
+    session.install(".[edge]", "playwright>=1.49", "websockets>=14", *TEST_PACKAGES)
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session)), "KERASMUSIC_SCREENSHOTS": ".nox/screenshots"}
-    session.run("pytest", "tests/test_web_page.py", "tests/web/test_page.py", *session.posargs, env=environment)
+    session.run("pytest", "tests/test_web_page.py", "tests/web", *session.posargs, env=environment)
 
 
 def unpack_pi(session: nox.Session, architecture: str) -> Path:

@@ -1,11 +1,9 @@
 """Tests the page in a headless Chromium, served by a plain static server: `nox -s tests-web`."""
 
 import functools
-import http.server
 import os
 import re
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from kerasmusic.edge.piece import Piece, model_id, primer_id
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
+from serving import Serving
 
 CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
@@ -67,27 +66,6 @@ DROP = """([name, bytes]) => {
   const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
   document.getElementById("drop").dispatchEvent(drop);
 }"""
-
-
-class PlainHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
-class Serving:
-    """A folder on a plain static server."""
-
-    def __init__(self, folder):
-        self.server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), functools.partial(PlainHandler, directory=str(folder))
-        )
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
