@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kerasmusic.commands.command import LateHelp, listed, warn
+from kerasmusic.errors import KerasMusicError
 from kerasmusic.models.backend import BACKENDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kerasmusic.data.corpus import Corpus
     from kerasmusic.edge import Generator
     from kerasmusic.edge.sampling import Sampling
@@ -83,6 +86,28 @@ def warn_without_styles(generator: Generator) -> None:
     """Warns if a style is asked of a model that knows none."""
     if generator.sampling.style is not None and not generator.styles.vectors:
         warn(f"{generator.sampling.style}: this model knows no styles; --style changes nothing")
+
+
+def check_exact(model: Path, *, needed: bool = False) -> None:
+    """Warns, or where it is `needed` fails, if this machine's runtime does not play the notes of an exact file.
+
+    Raises:
+        KerasMusicError: it does not.
+    """
+    if model.suffix != ".tflite":
+        return
+    from kerasmusic.edge.first_use import parting_note, runtime_name
+
+    parted = parting_note(model)
+    if parted is None:
+        return
+    message = (
+        f"{model}: {runtime_name()} on this processor parts from this exact file at note {parted:,} of its passage, so "
+        "a seed names other notes here than elsewhere; please report it, with the output of 'kerasmusic verify'"
+    )
+    if needed:
+        raise KerasMusicError(message)
+    warn(message)
 
 
 def open_data(data: Sequence[str], no_pedal: bool, **further: Any) -> Corpus:

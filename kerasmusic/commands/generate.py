@@ -92,6 +92,7 @@ def run(
         raise ArgumentError(
             f"{piece}: a piece of the model {named.model}, but {found} is {model_id(found)}; name its file"
         )
+    arguments.check_exact(found, needed=named is not None)
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
     generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
     heard = primer_id(generator.codec.encode(beginning)) if primer else None

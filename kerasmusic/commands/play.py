@@ -73,6 +73,7 @@ def run(
     )
     sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
     path = find_model(model, prefer=TFLITE)
+    arguments.check_exact(path)
     generator = open_generator(path, backend=backend, seed=seed, sampling=sampling)
     arguments.warn_without_styles(generator)
     title = path.parent.name if path.stem == "model" else path.stem
