@@ -345,3 +345,27 @@ def test_a_file_without_a_checksum_as_of_before_still_plays(small, tmp_path):
         archive.writestr("kerasmusic.json", json.dumps(record))
     (tmp_path / "old.tflite").write_bytes(data[: data.index(b"PK\x03\x04")] + (tmp_path / "old.zip").read_bytes())
     assert Generator(tmp_path / "old.tflite", seed=1).take(20) == Generator(small, seed=1).take(20)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (0.5, "holds 0.5, and that of this model has whole numbers below 2"),
+        (2.0**24, "holds 1.67772e.07"),
+        (np.nan, "holds nan"),
+        (None, "its state has 9 numbers, and this model has"),
+    ],
+)
+def test_a_snapshot_of_another_model_is_refused(state, message):
+    generator = Generator(bundled_model(), seed=1)
+    generator.take(20)
+    snapshot = generator.snapshot()
+    expected = generator.take(20)
+    if state is None:
+        other = snapshot._replace(state=np.zeros((1, 9), np.float32))
+    else:
+        other = snapshot._replace(state=np.full_like(snapshot.state, state))
+    with pytest.raises(ArgumentError, match=message):
+        generator.restore(other)
+    generator.restore(snapshot)
+    assert generator.take(20) == expected

@@ -27,6 +27,8 @@ BLOCK = 1024
 COUNTS_PER_BLOCK = BLOCK * len(FIELDS) // 8
 # About the log of the smallest normal float32; lower log probabilities are clipped to it.
 LEAST_LOG_PROB = np.float32(-87.0)
+# The state of an exact model is whole numbers below this one, up to which float32 has them all.
+LARGEST_WHOLE = 2.0**24
 # More notes per second than any piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
@@ -132,7 +134,25 @@ class Generator:
         return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Returns to a snapshot: with the same sampling, the same notes follow."""
+        """Returns to a snapshot: with the same sampling, the same notes follow.
+
+        Raises:
+            ArgumentError: the snapshot is of another model: its state has another size, or holds numbers that no state
+                of this model can.
+        """
+        state = snapshot.state
+        if state.shape != self._runtime.state.shape:
+            sizes = f"{state.shape[-1]:,} numbers, and this model has {self._runtime.state.shape[-1]:,}"
+            raise ArgumentError(f"a snapshot of another model: its state has {sizes}; take one of this generator")
+        impossible = ~np.isfinite(state)
+        if self.styles.whole:
+            impossible |= (np.rint(state) != state) | (np.abs(state) >= LARGEST_WHOLE)
+        if impossible.any():
+            kind = "whole numbers below 2**24" if self.styles.whole else "finite numbers"
+            raise ArgumentError(
+                f"a snapshot of another model: its state holds {state[impossible][0]:g}, and that of this model has "
+                f"{kind}; take one of this generator"
+            )
         self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn = snapshot
 
     def __iter__(self) -> Generator:
