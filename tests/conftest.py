@@ -7,6 +7,8 @@ import io
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from importlib.util import find_spec
@@ -23,12 +25,13 @@ from filelock import FileLock
 
 import kerasmusic.export
 from broken_midi import FILES
-from build_models import build_models, model_paths
+from build_models import model_paths
 from kerasmusic.bench.music import real_music
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import open_source
 from kerasmusic.midi import read_bytes
 
+BUILDER = Path(__file__).with_name("build_models.py")
 FOLDER = "maestro-v2.0.0"
 COLUMNS = ("canonical_composer", "canonical_title", "split", "year", "midi_filename", "audio_filename", "duration")
 # Short performances of about a thousand notes each, recorded in three different years.
@@ -174,7 +177,7 @@ def notes(performances):
 def exported(pytestconfig):
     """Untrained models by name, as (model.keras, model.tflite); built beforehand if there is no TensorFlow.
 
-    Building takes most of a minute, so pytest's cache keeps the models until something changes that they depend on.
+    Building takes half a minute, so pytest's cache keeps the models until something changes that they depend on.
     """
     built = os.environ.get("KERASMUSIC_TEST_MODELS")
     if not built:
@@ -182,22 +185,21 @@ def exported(pytestconfig):
         with FileLock(folder / "lock"):
             built = folder / models_version()
             if not built.exists():
-                for former in [*folder.glob(f"{os.environ['KERAS_BACKEND']}-*"), folder / "unfinished"]:
+                for former in folder.glob("*/"):
                     shutil.rmtree(former, ignore_errors=True)
-                build_models(folder / "unfinished")
+                subprocess.run([sys.executable, BUILDER, str(folder / "unfinished")], check=True)
                 (folder / "unfinished").rename(built)
     return {name: model_paths(Path(built), name) for name in ("small", "tutorial", "tiny", "echoing", "styled")}
 
 
 def models_version():
-    """A name for the test models that changes with the backend, the package and the libraries that made them."""
+    """A name for the test models that changes with the package and the libraries that made them."""
     digest = hashlib.sha256()
-    for path in [Path(build_models.__code__.co_filename), *sorted(Path(kerasmusic.__file__).parent.rglob("*.py"))]:
+    for path in [BUILDER, *sorted(Path(kerasmusic.__file__).parent.rglob("*.py"))]:
         digest.update(path.read_bytes())
     # Where the package is a checkout, `kerasmusic.export` lies elsewhere.
     for path in sorted(Path(kerasmusic.export.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
-    backend = os.environ["KERAS_BACKEND"]
-    for library in ("keras", "tensorflow", "numpy", *(("jax",) if backend == "jax" else ())):
+    for library in ("keras", "tensorflow", "numpy"):
         digest.update(importlib.metadata.version(library).encode())
-    return f"{backend}-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]

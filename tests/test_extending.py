@@ -60,8 +60,10 @@ def test_a_model_of_the_page_gets_from_its_file_to_a_verified_export(name, midi_
     assert checks["holds"]
     assert [check["name"] for check in checks["checks"]][-2:] == ["float32 file", "int8 file"]
     run("train", *own, "--preset", name, "--data", midi_zip, "--epochs", 2, "--run", "run")
-    run("train", *own, "--resume", "run", "--epochs", 3)
-    run("train", *own, "--from", "run", "--data", midi_zip, "--epochs", 1, "--run", "second")
+    # How a run goes on does not depend on the model.
+    if name == "lstm":
+        run("train", *own, "--resume", "run", "--epochs", 3)
+        run("train", *own, "--from", "run", "--data", midi_zip, "--epochs", 1, "--run", "second")
     assert "nats per note" in run("evaluate", *own, "run/model.keras", "--data", midi_zip)
     run("generate", *own, "run/model.keras", "--notes", 20, "-o", "by-keras.mid")
     run("export", "run", *own, "--to", "tflite", "--precision", "int8", "-o", "own.tflite")

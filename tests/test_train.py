@@ -68,6 +68,7 @@ def test_the_history_has_a_row_a_round_and_losses_by_field(run):
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_run_of_minutes_ends_with_them(corpus, tmp_path):
     trained = train("tutorial", corpus, tmp_path, Settings(minutes=0.05, batch_size=4))
     assert (trained.ending, trained.ended) == (Ending.BUDGET_SPENT, "budget spent")
@@ -100,6 +101,7 @@ def test_a_stopped_run_is_carried_on_where_it_stopped(corpus, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corpus, tmp_path, monkeypatch):
     renamed = []
     replace = os.replace
@@ -111,6 +113,7 @@ def test_every_file_of_a_run_but_its_history_gets_its_name_when_it_is_whole(corp
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path):
     data, cache = tmp_path / "music", tmp_path / "cache"
     make_music(data)
@@ -163,6 +166,7 @@ def forbid_large_files(run, process):
     ],
 )
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_with_its_checkpoint_whole(begun, spoil, restore, reason):
     run, mounted = begun
     if not mounted and spoil is not forbid_large_files:
@@ -223,6 +227,7 @@ def test_weights_that_are_no_numbers_are_never_saved(begun, corpus, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
     run, _ = begun
     model = load_model(run / "checkpoint.keras", compile=True)
@@ -234,6 +239,7 @@ def test_a_run_of_before_with_its_progress_beside_is_carried_on(begun, corpus):
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_history_that_was_cut_and_is_ahead_of_the_checkpoint_has_no_repeat(begun, corpus):
     run, _ = begun
     whole = (run / "history.csv").read_text()
@@ -303,6 +309,7 @@ def test_minutes_count_from_the_end_of_the_first_step():
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_a_run_of_less_than_compiling_takes_trains_all_the_same(corpus, tmp_path):
     trained = train("tutorial", corpus, tmp_path / "run", Settings(minutes=0.1 / 60))
     assert trained.compiling_seconds > 0.1
@@ -451,7 +458,16 @@ def test_callbacks_get_the_figures_of_each_round_and_can_stop_the_run(corpus, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["AdamW", "Lion", "Nadam", "RMSprop", "Adafactor", "SGD"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "AdamW",
+        *(
+            pytest.param(name, marks=pytest.mark.one_backend)
+            for name in ("Lion", "Nadam", "RMSprop", "Adafactor", "SGD")
+        ),
+    ],
+)
 def test_an_optimizer_of_keras_follows_the_schedule_and_is_resumed(corpus, tmp_path, optimizer):
     made = getattr(keras.optimizers, optimizer)(learning_rate=2e-3)
     rounds = Rounds()
@@ -468,6 +484,7 @@ def test_an_optimizer_of_keras_follows_the_schedule_and_is_resumed(corpus, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.one_backend
 def test_an_optimizer_with_a_schedule_of_its_own_keeps_it(corpus, tmp_path):
     schedule = keras.optimizers.schedules.ExponentialDecay(1e-3, decay_steps=25, decay_rate=0.5)
     rounds = Rounds()
