@@ -22,6 +22,8 @@ from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
 from serving import Serving
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
 SEED = 7
