@@ -153,7 +153,7 @@ def everything(session: nox.Session) -> None:
         "lint", "docs",
         *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
         "tests-oldest", "coverage", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi",
-        "bench-pi", "fuzz", "killed-training", "long-run", "bench",
+        "bench-pi", "fuzz", "killed-training", "long-run", "million-notes", "bench",
     ):  # fmt: skip
         session.notify(name)
 
@@ -212,6 +212,14 @@ def long_run(session: nox.Session) -> None:
     """Generate ten million notes with one generator, and monitor its fields, clock and memory."""
     session.install(".[edge]")
     session.run("python", "tests/long_run.py", *session.posargs)
+
+
+@nox.session(name="million-notes", python=PYTHONS[0])
+def million_notes(session: nox.Session) -> None:
+    """Compare a million notes of the bundled model on ai-edge-litert, on tflite-runtime and in Chromium."""
+    install_browsers(session)
+    session.install(".[edge]", "playwright>=1.49", "tflite-runtime==2.14.0", "numpy<2")
+    session.run("python", "tests/million_notes.py", *session.posargs)
 
 
 def install_browsers(session: nox.Session) -> None:
