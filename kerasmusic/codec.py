@@ -202,7 +202,7 @@ class NoteCodec:
     def to_json(self) -> dict[str, Any]:
         """The tables as JSON values."""
         return {
-            "ticks_a_second": TICKS_PER_SECOND,
+            "ticks_per_second": TICKS_PER_SECOND,
             "step_edges": list(self.step_edges),
             "duration_edges": list(self.duration_edges),
             "velocity_edges": list(self.velocity_edges),
@@ -221,8 +221,9 @@ class NoteCodec:
         """
         try:
             edges = {name: tuple(map(int, tables[name])) for name in cls.__dataclass_fields__}
-            right = tables["ticks_a_second"] == TICKS_PER_SECOND
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            # Format 1 has the older name.
+            right = tables.get("ticks_per_second", tables.get("ticks_a_second")) == TICKS_PER_SECOND
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise ModelFileError(f"the model's codec cannot be read ({printable(str(error))})") from None
         right &= all(len(table) > 1 and all(a < b for a, b in pairwise(table)) for table in edges.values())
         if right:

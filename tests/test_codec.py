@@ -95,7 +95,7 @@ def test_the_start_note_is_a_note_like_any_other():
         {},
         {"step_edges": "x"},
         {"step_edges": [3, 1]},
-        {"ticks_a_second": 50},
+        {"ticks_per_second": 50},
         {"duration_edges": None},
         {"step_edges": [0, float("inf")]},
     ],

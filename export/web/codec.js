@@ -30,7 +30,9 @@ export class Codec {
     const ascends = (edges) =>
       Array.isArray(edges) && edges.length > 1 && edges.every((edge, index) => !index || edge > edges[index - 1]);
     const { step_edges: steps, duration_edges: durations, velocity_edges: velocities } = tables ?? {};
-    if (![steps, durations, velocities].every(ascends) || tables.ticks_a_second !== TICKS_PER_SECOND) {
+    // Format 1 has the older name.
+    const ticksPerSecond = tables?.ticks_per_second ?? tables?.ticks_a_second;
+    if (![steps, durations, velocities].every(ascends) || ticksPerSecond !== TICKS_PER_SECOND) {
       throw new Problem("The model's tables of times cannot be read; export it again.");
     }
     this.edges = { steps, durations, velocities };

@@ -5,7 +5,7 @@ import { Codec } from "../../export/web/codec.js";
 import { biasOf, KEYS, parseKey } from "../../export/web/controls.js";
 
 const TABLES = {
-  ticks_a_second: 100,
+  ticks_per_second: 100,
   step_edges: [0, 1, 2, 3, 6, 11],
   duration_edges: [1, 2, 3, 8],
   velocity_edges: [0, 4, 64, 128],

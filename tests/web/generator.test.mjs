@@ -6,7 +6,7 @@ import { Generator } from "../../export/web/generator.js";
 import { verify } from "../../export/web/golden.js";
 
 const codec = new Codec({
-  ticks_a_second: 100,
+  ticks_per_second: 100,
   step_edges: Array.from({ length: 101 }, (_, tick) => tick),
   duration_edges: Array.from({ length: 101 }, (_, tick) => tick + 1),
   velocity_edges: Array.from({ length: 33 }, (_, index) => 4 * index),
