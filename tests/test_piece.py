@@ -26,6 +26,8 @@ SAMPLINGS = st.builds(
     pitch_range=st.sampled_from([None, "C2-C6", "36 - 96"]),
     density=st.floats(-1000, 1000),
     style=st.sampled_from([None, "Chopin", "Bach:0.6,Debussy:0.4", "de Falla", "a/b:0.5, 50%:0.5"]),
+    chords=st.sampled_from([None, "Am F C/G", "Dm7b5,G7"]),
+    chord_seconds=st.floats(0.1, 100),
 )
 
 
@@ -46,6 +48,12 @@ def test_a_name_is_read_as_the_piece_it_was_made_of(seed, sampling, notes, secon
     assert found.sampling.min_ps() == sampling.min_ps()
     assert found.sampling.density == sampling.density
     assert found.sampling.style == sampling.style
+    assert (found.sampling.chords is None) == (sampling.chords is None)
+    if sampling.chords:
+        assert found.sampling.chord_seconds == sampling.chord_seconds
+        assert [found.sampling.chord_track().at(tick) for tick in range(0, 1000, 9)] == [
+            sampling.chord_track().at(tick) for tick in range(0, 1000, 9)
+        ]
     assert str(found) == name
 
 

@@ -17,7 +17,7 @@ from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
 from kerasmusic.command_line import main
-from kerasmusic.edge import controls, golden, styles
+from kerasmusic.edge import chords, controls, golden, styles
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.piece import Piece, primer_id
@@ -103,6 +103,7 @@ def test_the_pages_ranges_are_the_ones_of_python(pitch_range):
         Sampling(),
         Sampling(temperature=0.9, min_p=0.1, key="F# minor", pitch_range="C2-C6", density=0.5),
         Sampling(temperature={"step": 0.5, "pitch": 1.1}, min_p={"duration": 0.01}, style="Bach:0.6,de Falla:0.4"),
+        Sampling(chords="Am F C/G Dm7b5", chord_seconds=1.5),
     ],
 )
 def test_the_page_reads_and_writes_the_names_of_pieces_as_python_does(sampling):
@@ -110,6 +111,19 @@ def test_the_page_reads_and_writes_the_names_of_pieces_as_python_does(sampling):
     answer = ask("piece", name=str(piece))
     assert answer["name"] == str(piece)
     assert (answer["model"], answer["seed"], answer["primer"]) == (piece.model, str(piece.seed), piece.primer)
+
+
+@needs_node
+@pytest.mark.parametrize("seconds", [2.0, 0.125, 1.375])
+def test_the_pages_chords_are_the_ones_of_python(seconds):
+    names = [f"{root}{quality}" for root in ("C", "F#", "Bb") for quality in chords.QUALITIES]
+    progression = " ".join([*names, "C/Bb"])
+    ticks = list(range(0, 20_000, 7))
+    page = ask("chords", text=progression, seconds=seconds, ticks=ticks)
+    track = chords.ChordTrack(progression, seconds)
+    assert page == [chords.chord_bias(track.at(tick)).tolist() for tick in ticks]
+    assert "no chord" not in ask("piece", name="0123456789/7/chords=Am")
+    assert "“H” is not a chord" in ask("piece", name="0123456789/7/chords=Am,H")
 
 
 @needs_node

@@ -18,8 +18,8 @@ const LOG_UNITS = 8192;
 /** All keys, such as "C minor". */
 export const KEYS = TONICS.flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
 
-const NATURALS = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 };
-const ACCIDENTALS = { "": 0, "#": 1, b: -1 };
+export const NATURALS = { C: 0, D: 2, E: 4, F: 5, G: 7, A: 9, B: 11 };
+export const ACCIDENTALS = { "": 0, "#": 1, b: -1 };
 const HIGHEST_PITCH = 127;
 
 /** The pitch classes of a key such as "C major", "F#minor", "Bb" or "am". */

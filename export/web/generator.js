@@ -1,5 +1,6 @@
 /** Generator: makes an endless sequence of notes, one model step each, as `kerasmusic.edge.Generator` does. */
 
+import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { FIELDS } from "./codec.js";
 import { biasOf } from "./controls.js";
 import { Uniforms } from "./philox.js";
@@ -18,6 +19,8 @@ export class Generator {
   #uniforms;
   #drawn = 0;
   #tick = 0;
+  #chords = null;
+  #pitchBias;
 
   /**
    * @param step a model's step: its inputs and outputs are arrays, and `run()` resolves when the outputs are written
@@ -40,13 +43,24 @@ export class Generator {
     this.change(settings);
   }
 
-  /** Sets the sampling from the next note on: temperature and min-p, a number or by field, a key, range, density and style. */
-  change({ temperature = 1, minP = MIN_P, key = "", range = "", density = DENSITY, style = "" }) {
+  /** Sets the sampling from the next note on: temperature and min-p, a number or by field, and the other settings. */
+  change({
+    temperature = 1,
+    minP = MIN_P,
+    key = "",
+    range = "",
+    density = DENSITY,
+    style = "",
+    chords = "",
+    chordSeconds = CHORD_SECONDS,
+  }) {
     const vector = styleVector(this.record, style);
     this.step.temperature.set(byField(temperature, 1));
     this.step.minP.set(byField(minP, 0));
     this.step.bias.set(biasOf(this.codec, { key, range, density }));
     this.step.style?.set(vector);
+    this.#chords = chords ? new ChordTrack(chords, chordSeconds) : null;
+    this.#pitchBias = this.#pitches().slice();
   }
 
   /** Makes the next note. */
@@ -56,9 +70,30 @@ export class Generator {
     for (let field = 0; field < FIELDS.length; field += 1) {
       step.uniform[field] = this.#uniforms.at(FIELDS.length * this.#drawn + field);
     }
-    await step.run();
+    if (this.#chords) await this.#runInChord(this.#chords);
+    else await step.run();
     this.#drawn += 1;
     return this.#played(step.note);
+  }
+
+  /** Runs the step with the bias of the chord at the time of the note, which the step itself draws. */
+  async #runInChord(chords) {
+    const { step } = this;
+    const chord = chords.indexAt(this.#tick);
+    chords.prefer(chord, this.#pitchBias, this.#pitches());
+    const before = step.state.slice();
+    await step.run();
+    const following = chords.indexAt(this.#tick + this.codec.stepTicks[step.note[0]]);
+    if (following === chord) return;
+    chords.prefer(following, this.#pitchBias, this.#pitches());
+    step.state.set(before);
+    step.given[0] = step.note[0];
+    await step.run();
+  }
+
+  /** The part of the step's bias that is over pitches. */
+  #pitches() {
+    return this.step.bias.subarray(this.codec.offsets[1], this.codec.offsets[2]);
   }
 
   /** Feeds a note's fields to the model, as if it had played them; resolves to the note. */

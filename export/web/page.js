@@ -1,5 +1,6 @@
 /** The page's controls and messages. */
 
+import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { KEYS } from "./controls.js";
 import { DENSITY, MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
@@ -148,6 +149,8 @@ const settings = () => ({
   key: element("key").value,
   range: "",
   style: element("style").value,
+  chords: element("chords").value.trim(),
+  chordSeconds: CHORD_SECONDS,
   ...entered,
 });
 
@@ -192,12 +195,13 @@ function beginPiece() {
   if (named.primer && named.primer !== primer?.id) {
     throw new Problem(`That piece continues a MIDI file (${named.primer}); open the file, then enter the name again.`);
   }
-  const { temperature, density, key, style } = named.settings;
+  const { temperature, density, key, style, chords } = named.settings;
   element("seed").value = named.seed;
   if (typeof temperature === "number") setControl("temperature", temperature);
   setControl("density", density);
   setControl("key", KEYS.find((each) => each.replace(" ", "") === key) ?? "");
   setControl("style", style);
+  setControl("chords", chords.replaceAll(",", " "));
   entered = named.settings;
   join = JOIN_SECONDS;
   begin(named.primer ? primer : null);
@@ -405,8 +409,10 @@ function connectControls() {
     element(id).addEventListener("input", show);
     show();
   }
-  for (const id of ["temperature", "density", "key", "style"]) {
+  for (const id of ["temperature", "density", "key", "style", "chords"]) {
     const moved = () => {
+      // Tells of an invalid chord before anything is changed.
+      if (id === "chords" && element(id).value.trim()) new ChordTrack(element(id).value);
       delete entered[id];
       change();
     };

@@ -1,5 +1,6 @@
 /** Pieces: the name of a piece of music, from which the same notes can be made anywhere. See `kerasmusic.edge.piece`. */
 
+import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { FIELDS } from "./codec.js";
 import { parseKey, parseRange } from "./controls.js";
 import { Problem } from "./problem.js";
@@ -56,6 +57,8 @@ const READERS = {
   range: checked(parseRange),
   density: (text) => number(text, 1000, -1000),
   style: (text) => text,
+  chords: checked((text) => new ChordTrack(text)),
+  "chord-seconds": (text) => number(text, 3600, 0.1),
 };
 
 /**
@@ -70,7 +73,8 @@ export function parsePiece(name) {
     throw new Problem(`“${name}” is not the name of a piece, such as 0123456789/7/notes=300.`);
   }
   // What a name leaves out has these values, whatever the defaults are.
-  const read = { temperature: 1, "min-p": 0, key: "", range: "", density: 0, style: "", primer: "" };
+  const read = { temperature: 1, "min-p": 0, key: "", range: "", density: 0, style: "", chords: "", primer: "" };
+  read["chord-seconds"] = CHORD_SECONDS;
   for (const part of rest.split("/").filter(Boolean)) {
     const at = part.indexOf("=");
     const setting = at < 0 ? part : part.slice(0, at);
@@ -79,8 +83,9 @@ export function parsePiece(name) {
     }
     read[setting] = READERS[setting](decodeURIComponent(part.slice(setting.length + 1)));
   }
-  const { temperature, "min-p": minP, key, range, density, style, primer } = read;
-  return { model, seed: BigInt(seed), primer, settings: { temperature, minP, key, range, density, style } };
+  const { primer, "min-p": minP, "chord-seconds": chordSeconds, temperature, key, range, density, style, chords } = read;
+  const settings = { temperature, minP, key, range, density, style, chords, chordSeconds };
+  return { model, seed: BigInt(seed), primer, settings };
 }
 
 /** A number, or numbers by field; fields that have the neutral value are left out. */
@@ -93,7 +98,7 @@ function fieldText(value, neutral) {
 
 /** The name of a piece; see `parsePiece`. */
 export function pieceName({ model, seed, primer, settings }) {
-  const { temperature, minP, key, range, density, style } = settings;
+  const { temperature, minP, key, range, density, style, chords, chordSeconds } = settings;
   const parts = {
     primer,
     temperature: fieldText(temperature, 1),
@@ -102,6 +107,8 @@ export function pieceName({ model, seed, primer, settings }) {
     range: range.replaceAll(/\s/g, ""),
     density: density ? String(density) : "",
     style,
+    chords: chords.split(/[\s,]+/).filter(Boolean).join(","),
+    "chord-seconds": chords ? String(chordSeconds) : "",
   };
   const plain = (text) => encodeURIComponent(text).replaceAll(/%(3A|2C|3D|23)/g, decodeURIComponent);
   const texts = Object.entries(parts).filter(([, text]) => text);

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
 from kerasmusic.commands.command import LateHelp, listed, warn
-from kerasmusic.errors import KerasMusicError
+from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.models.backend import BACKENDS
 
 if TYPE_CHECKING:
@@ -49,9 +49,21 @@ def _min_p_help() -> str:
     return f"Never draw a value less likely than this share of the likeliest; also by field (default: {default})."
 
 
+def _chord_seconds_help() -> str:
+    from kerasmusic.edge.chords import CHORD_SECONDS
+
+    return f"With --chords: how long each chord lasts (default: {CHORD_SECONDS:g})."
+
+
 def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of how values are drawn; `asked_sampling` takes them."""
     for option in (
+        click.option(
+            "--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84."
+        ),
+        click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'."),
+        click.option("--chord-seconds", type=float, metavar="SECONDS", cls=LateHelp, late_help=_chord_seconds_help),
+        click.option("--chords", metavar="CHORDS", help="Follow a progression, over and over, such as 'Am F C G'."),
         click.option(
             "--style",
             metavar="NAME",
@@ -65,21 +77,43 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def asked_sampling(
-    temperature: str | None, min_p: str | None, density: float | None, style: str | None, key: str | None = None,
-    pitch_range: str | None = None,
-) -> Sampling:  # fmt: skip
+class SamplingOptions(TypedDict):
+    """The values of the options that `sampling` adds; None for those that were left out."""
+
+    temperature: str | None
+    min_p: str | None
+    density: float | None
+    style: str | None
+    chords: str | None
+    chord_seconds: float | None
+    key: str | None
+    pitch_range: str | None
+
+
+def asked_sampling(options: SamplingOptions) -> Sampling:
     """The sampling that the options ask for; what they leave out has its default."""
     from kerasmusic.edge.sampling import Sampling, SamplingChanges, parse_by_field
 
-    asked = SamplingChanges(key=key, pitch_range=pitch_range, style=style)
-    if temperature is not None:
-        asked["temperature"] = parse_by_field("temperature", temperature)
-    if min_p is not None:
-        asked["min_p"] = parse_by_field("min-p", min_p)
-    if density is not None:
-        asked["density"] = density
+    asked = SamplingChanges(key=options["key"], pitch_range=options["pitch_range"], style=options["style"])
+    asked["chords"] = options["chords"]
+    if options["temperature"] is not None:
+        asked["temperature"] = parse_by_field("temperature", options["temperature"])
+    if options["min_p"] is not None:
+        asked["min_p"] = parse_by_field("min-p", options["min_p"])
+    if options["density"] is not None:
+        asked["density"] = options["density"]
+    if options["chord_seconds"] is not None:
+        if options["chords"] is None:
+            raise ArgumentError(f"{options['chord_seconds']:g}: --chord-seconds is for --chords; name some")
+        asked["chord_seconds"] = options["chord_seconds"]
     return Sampling(**asked)
+
+
+def option_names(options: SamplingOptions) -> dict[str, str | float]:
+    """The options that were given, by their names on the command line."""
+    names = {"pitch_range": "range"}
+    given = {names.get(name, name.replace("_", "-")): value for name, value in options.items()}
+    return {f"--{name}": value for name, value in given.items() if isinstance(value, str | float)}
 
 
 def warn_without_styles(generator: Generator) -> None:

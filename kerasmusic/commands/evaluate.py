@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
+from typing import Unpack
 
 import click
 
@@ -45,8 +46,7 @@ def _music_help() -> str:
 @as_json
 def run(
     model: str | None, data: tuple[str, ...], split: str, pieces: int | None, music: bool, seed: int | None,
-    temperature: str | None, min_p: str | None, density: float | None, style: str | None, no_pedal: bool,
-    backend: str | None, as_json: bool,
+    no_pedal: bool, backend: str | None, as_json: bool, **options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Measure the likelihood that MODEL gives to real performances, in nats per note.
 
@@ -54,11 +54,10 @@ def run(
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")
-    if not music and [temperature, min_p, density, style, seed] != [None] * 5:
-        raise ArgumentError(
-            "--seed, --temperature, --min-p, --density and --style are for the music that --music plays; add --music"
-        )
-    sampling = arguments.asked_sampling(temperature, min_p, density, style)
+    for option in [*(["--seed"] if seed is not None else []), *arguments.option_names(options)]:
+        if not music:
+            raise ArgumentError(f"{option} is for the music that --music plays; add --music")
+    sampling = arguments.asked_sampling(options)
     from kerasmusic.evaluation import musicality
     from kerasmusic.evaluation.likelihood import evaluate
     from kerasmusic.opening import open_generator, open_scorer

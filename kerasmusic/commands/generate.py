@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -24,6 +24,7 @@ OUTPUT = "music.mid"
     """
     kerasmusic generate -o music.mid
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
+    kerasmusic generate --chords 'Am F C G' --chord-seconds 2 -o music.mid
     kerasmusic generate weights/small.keras --style Chopin -o music.mid
     kerasmusic generate --piece PIECE -o again.mid
     """,
@@ -36,8 +37,6 @@ OUTPUT = "music.mid"
 @arguments.sampling
 @click.option("--primer", metavar="FILE", help="A MIDI file to continue; the music begins with it.")
 @arguments.instrument
-@click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
-@click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("-o", "--output", metavar="FILE", help=f"MIDI file (default: {OUTPUT}).")
 @click.option("--wav", is_flag=True, help="Also write the sound, next to the MIDI file.")
 @click.option("--png", is_flag=True, help="Also draw the piano roll, next to the MIDI file.")
@@ -46,9 +45,8 @@ OUTPUT = "music.mid"
 @as_json
 def run(
     model: str | None, notes: int | None, seconds: float | None, seed: int | None, piece: str | None,
-    temperature: str | None, min_p: str | None, density: float | None, style: str | None, primer: str | None,
-    instrument: int | None, key: str | None, pitch_range: str | None, output: str | None, wav: bool, png: bool,
-    backend: str | None, as_json: bool,
+    primer: str | None, instrument: int | None, output: str | None, wav: bool, png: bool, backend: str | None,
+    as_json: bool, **options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Make music with MODEL: a .keras or .tflite file or a run's folder, or the bundled model."""
     from kerasmusic import midi
@@ -75,15 +73,12 @@ def run(
         plots.check_installed()
     if instrument is not None and not primer:
         raise ArgumentError(f"{instrument}: --instrument is one of the --primer; name its file")
-    sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
+    sampling = arguments.asked_sampling(options)
     named = None
     if piece is not None:
         named = Piece.parse(piece)
-        settings = {"seed": seed, "temperature": temperature, "min-p": min_p, "density": density, "style": style,
-                    "key": key, "range": pitch_range}  # fmt: skip
-        for option, value in settings.items():
-            if value is not None:
-                raise ArgumentError(f"{value}: --{option} would make another piece than {piece}; leave it out")
+        for option, value in {**({} if seed is None else {"--seed": seed}), **arguments.option_names(options)}.items():
+            raise ArgumentError(f"{value}: {option} would make another piece than {piece}; leave it out")
         seed, sampling = named.seed, named.sampling
         if notes is None and seconds is None:
             notes, seconds = named.notes, named.seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import click
 
 from kerasmusic.commands import arguments
@@ -36,8 +38,6 @@ def _pause_help() -> str:
 @click.option("--seconds", type=float, help="Stop after this time (default: play until Ctrl-C).")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
 @arguments.sampling
-@click.option("--key", help="Stay in a key, such as 'C major' or 'F# minor'.")
-@click.option("--range", "pitch_range", metavar="LOW-HIGH", help="Stay within two pitches, such as C2-C6 or 36-84.")
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file for FluidSynth (default: a small one).")
 @click.option("--driver", help="The audio driver of FluidSynth: alsa, pulseaudio, coreaudio (default: its own choice).")
 @click.option("--plain", is_flag=True, help="Show one line instead of the moving piano roll.")
@@ -45,9 +45,8 @@ def _pause_help() -> str:
 @arguments.backend
 def run(
     model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float | None,
-    seconds: float | None, seed: int | None, temperature: str | None, min_p: str | None, density: float | None,
-    style: str | None, key: str | None, pitch_range: str | None, soundfont: str | None, driver: str | None,
-    plain: bool, ports: bool, backend: str | None,
+    seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None, plain: bool, ports: bool,
+    backend: str | None, **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -71,7 +70,7 @@ def run(
         driver=driver,
         seconds=PlayOptions.seconds if seconds is None else seconds,
     )
-    sampling = arguments.asked_sampling(temperature, min_p, density, style, key, pitch_range)
+    sampling = arguments.asked_sampling(sampling_options)
     path = find_model(model, prefer=TFLITE)
     arguments.check_exact(path)
     generator = open_generator(path, backend=backend, seed=seed, sampling=sampling)

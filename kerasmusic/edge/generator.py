@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_PER_SECOND
+from kerasmusic.edge.chords import ChordTrack, chord_bias
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
 from kerasmusic.edge.sampling import Sampling, SamplingChanges
@@ -84,6 +85,7 @@ class Generator:
         self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._runtime.codec
         self.styles = self._runtime.styles
+        self._pitches = slice(self.codec.offsets.pitch, self.codec.offsets.duration)
         self.sampling = sampling
         self._step_ticks = self.codec.step_ticks.tolist()
         self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
@@ -118,6 +120,8 @@ class Generator:
             sampling.min_ps(),
         )
         self._runtime.style[:] = style
+        self._chords = sampling.chord_track()
+        self._pitch_bias = bias[self._pitches].copy()
         self._sampling = sampling
 
     def change(self, **changes: Unpack[SamplingChanges]) -> None:
@@ -173,7 +177,10 @@ class Generator:
         if pitch is not None:
             inputs.given[0, PITCH] = pitch
         inputs.uniform[:] = self._uniform(self._drawn)
-        inputs.run()
+        if self._chords is None:
+            inputs.run()
+        else:
+            self._run_in_chord(self._chords)
         self._drawn += 1
         inputs.previous[:] = inputs.note
         gap, pitch, duration, velocity = inputs.note[0].tolist()
@@ -189,6 +196,24 @@ class Generator:
             ) from None
         self._tick = tick
         return note
+
+    def _run_in_chord(self, chords: ChordTrack) -> None:
+        """Runs the step with the bias of the chord at the time of the note, which the step itself draws."""
+        inputs = self._runtime
+        chord = chords.at(self._tick)
+        np.add(self._pitch_bias, chord_bias(chord), out=inputs.bias[0, self._pitches])
+        before = inputs.state.copy()
+        inputs.run()
+        step = int(inputs.note[0, STEP])
+        # A model that draws no valid step is reported by the caller.
+        if not 0 <= step < len(self._step_ticks):
+            return
+        following = chords.at(self._tick + self._step_ticks[step])
+        if following != chord:
+            np.add(self._pitch_bias, chord_bias(following), out=inputs.bias[0, self._pitches])
+            inputs.state[:] = before
+            inputs.given[0, STEP] = step
+            inputs.run()
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
         """The random numbers, float32 `[4]`, of a generated note by its index."""

@@ -38,9 +38,11 @@ READERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "range": str,
         "density": float,
         "style": str,
+        "chords": str,
+        "chord-seconds": float,
     }
 )
-FIELD_NAMES = MappingProxyType({"min-p": "min_p", "range": "pitch_range"})
+FIELD_NAMES = MappingProxyType({"min-p": "min_p", "range": "pitch_range", "chord-seconds": "chord_seconds"})
 
 
 def model_id(path: Path) -> str:
@@ -78,6 +80,9 @@ class Piece:
 
     def __str__(self) -> str:
         sampling = self.sampling
+        if not isinstance(sampling.chords, str | None):
+            raise ArgumentError("a piece whose chords are a function has no name; give the chords as text")
+        chords = ",".join(re.split(r"[\s,]+", (sampling.chords or "").strip(" ,")))
         parts = {
             "notes": _number(self.notes),
             "seconds": _number(self.seconds),
@@ -88,6 +93,8 @@ class Piece:
             "range": "".join((sampling.pitch_range or "").split()),
             "density": _number(sampling.density or None),
             "style": sampling.style or "",
+            "chords": chords,
+            "chord-seconds": _number(sampling.chord_seconds) if chords else "",
         }
         return "/".join(
             [self.model, str(self.seed), *(f"{name}={quote(text, safe=PLAIN)}" for name, text in parts.items() if text)]

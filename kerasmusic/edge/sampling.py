@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypedDict
@@ -11,6 +11,7 @@ from typing import TypedDict
 import numpy as np
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge.chords import CHORD_SECONDS, ChordTrack
 from kerasmusic.edge.controls import allowed_pitches
 from kerasmusic.edge.styles import parse_style
 from kerasmusic.errors import ArgumentError
@@ -38,6 +39,8 @@ class SamplingChanges(TypedDict, total=False):
     pitch_range: str | None
     density: float
     style: str | None
+    chords: str | Callable[[float], str | None] | None
+    chord_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,9 @@ class Sampling:
             `controls.bias_of`.
         style: a style such as "Chopin" or "Bach:0.6,Debussy:0.4"; None for none. A model that knows no styles ignores
             it.
+        chords: a progression to prefer, such as "Am F C G", or a function from seconds since the piece's beginning to
+            a chord or None; None for no chords.
+        chord_seconds: how long each chord of a progression lasts.
 
     Raises:
         ArgumentError: a value is out of range, or a field, key or pitch range is invalid.
@@ -70,6 +76,8 @@ class Sampling:
     pitch_range: str | None = None
     density: float = DENSITY
     style: str | None = None
+    chords: str | Callable[[float], str | None] | None = None
+    chord_seconds: float = CHORD_SECONDS
 
     def __post_init__(self) -> None:
         self.temperatures()
@@ -77,6 +85,7 @@ class Sampling:
         allowed_pitches(self.key, self.pitch_range)
         if self.style is not None:
             parse_style(self.style)
+        self.chord_track()
         if not abs(self.density) <= LARGEST_DENSITY:
             limit = f"from -{LARGEST_DENSITY:g} to {LARGEST_DENSITY:g}"
             raise ArgumentError(
@@ -86,6 +95,10 @@ class Sampling:
     def temperatures(self) -> list[float]:
         """The temperature of each field."""
         return by_field("temperature", self.temperature, default=1.0, highest=math.inf)
+
+    def chord_track(self) -> ChordTrack | None:
+        """The chords by time, if there are any."""
+        return None if self.chords is None else ChordTrack(self.chords, self.chord_seconds)
 
     def min_ps(self) -> list[float]:
         """The min-p of each field."""

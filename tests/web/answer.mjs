@@ -1,6 +1,7 @@
 // Answers a request of the Python tests: JSON in, JSON out.
 import { readFileSync } from "node:fs";
 
+import { ChordTrack } from "../../export/web/chords.js";
 import { Codec } from "../../export/web/codec.js";
 import { biasOf, KEYS } from "../../export/web/controls.js";
 import { readMidi, writeMidi } from "../../export/web/midi_file.js";
@@ -27,6 +28,14 @@ const answers = {
     } catch (error) {
       return error.message;
     }
+  },
+  chords({ text, seconds, ticks }) {
+    const track = new ChordTrack(text, seconds);
+    return ticks.map((tick) => {
+      const biases = new Array(128).fill(0);
+      track.prefer(track.indexAt(tick), biases.slice(), biases);
+      return biases;
+    });
   },
   // A seed is a BigInt, which JSON cannot hold.
   piece({ name }) {

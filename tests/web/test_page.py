@@ -249,7 +249,7 @@ def test_a_piece_has_one_name_here_and_in_python(context, folders, tmp_path, err
     model = folders["exact"] / "model.tflite"
     primer = tmp_path / "primer.mid"
     midi.write(Notes([1.0, 1.5, 2.0], [60, 64, 67], [0.5, 0.5, 0.5], [64, 64, 64]), primer)
-    sampling = Sampling(temperature={"pitch": 1.1, "step": 0.9}, pitch_range="C3-C6", key="G major")
+    sampling = Sampling(temperature={"pitch": 1.1, "step": 0.9}, pitch_range="C3-C6", chords="G Em C D7")
     heard = midi.read(primer).without_leading_silence()
     made = Generator(model, seed=SEED, sampling=sampling)
     made.prime(heard)
