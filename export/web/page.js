@@ -13,6 +13,7 @@ import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
 const MODEL_ID = document.querySelector('meta[name="kerasmusic-model"]').content;
+const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const MAX_SEED = 2n ** 64n - 1n;
 const AUDIO_START_MILLISECONDS = 1_500;
 const FIGURES_MILLISECONDS = 250;
@@ -353,6 +354,14 @@ async function keepOffline() {
     line.textContent =
       "At this address the page does not work offline, since it is neither https nor this machine itself; " +
       "everything else except MIDI keyboards works.";
+    return;
+  }
+  if (LOOPBACK.includes(location.hostname)) {
+    // Other programs are served at the same address later, and would get this page from the worker.
+    for (const registration of await navigator.serviceWorker.getRegistrations()) {
+      if (registration.active?.scriptURL.endsWith("/service_worker.js")) await registration.unregister();
+    }
+    line.textContent = "At this address the page needs its server; on a site of its own it works without a network.";
     return;
   }
   try {

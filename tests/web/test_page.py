@@ -392,15 +392,57 @@ def test_blocked_sound_is_a_sentence_on_the_page(context, site):
     expect(page.locator("#play")).to_have_text("Play")
 
 
+REGISTRATIONS = "async () => (await navigator.serviceWorker.getRegistrations()).length"
+
+
+def named(serving):
+    """An address that is not the machine's own but that Chromium trusts like one of https."""
+    return f"http://piano.localhost:{serving.port}/"
+
+
 def test_after_the_first_visit_it_plays_without_a_network(context, folders):
     serving = Serving(folders["float32"])
-    page = open_page(context, serving.url)
-    expect(page.locator("#offline")).to_contain_text("works without a network")
+    page = open_page(context, named(serving))
+    expect(page.locator("#offline")).to_contain_text("works without a network from now on")
     serving.stop()
     page.reload()
     expect(page.locator("#play")).to_be_enabled()
     page.click("#play")
     expect(page.locator("#play")).to_have_text("Pause")
+
+
+def test_the_next_visit_has_the_newest_page(context, exported, folders, tmp_path):
+    folder = tmp_path / "page"
+    shutil.copytree(folders["float32"], folder)
+    serving = Serving(folder)
+    page = open_page(context, named(serving))
+    expect(page.locator("#about")).to_contain_text("float32")
+    expect(page.locator("#offline")).to_contain_text("works without a network")
+    write_page(exported["tiny"][1].with_name("int8.tflite"), folder)
+    page.reload()
+    expect(page.locator("#about")).to_contain_text("int8")
+    serving.stop()
+
+
+def test_where_the_page_was_the_next_one_is_shown(context, folders, tmp_path):
+    folder = tmp_path / "page"
+    shutil.copytree(folders["float32"], folder)
+    serving = Serving(folder)
+    page = open_page(context, named(serving))
+    expect(page.locator("#offline")).to_contain_text("works without a network")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "index.html").write_text("<!doctype html><title>Another page</title>")
+    page.reload()
+    expect(page).to_have_title("Another page")
+    page.wait_for_function(f"async () => (await ({REGISTRATIONS})()) === 0")
+    serving.stop()
+
+
+def test_on_this_machine_itself_nothing_is_left_behind(page):
+    expect(page.locator("#offline")).to_contain_text("needs its server")
+    assert page.evaluate(REGISTRATIONS) == 0
+    assert page.evaluate("async () => (await caches.keys()).length") == 0
 
 
 def test_on_a_home_network_it_plays_and_fetches_nothing_from_elsewhere(context, site, errors):
