@@ -9,6 +9,12 @@ const COMPUTER_KEYS =
   "KeyA KeyW KeyS KeyE KeyD KeyF KeyT KeyG KeyY KeyH KeyU KeyJ KeyK KeyO KeyL KeyP Semicolon Quote".split(" ");
 const NOTE_OFF = 8;
 const NOTE_ON = 9;
+const CONTROL = 11;
+const SUSTAIN = 64;
+// A pedal that is pressed at least half is down, as in the MIDI reader.
+const PEDAL_DOWN = 64;
+// How many keys each arrow moves the focus.
+const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 
 /** The spoken name of a pitch, such as "C4" or "E flat 4". */
 export const pitchName = (pitch) =>
@@ -19,6 +25,9 @@ export class Keys {
   pressed = new Set();
   #lowest = 60;
   #held = new Map();
+  #pedal = false;
+  // The pitches whose keys were released while the pedal was down.
+  #sustained = new Set();
   #buttons = new Map();
   #onPress;
   #onRelease;
@@ -44,6 +53,7 @@ export class Keys {
   releaseAll() {
     for (const pitch of [...this.pressed]) this.release(pitch);
     this.#held.clear();
+    this.#sustained.clear();
   }
 
   /** Fills an element with two octaves of buttons. */
@@ -56,6 +66,8 @@ export class Keys {
       button.className = BLACK.has(pitch % 12) ? "key black" : "key";
       button.setAttribute("aria-label", pitchName(pitch));
       button.dataset.pitch = pitch;
+      // One stop of the Tab key; arrows move within.
+      button.tabIndex = index ? -1 : 0;
       button.textContent = pitch % 12 ? "" : pitchName(pitch);
       this.#buttons.set(pitch, button);
       return button;
@@ -71,13 +83,19 @@ export class Keys {
     return pitchName(this.#lowest);
   }
 
-  /** Listens to pointers, Enter and Space on the page's keys. */
+  /** Listens to pointers, Enter, Space and arrows on the page's keys. */
   listenToButtons(element) {
     const pitchOf = (target) => Number(target.closest?.(".key")?.dataset.pitch ?? NaN);
     this.#listenToPointer(element, ({ clientX, clientY, target }) =>
       pitchOf(document.elementFromPoint(clientX, clientY) ?? target),
     );
     element.addEventListener("keydown", (event) => {
+      const next = this.#buttons.get(pitchOf(event.target) + (ARROWS[event.key] ?? NaN));
+      if (next) {
+        event.preventDefault();
+        for (const button of this.#buttons.values()) button.tabIndex = button === next ? 0 : -1;
+        next.focus();
+      }
       if (event.repeat || (event.key !== "Enter" && event.key !== " ")) return;
       event.preventDefault();
       this.press(pitchOf(event.target));
@@ -105,12 +123,13 @@ export class Keys {
     });
   }
 
-  /** Listens to the computer keyboard while `isOn()` is true and no text field has the focus. */
-  listenToComputer(isOn) {
+  /** Listens to the computer keyboard while the keys of `element` have the focus, or `isOn()` is true and no text has. */
+  listenToComputer(element, isOn) {
     addEventListener("keydown", (event) => {
       const index = COMPUTER_KEYS.indexOf(event.code);
       const typing = event.target.closest?.("select, input:not([type=range], [type=checkbox])");
-      if (index < 0 || event.repeat || typing || event.ctrlKey || event.metaKey || event.altKey || !isOn()) return;
+      if (index < 0 || event.repeat || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!isOn() && !element.contains(document.activeElement)) return;
       this.#held.set(event.code, this.#lowest + index);
       this.press(this.#lowest + index);
     });
@@ -133,10 +152,24 @@ export class Keys {
     connect();
   }
 
-  #handleMidi([status, pitch, velocity]) {
+  #handleMidi([status, pitch, value]) {
     const kind = status >> 4;
-    if (kind === NOTE_ON && velocity) this.press(pitch, velocity);
-    else if (kind === NOTE_ON || kind === NOTE_OFF) this.release(pitch);
+    if (kind === CONTROL && pitch === SUSTAIN) this.#movePedal(value >= PEDAL_DOWN);
+    else if (kind === NOTE_ON && value) {
+      // A key struck again under the pedal ends its former note.
+      if (this.#sustained.delete(pitch)) this.release(pitch);
+      this.press(pitch, value);
+    } else if (kind === NOTE_ON || kind === NOTE_OFF) {
+      if (this.#pedal && this.pressed.has(pitch)) this.#sustained.add(pitch);
+      else this.release(pitch);
+    }
+  }
+
+  #movePedal(isDown) {
+    this.#pedal = isDown;
+    if (isDown) return;
+    for (const pitch of this.#sustained) this.release(pitch);
+    this.#sustained.clear();
   }
 
   /** Presses keys under pointers, including those that a pointer slides over. */

@@ -44,6 +44,8 @@ let opened = "";
 let primer = null;
 // The same if this piece continues it.
 let primed = null;
+// What made the notes: the seed, and whether anything was changed or played since.
+let origin = { seed: 0n, changed: false };
 // The settings of a piece that was entered by its name, as long as their controls are not moved.
 let entered = {};
 let verifying = false;
@@ -176,12 +178,14 @@ function begin(file = null) {
   opened = "";
   piece += 1;
   primed = file;
+  origin = { seed: chosen, changed: false };
   worker.post("begin", { piece, seed: chosen, settings: settings(), primer: file?.notes ?? [] });
   showPiece();
 }
 
 /** Shows the name of a piece whose settings have been the same from its first note, or nothing. */
 function showPiece(hasName = true) {
+  origin.changed ||= !hasName;
   const known = hasName && (!primed || primed.id);
   const name = () => pieceName({ model: MODEL_ID, seed: seed(), primer: primed?.id ?? "", settings: settings() });
   element("piece").value = known ? name() : "";
@@ -330,7 +334,7 @@ async function open(file) {
   const notes = readMidi(new Uint8Array(await file.arrayBuffer()), file.name);
   const first = notes[0].start;
   join = JOIN_SECONDS;
-  primer = { notes: notes.map((note) => ({ ...note, start: note.start - first })) };
+  primer = { name: file.name, notes: notes.map((note) => ({ ...note, start: note.start - first })) };
   begin(primer);
   opened = file.name;
   say(`Listening to ${opened}…`);
@@ -342,7 +346,8 @@ function download() {
   const played = player.position ? player.notes.slice(0, Math.max(player.played, fixed)) : player.notes;
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([writeMidi(played)], { type: "audio/midi" }));
-  link.download = `kerasmusic-${seed()}.mid`;
+  const beginning = primed ? `${primed.name.replace(/\.[^.]*$/, "")}-continued` : "kerasmusic";
+  link.download = `${beginning}-${origin.seed}${origin.changed ? "-changed" : ""}.mid`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   say(`${link.download}: ${count(played.length, "note")}.`);
@@ -493,7 +498,17 @@ function connectKeys() {
   keys.show(element("keys"));
   keys.listenToButtons(element("keys"));
   keys.listenToRoll(element("roll"), roll);
-  keys.listenToComputer(() => element("computer-keys").checked);
+  keys.listenToComputer(element("keys"), () => element("computer-keys").checked);
+}
+
+/** Space plays and pauses, wherever it has no other use. */
+function connectSpace() {
+  addEventListener("keydown", (event) => {
+    const used = event.target.closest?.("button, input, select, a, summary");
+    if (event.key !== " " || event.repeat || used || element("play").disabled) return;
+    event.preventDefault();
+    element("play").click();
+  });
 }
 
 function connectDrops() {
@@ -516,6 +531,7 @@ function connectDrops() {
 chooseSeed();
 connectControls();
 connectKeys();
+connectSpace();
 connectDrops();
 requestAnimationFrame(draw);
 setInterval(showFigures, FIGURES_MILLISECONDS);

@@ -306,7 +306,96 @@ def test_a_broken_file_is_refused_and_a_good_one_continued(page, tmp_path):
     expect(page.locator("#play")).to_have_text("Pause")
 
 
+def test_letters_play_only_where_it_was_asked_for(page, tmp_path):
+    page.locator("body").press("a")
+    expect(page.locator("#carry-on")).to_be_disabled()
+    page.get_by_role("button", name="C4").focus()
+    page.keyboard.press("KeyD", delay=100)
+    expect(page.locator("#status")).to_contain_text("Listening")
+    page.click("#forget")
+    expect(page.locator("#carry-on")).to_be_disabled()
+    page.check("#computer-keys")
+    page.locator("body").press("a")
+    expect(page.locator("#carry-on")).to_be_enabled()
+
+
+def test_space_plays_and_pauses(page):
+    page.locator("body").press(" ")
+    expect(page.locator("#play")).to_have_text("Pause")
+    assert page.evaluate("() => scrollY") == 0
+    page.locator("body").press(" ")
+    expect(page.locator("#play")).to_have_text("Play")
+    # In a text field it is a character.
+    page.locator("#chords").press_sequentially("Am F")
+    expect(page.locator("#play")).to_have_text("Play")
+
+
+def test_the_pages_keys_are_one_stop_of_tab_with_arrows_within(page):
+    keys = page.locator("#keys .key")
+    assert [keys.nth(index).get_attribute("tabindex") for index in range(25)].count("0") == 1
+    page.locator("#lower").focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="C4", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="D4", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("button", name="C sharp 4", exact=True)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#higher")).to_be_focused()
+
+
+def test_the_pedal_of_a_midi_keyboard_holds_its_notes(context, site, tmp_path):
+    keyboard = """
+      window.input = { name: "Toy piano", state: "connected" };
+      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]) });
+      window.send = (...data) => window.input.onmidimessage({ data });
+    """
+    page = open_page(context, site.url, script=keyboard)
+    page.click("#connect")
+    expect(page.locator("#midi-keyboards")).to_have_text("Listening to Toy piano.")
+    for moment, data in (
+        (0, [0xB0, 64, 127]), (0, [0x90, 50, 99]), (100, [0x80, 50, 0]), (0, [0x90, 55, 99]), (800, [0xB0, 64, 0]),
+        (200, [0x80, 55, 0]),
+    ):  # fmt: skip
+        page.wait_for_timeout(moment)
+        page.evaluate("(data) => send(...data)", data)
+    page.click("#carry-on")
+    page.wait_for_timeout(500)
+    page.click("#play")
+    found = downloaded(page, tmp_path / "x.mid")
+    assert found.pitch[:2].tolist() == [50, 55]
+    # The first sounds until the pedal, the second until its key is released.
+    ends = found.start + found.duration
+    assert found.duration[0] > 0.7
+    assert ends[1] > ends[0] + 0.1
+
+
+def test_a_download_is_named_by_what_made_it(page, tmp_path):
+    def name():
+        with page.expect_download() as download:
+            page.click("#download")
+        return download.value.suggested_filename
+
+    choose_seed(page, SEED)
+    page.wait_for_timeout(500)
+    assert name() == "kerasmusic-7.mid"
+    page.locator("#seed").evaluate("(field) => (field.value = '99')")
+    assert name() == "kerasmusic-7.mid"
+    midi.write(Notes([1.0, 1.5], [60, 64], [0.5, 0.5], [64, 64]), tmp_path / "primer.mid")
+    choose_seed(page, 8)
+    page.evaluate(DROP, ["my song.mid", list((tmp_path / "primer.mid").read_bytes())])
+    expect(page.locator("#status")).to_contain_text("2 notes read")
+    assert name() == "my song-continued-8.mid"
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[4-9] notes? played"), timeout=30_000)
+    page.select_option("#key", "C major")
+    page.wait_for_timeout(500)
+    assert name() == "my song-continued-8-changed.mid"
+
+
 def test_it_carries_on_from_notes_of_the_computer_keyboard(page, tmp_path):
+    page.check("#computer-keys")
     for key in "ADG":
         page.keyboard.press(f"Key{key}", delay=150)
     expect(page.locator("#status")).to_contain_text("Listening")
