@@ -6,17 +6,21 @@ written, so the page fetches nothing from other hosts.
 
 from __future__ import annotations
 
+import errno
 import functools
 import gzip
 import hashlib
 import http.server
+import io
 import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.piece import model_id
@@ -29,7 +33,7 @@ PLACEHOLDER = "__VERSION_AND_FILES__"
 MODEL_PLACEHOLDER = "__MODEL__"
 # The prefix of the page's caches, by which its service worker is recognised.
 PREFIX = b'"kerasmusic-"'
-PORT = 8000
+LOOPBACK, PORT = "127.0.0.1", 8000
 # The build without relaxed SIMD runs in every browser with SIMD, and rounds alike on every processor.
 GLUE = "litert_wasm_compat_internal"
 TYPES = {
@@ -158,22 +162,68 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, **TYPES}  # noqa: RUF012
 
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        # The folder's own files, but no lists of folders, and nothing elsewhere that a link points to.
+        path, root = Path(self.translate_path(self.path)), Path(self.directory)
+        if path.is_dir():
+            path /= "index.html"
+        if not path.is_file() or path.resolve() != root / path.relative_to(root):
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+            return None
+        return super().send_head()
+
     def end_headers(self) -> None:
         # Browsers revalidate at each visit: a new page is seen at once, and unchanged files are not sent again.
         self.send_header("Cache-Control", "no-cache")
+        self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Logs nothing, so that the address stays visible."""
 
 
-def page_server(folder: str | os.PathLike[str], port: int = PORT) -> http.server.ThreadingHTTPServer:
-    """A server of a folder on the loopback interface, at `port` or, if it is taken, at any free port.
+def page_server(
+    folder: str | os.PathLike[str], port: int = PORT, host: str = LOOPBACK
+) -> http.server.ThreadingHTTPServer:
+    """A server of a folder's files at `port` or, if it is taken, at any free port.
 
-    Its address is `server_address`; call `serve_forever` to serve.
+    Its address is `server_address`, of which `page_address` makes a URL; call `serve_forever` to serve.
+
+    Args:
+        folder: the folder of a page.
+        port: the port to try first.
+        host: the address or the name of this machine to listen at; "0.0.0.0" for all of its addresses.
+
+    Raises:
+        ArgumentError: this machine has no such address.
     """
-    handler = functools.partial(_Handler, directory=str(folder))
-    try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    except OSError:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    handler = functools.partial(_Handler, directory=str(Path(folder).resolve()))
+    for tried in (port, 0):
+        try:
+            return http.server.ThreadingHTTPServer((host, tried), handler)
+        except OSError as error:
+            # Another program has the port.
+            if tried and error.errno in (errno.EADDRINUSE, errno.EACCES):
+                continue
+            raise ArgumentError(
+                f"{host}: this machine cannot listen there ({error.strerror or error}); name one of its own addresses, "
+                "or 0.0.0.0 for all"
+            ) from None
+    raise AssertionError
+
+
+def page_address(host: str, port: int) -> str:
+    """The URL at which other devices find a server; for "0.0.0.0", at the interface that has the default route.
+
+    >>> page_address("192.168.1.7", 8000)
+    'http://192.168.1.7:8000/'
+    """
+    if host == EVERY_ADDRESS:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                # Sends nothing: it only asks for the route to an address that is reserved for documentation.
+                probe.connect(("192.0.2.1", 9))
+                host = probe.getsockname()[0]
+            except OSError:
+                host = LOOPBACK
+    return f"http://{host}:{port}/"

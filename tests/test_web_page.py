@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
 from kerasmusic.command_line import main
+from kerasmusic.commands import export
 from kerasmusic.edge import chords, controls, golden, styles
 from kerasmusic.edge.controls import bias_of
 from kerasmusic.edge.model_file import read_model_bytes, read_record
@@ -291,10 +293,52 @@ def test_the_server_sends_the_types_that_browsers_need(page):
         server.shutdown()
 
 
+def test_the_server_sends_nothing_but_the_files_of_its_folder(tmp_path):
+    folder = tmp_path / "page"
+    (folder / "runtime").mkdir(parents=True)
+    (folder / "index.html").write_text("page")
+    (folder / "runtime" / "litert.js").write_text("code")
+    (tmp_path / "secret").write_text("secret")
+    (folder / "linked").symlink_to(tmp_path / "secret")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    with web_page.page_server(folder, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = web_page.page_address(*server.server_address[:2])
+        for name in ("", "index.html", "runtime/litert.js"):
+            with urllib.request.urlopen(address + name) as answer:
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        for name in ("runtime/", "linked", "elsewhere/secret", "../secret", "%2e%2e/secret", "nothing"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(address + name)
+        server.shutdown()
+
+
+def test_a_server_listens_where_it_is_told_to_or_says_why_not(tmp_path):
+    with web_page.page_server(tmp_path, 0, web_page.EVERY_ADDRESS) as server:
+        port = server.server_address[1]
+        shown = web_page.page_address(web_page.EVERY_ADDRESS, port)
+        assert re.fullmatch(rf"http://\d+\.\d+\.\d+\.\d+:{port}/", shown)
+        assert web_page.EVERY_ADDRESS not in shown
+    with pytest.raises(KerasMusicError, match=r"192\.0\.2\.1: this machine cannot listen there"):
+        web_page.page_server(tmp_path, 0, "192.0.2.1")
+    with pytest.raises(KerasMusicError, match=r"no\.such\.host\.invalid: this machine cannot listen there"):
+        web_page.page_server(tmp_path, 0, "no.such.host.invalid")
+
+
+def test_the_address_for_other_devices_is_a_qr_code(monkeypatch):
+    pytest.importorskip("segno")
+    lines = export._qr_code("http://192.168.1.7:8000/").splitlines()
+    assert len(lines) > 10
+    assert len({len(re.sub("\x1b\\[[0-9;]*m", "", line)) for line in lines}) == 1
+    monkeypatch.setitem(sys.modules, "segno", None)
+    assert export._qr_code("http://192.168.1.7:8000/") == ""
+
+
 @pytest.mark.slow
 @needs_node
 def test_a_page_is_served_at_the_address_that_is_printed(exported, tmp_path):
-    command = [sys.executable, "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve"]
+    listen = ["--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "kerasmusic.command_line", "export", "--web", "page", "--serve", *listen]
     with subprocess.Popen([*command, exported["tiny"][1]], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as serving:
         assert "page: " in serving.stdout.readline()
         address = serving.stdout.readline().split()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,7 @@ def _precision_help() -> str:
     """
     kerasmusic export runs/mine --to tflite --precision int8 -o model.tflite
     kerasmusic export runs/mine --to web -o page/ --serve
+    kerasmusic export --web page/ --serve --host 0.0.0.0
     """,
 )
 @click.argument("model", required=False)
@@ -41,6 +43,11 @@ def _precision_help() -> str:
 @click.option("--tflite", metavar="RUN", help="The same as RUN --to tflite.")
 @click.option("--web", metavar="DIR", help="The same as --to web -o DIR.")
 @click.option("--serve", is_flag=True, help="Serve the web page on this machine.")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="With --serve: where to listen; 0.0.0.0 lets the devices of your network in (default: this machine alone).",
+)
 @click.option("--precision", default="float32", show_default=True, cls=LateHelp, late_help=_precision_help)
 @click.option(
     "-o", "--output", metavar="FILE", help="The file or folder to write (default for tflite: next to the model)."
@@ -54,8 +61,8 @@ def _precision_help() -> str:
 @arguments.pedal
 @as_json
 def run(
-    model: str | None, target: str | None, tflite: str | None, web: str | None, serve: bool, precision: str,
-    output: str | None, data: str | None, no_pedal: bool, as_json: bool,
+    model: str | None, target: str | None, tflite: str | None, web: str | None, serve: bool, host: str | None,
+    precision: str, output: str | None, data: str | None, no_pedal: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Export MODEL for other devices: a .keras or .tflite file or a run's folder.
 
@@ -72,6 +79,8 @@ def run(
     target = target or ("web" if web else "tflite")
     if serve and target != "web":
         raise ArgumentError("--serve: is for --to web")
+    if host is not None and not serve:
+        raise ArgumentError(f"{host}: --host is for --serve")
     if target == "tflite":
         if not (model or tflite):
             raise ArgumentError("name the run's folder or the .keras file to export")
@@ -88,7 +97,7 @@ def run(
     else:
         say(f"{folder}: {size:,} bytes")
     if serve:
-        _serve(folder)
+        _serve(folder, host)
 
 
 def _export_tflite(
@@ -184,10 +193,24 @@ def _show(exported: Sequence[ExportResult]) -> None:
     )
 
 
-def _serve(folder: str) -> None:
-    from kerasmusic.export.web_page import page_server
+def _serve(folder: str, host: str | None) -> None:
+    from kerasmusic.export.web_page import LOOPBACK, page_address, page_server
 
-    with page_server(folder) as server:
-        host, port = map(str, server.server_address[:2])
-        click.echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
+    host = host or LOOPBACK
+    with page_server(folder, host=host) as server:
+        address = page_address(host, server.server_address[1])
+        if host != LOOPBACK:
+            click.echo(_qr_code(address), nl=False)
+        click.echo(f"{address} (Ctrl-C ends it)")
         server.serve_forever()
+
+
+def _qr_code(address: str) -> str:
+    """The address as a QR code for a terminal; nothing where segno is not installed."""
+    try:
+        import segno
+    except ImportError:
+        return ""
+    drawn = io.StringIO()
+    segno.make(address, micro=False).terminal(drawn, compact=True)
+    return drawn.getvalue()
