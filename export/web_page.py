@@ -34,6 +34,7 @@ MODEL_PLACEHOLDER = "__MODEL__"
 # The prefix of the page's caches, by which its service worker is recognised.
 PREFIX = b'"kerasmusic-"'
 LOOPBACK, PORT = "127.0.0.1", 8000
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 # The build without relaxed SIMD runs in every browser with SIMD, and rounds alike on every processor.
 GLUE = "litert_wasm_compat_internal"
 TYPES = {
