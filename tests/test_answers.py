@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import scripted_midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, PortError
 from kerasmusic.live import Answers, Duet, Player, SystemClock
 from kerasmusic.live.answers import HELD_SECONDS, LONGEST_SECONDS, PAUSE_SECONDS
 from kerasmusic.live.inputs import MidiInput, Pedal, Release, Strike
@@ -298,10 +298,21 @@ def test_a_scripted_player_is_answered_over_the_systems_virtual_ports(api, jack_
         while player.lateness.notes < 5:
             assert time.monotonic() < until, "no answer comes"
             time.sleep(0.02)
+        # The open ports are asked whether they are still there; mido's lists would open new clients.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rtmidi, "get_output_names", None)
+            patch.setattr(rtmidi, "get_input_names", None)
+            output.check()
+            midi_in.check()
+            keyboard.close()
+            # The server takes its time to report it.
+            time.sleep(1.0)
+            with pytest.raises(PortError, match=r"kerasmusic test keyboard.*: the MIDI port went away"):
+                midi_in.check()
         midi_in.close()
     time.sleep(0.2)
     arrived = list(synthesizer.iter_pending())
-    for port in (output, keyboard, synthesizer):
+    for port in (output, synthesizer):
         port.close()
     assert sum(message.type == "note_on" for message in arrived) >= 4
     # The server may lose a message on a busy machine, but the messages that end all notes are sent last.

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock
-from kerasmusic.live.ports import find_port, load_backend, open_port
+from kerasmusic.live.ports import check_port, find_port, load_backend, open_port
 from kerasmusic.midi_parser import SUSTAIN
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ class MidiInput:
 
     def check(self) -> None:
         """Raises PortError if the port has disappeared."""
-        if self._port.name not in self._backend.get_input_names():
-            raise PortError(f"{self._port.name}: the MIDI port went away; connect it and start again")
+        check_port(self._port, "input", self._backend)
 
     def close(self) -> None:
         """Closes the port."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerasmusic.errors import PortError
+from kerasmusic.live.ports import check_port, find_port, load_backend, open_port
 from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class MidiOutput:
                 self._send(self._message("control_change", control=control, value=0, channel=channel))
 
     def check(self) -> None:
-        """Raises PortError if the port has disappeared, which ALSA does not report by itself."""
-        if self._backend is not None and self._port.name not in self._backend.get_output_names():
-            raise PortError(f"{self._port.name}: the MIDI port went away; connect it and start again")
+        """Raises PortError if the port has disappeared."""
+        if self._backend is not None:
+            check_port(self._port, "output", self._backend)
 
     def close(self) -> None:
         """Closes the port."""
@@ -191,8 +192,6 @@ def open_midi_output(name: str, backend: mido.Backend | None = None) -> MidiOutp
         MissingPackageError: mido or python-rtmidi is not installed.
         PortError: the port does not exist or cannot be opened.
     """
-    from kerasmusic.live.ports import find_port, load_backend, open_port
-
     backend = load_backend(backend)
     full = find_port(name, "output", backend)
     return MidiOutput(open_port(lambda: backend.open_output(full), full), backend)

@@ -67,6 +67,18 @@ def find_port(name: str, kind: str, backend: mido.Backend) -> str:
     raise PortError(f"{name}: no such MIDI {kind}; {available}")
 
 
+def check_port(port: mido.ports.BaseIOPort, kind: str, backend: mido.Backend) -> None:
+    """Raises PortError if an open port has disappeared, which ALSA does not report by itself.
+
+    A port of RtMidi is asked for the others that it sees. Mido's own lists open a new client of the system's MIDI each
+    time, which on JACK holds up all threads of Python for up to half a second.
+    """
+    own = getattr(port, "_rt", None)
+    names = port_names(kind, backend) if own is None else own.get_ports()
+    if port.name not in names:
+        raise PortError(f"{port.name}: the MIDI port went away; connect it and start again")
+
+
 def open_port(open_named: Callable[[], Port], name: str) -> Port:
     """Calls `open_named`, and raises PortError if it fails."""
     try:
