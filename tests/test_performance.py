@@ -189,3 +189,13 @@ def test_contradictory_options_are_refused():
     assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
         PlayOptions(duet="pitch")
+
+
+def test_what_a_killed_process_left_sounding_is_silenced_at_the_start(tmp_path):
+    with playing(tmp_path, "--midi-out", "Piano 36:0", "--seconds", "1", PORTS="Piano 20:0") as command:
+        assert command.wait() == 0, command.stderr.read()
+    sent = sent_by(tmp_path)
+    first = next(index for index, line in enumerate(sent) if line.startswith("note_on"))
+    for channel in (0, 1):
+        for control in (64, 123, 120):
+            assert f"control_change channel={channel} control={control} value=0 time=0" in sent[:first]

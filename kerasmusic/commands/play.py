@@ -56,10 +56,10 @@ def run(
     from kerasmusic.opening import TFLITE, find_model, open_generator
 
     if ports:
-        from kerasmusic.live.ports import load_backend, port_names
+        from kerasmusic.live.ports import listed_names, load_backend, port_names
 
         for kind in ("output", "input"):
-            click.echo(f"{kind}s: {', '.join(port_names(kind, load_backend())) or 'none'}")
+            click.echo(f"{kind}s: {', '.join(listed_names(port_names(kind, load_backend()))) or 'none'}")
         return
     options = PlayOptions(
         midi_out=midi_out,

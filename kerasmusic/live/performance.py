@@ -183,6 +183,8 @@ def play(
         thru = options.midi_out is None and options.midi_in is not None and not options.duet
         output = output or options.open_output()
         stack.enter_context(closing(output))
+        # A process that was killed may have left notes sounding.
+        output.silence()
         player = Player(source, output, thru=thru)
         ports: list[Checked] = [output]
         if options.midi_in is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from kerasmusic.errors import MissingPackageError, PortError
@@ -49,8 +51,27 @@ def port_names(kind: str, backend: mido.Backend) -> list[str]:
         raise PortError(f"this system's MIDI cannot be used ({reason})") from None
 
 
+def plain_name(name: str) -> str:
+    """A port's name without the numbers that ALSA adds, which change when a device is plugged in again.
+
+    >>> plain_name("Digital Piano:Digital Piano MIDI 1 20:0")
+    'Digital Piano:Digital Piano MIDI 1'
+    """
+    return re.sub(r" \d+:\d+$", "", name)
+
+
+def listed_names(names: Sequence[str]) -> list[str]:
+    """The names of ports to show to users: plain ones, but the full ones of ports that share a plain one.
+
+    >>> listed_names(["Piano 20:0", "Synth 24:0", "Synth 28:0"])
+    ['Piano', 'Synth 24:0', 'Synth 28:0']
+    """
+    counts = Counter(map(plain_name, names))
+    return [plain_name(name) if counts[plain_name(name)] == 1 else name for name in names]
+
+
 def find_port(name: str, kind: str, backend: mido.Backend) -> str:
-    """The full name of the port with a name, or with an unambiguous part of it.
+    """The full name of the port with a name, whatever its numbers are now, or with an unambiguous part of it.
 
     Raises:
         PortError: no port matches, or several do.
@@ -58,12 +79,15 @@ def find_port(name: str, kind: str, backend: mido.Backend) -> str:
     names = port_names(kind, backend)
     if name in names:
         return name
-    found = [full for full in names if name.lower() in full.lower()]
+    part = plain_name(name).lower()
+    found = [full for full in names if plain_name(full).lower() == part] or [
+        full for full in names if part in full.lower()
+    ]
     if len(found) == 1:
         return found[0]
     if found:
         raise PortError(f"{name}: several MIDI {kind}s have this name: {', '.join(found)}")
-    available = f"there are {', '.join(names)}" if names else "there is none at all"
+    available = f"there are {', '.join(listed_names(names))}" if names else "there is none at all"
     raise PortError(f"{name}: no such MIDI {kind}; {available}")
 
 
