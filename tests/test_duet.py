@@ -98,3 +98,37 @@ def test_of_too_many_keys_the_oldest_are_dropped():
 def test_anything_but_pitch_or_time_is_refused():
     with pytest.raises(ArgumentError, match="loudness: in a duet"):
         Duet(Generator(bundled_model()), "loudness")
+
+
+class EchoingOutput(MemoryOutput):
+    """A piano that sends back each key that it receives."""
+
+    def __init__(self, clock, delay):
+        super().__init__(clock)
+        self.delay = delay
+        self.player = None
+
+    def note_on(self, pitch, velocity, channel=0):
+        super().note_on(pitch, velocity, channel)
+        self.player.handle(Strike(self.clock.now() + self.delay, pitch, velocity))
+
+    def note_off(self, pitch, channel=0):
+        super().note_off(pitch, channel)
+        self.player.handle(Release(self.clock.now() + self.delay, pitch))
+
+
+@pytest.mark.parametrize("given", ["pitch", "time"])
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.025])
+def test_an_echoing_piano_does_not_play_with_itself(given, delay, clock):
+    output = EchoingOutput(clock, delay)
+    player = output.player = player_of(given, output, clock)
+    simulate(player, 10, tapped([1.0, 2.0, 3.0]))
+    assert len(output.strikes) == 3
+    player.stop()
+    assert not output.sounding
+
+
+def test_a_key_that_is_struck_again_soon_is_no_echo(clock, output):
+    player = player_of("time", output, clock)
+    simulate(player, 5, tapped([1.0, 1.08, 1.16, 1.24]))
+    assert len(output.strikes) == 4

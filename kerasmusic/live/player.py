@@ -33,6 +33,8 @@ TOO_LATE_SECONDS = 0.5
 # The least time between strike and release, even if the strike was late.
 SHORTEST_SECONDS = 0.01
 LONGEST_JOIN_SECONDS = 5.0
+# A key that arrives this soon after it was sent is taken for its echo.
+ECHO_SECONDS = 0.03
 
 
 #: The state of a source, which is opaque to the player.
@@ -96,6 +98,9 @@ class Player:
         self._ends: list[tuple[float, int, Note]] = []
         self._changes: deque[Callable[[], None]] = deque()
         self._input: deque[Event] = deque()
+        # The time at which each pitch was last sent, and the pitches whose echo is being left out.
+        self._sent: dict[int, float] = {}
+        self._echoes: set[int] = set()
         self._lock = threading.RLock()
         self._to_make = threading.Event()
         self._to_send = threading.Event()
@@ -154,7 +159,13 @@ class Player:
                     self._to_make.set()
 
     def handle(self, event: Event) -> None:
-        """Passes an event of the user to the source; may be called on any thread."""
+        """Passes an event of the user to the source; may be called on any thread.
+
+        A piano that sends what it receives, as some do, would play with itself: a key that was sent within the last
+        `ECHO_SECONDS` is left out.
+        """
+        if self._is_echo(event):
+            return
         self._input.append(event)
         self._to_make.set()
         if self._keys is not None:
@@ -162,6 +173,15 @@ class Player:
                 self._keys.handle(event)
             except PortError as error:
                 self._end(error)
+
+    def _is_echo(self, event: Event) -> bool:
+        if isinstance(event, Strike) and event.time - self._sent.get(event.pitch, -math.inf) <= ECHO_SECONDS:
+            self._echoes.add(event.pitch)
+            return True
+        if isinstance(event, Release) and event.pitch in self._echoes:
+            self._echoes.discard(event.pitch)
+            return True
+        return False
 
     def change(self, apply: Callable[[], None]) -> None:
         """Calls `apply`, which may change the source, on the maker thread.
@@ -227,6 +247,8 @@ class Player:
         if late > TOO_LATE_SECONDS:
             self.lateness.skipped += 1
             return
+        # First, since its echo may arrive before the next line.
+        self._sent[note.pitch] = now
         strike = self.voices.strike(note.pitch, note.velocity)
         self.lateness.add(late)
         end = max(note.start + note.duration, now + SHORTEST_SECONDS)
