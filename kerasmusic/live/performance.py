@@ -202,7 +202,7 @@ def play(
                     started = True
                 if view is None:
                     port = f" on {options.midi_out}" if options.midi_out else ""
-                    print(f"{title} plays{port}; Ctrl-C ends it", flush=True)
+                    print(f"{title} plays seed {generator.seed}{port}; Ctrl-C ends it", flush=True)
                 perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
             if signals.end or not signals.stop:
                 break

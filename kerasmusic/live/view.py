@@ -187,7 +187,8 @@ class View:
         tempo = (count - before) / (until - since) if until > since else 0.0
         late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} skipped" if lateness.skipped else "")
         return [
-            f"{self._title}  {tempo:.1f} notes/s  temperature {_number(sampling.temperature)}  "
+            f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  "
+            f"temperature {_number(sampling.temperature)}  "
             f"density {sampling.density:+.1f}  {sampling.key or 'any key'}  {lateness.notes:,} notes, {late}",
             HELP,
         ]
