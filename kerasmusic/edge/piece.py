@@ -126,7 +126,7 @@ class Piece:
             raise ArgumentError(f"{name}: a number in this name is damaged; copy the name again") from None
         about = {part: read.pop(part) for part in ("primer", "notes", "seconds") if part in read}
         changes = {FIELD_NAMES.get(part, part): value for part, value in read.items()}
-        return cls(model=model, seed=int(seed), sampling=Sampling(**NEUTRAL | changes), **about)
+        return cls(model=model, seed=int(seed), sampling=Sampling(**{**NEUTRAL, **changes}), **about)
 
 
 def _number(value: float | None) -> str:
