@@ -12,6 +12,8 @@ from kerasmusic.command_line import main
 from kerasmusic.commands import train as train_command
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
+from kerasmusic.edge.piece import model_id
+from kerasmusic.export import export_tflite
 from small_disk import fill, small_disk
 
 
@@ -226,7 +228,8 @@ def test_keras_files_generate_too_and_export(capsys, exported, tmp_path):
     code, out, _ = run(capsys, "export", "--tflite", keras_file, "-o", "out.tflite")
     assert code == 0
     assert "bytes" in out
-    assert (tmp_path / "out.tflite").read_bytes() == tflite_file.read_bytes()
+    export_tflite(keras_file, tmp_path / "by-python.tflite")
+    assert (tmp_path / "out.tflite").read_bytes() == (tmp_path / "by-python.tflite").read_bytes()
 
 
 @pytest.mark.slow
@@ -368,6 +371,7 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
     assert answers[f"evaluate {tflite_file}"]["by_field"]["step"] is None
     assert answers[f"generate {tflite_file}"] == {
         "files": ["music.mid"], "notes": 5, "seconds": midi.read("music.mid").seconds, "seed": 3,
+        "piece": f"{model_id(tflite_file)}/3/notes=5/min-p=pitch=0.02/density=-0.2",
     }  # fmt: skip
     assert answers["export --tflite"][0]["precision"] == "float32"
     assert answers[f"verify {tflite_file}"]["holds"] is True

@@ -148,6 +148,7 @@ LEFT_OUT = {
     "bench ingest": "measures for minutes",
     "bench instructions": "needs an emulator",
     "check-model tiny --folder": "needs an emulator",
+    "generate --piece": "needs the name of a piece",
 }
 
 
