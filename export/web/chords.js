@@ -1,6 +1,6 @@
 /** Chords: a progression whose notes the model prefers, one chord after another. See `kerasmusic.edge.chords`. */
 
-import { TICKS_PER_SECOND } from "./codec.js";
+import { roundToEven, TICKS_PER_SECOND } from "./codec.js";
 import { ACCIDENTALS, NATURALS } from "./controls.js";
 import { Problem } from "./problem.js";
 
@@ -52,10 +52,7 @@ export class ChordTrack {
     if (!(seconds >= SHORTEST && seconds <= LONGEST)) throw new Problem(`A chord cannot last ${seconds} seconds.`);
     this.chords = text.split(/[\s,]+/).filter(Boolean).map(parseChord);
     if (!this.chords.length) throw new Problem("There are no chords; write some, such as Am F C G.");
-    // Rounds halves to even, as Python does.
-    const ticks = seconds * TICKS_PER_SECOND;
-    const floor = Math.floor(ticks);
-    this.ticks = ticks - floor === 0.5 ? floor + (floor % 2) : Math.round(ticks);
+    this.ticks = roundToEven(seconds * TICKS_PER_SECOND);
   }
 
   /** The index of the chord at a time in ticks. */

@@ -18,7 +18,7 @@ function bin(edges, value) {
 }
 
 /** Rounds halves to the even neighbour, as NumPy does. */
-function roundToEven(value) {
+export function roundToEven(value) {
   const floor = Math.floor(value);
   if (value - floor !== 0.5) return Math.round(value);
   return floor % 2 === 0 ? floor : floor + 1;

@@ -1,5 +1,6 @@
 /** Styles: the vector that conditions the music, as shares of those that a model knows. See `kerasmusic.edge.styles`. */
 
+import { roundToEven } from "./codec.js";
 import { Problem } from "./problem.js";
 
 const TOLERANCE = 0.005;
@@ -22,13 +23,6 @@ function parseStyle(text) {
   return shares;
 }
 
-/** Rounds halves to even, as Python does. */
-function rounded(x) {
-  const floor = Math.floor(x);
-  if (x - floor !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
 /**
  * The step's input `style`.
  *
@@ -49,5 +43,5 @@ export function styleVector({ styles = {}, style_size: size = 0, precision }, st
     names.reduce((total, name) => total + (shares.get(name) ?? 0) * styles[name][index], 0),
   );
   if (precision !== "exact") return sums;
-  return sums.map((sum) => Math.min(Math.max(rounded(sum), -HIGHEST), HIGHEST) + 0);
+  return sums.map((sum) => Math.min(Math.max(roundToEven(sum), -HIGHEST), HIGHEST) + 0);
 }
