@@ -224,7 +224,7 @@ def calibration_notes(folder: str, model: NoteModel, excerpts: Excerpts | None) 
 
 def play(runtime: TFLiteRuntime, seed: int) -> NDArray[np.int32]:
     """The fields of a piece by a model's own probabilities, int32 `[notes, 4]`."""
-    generator = Generator(runtime, seed=seed, min_p=0.0, density=0.0)
+    generator = Generator(runtime, seed=seed, min_p=0.0, speed=None, polyphony=None, loudness=None)
     fields = np.empty((NOTES, len(FIELDS)), np.int32)
     for row in fields:
         next(generator)

@@ -206,7 +206,8 @@ def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path,
     midi.write(notes[:30], tmp_path / "primer.mid")
     code, out, err = run(
         capsys, "generate", model, "--notes", 50, "--seed", 7, "--temperature", "pitch=1.1,step=0.9", "--min-p", 0.05,
-        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "--density", -0.5, "-o", "x.mid", "--png",
+        "--primer", "primer.mid", "--key", "C major", "--range", "C2-C6", "--speed", 6, "--loudness", "p",
+        "-o", "x.mid", "--png",
     )  # fmt: skip
     assert code == 0, err
     assert "80 notes" in out
@@ -299,7 +300,7 @@ def test_files_say_what_they_are(capsys, exported, performances, tmp_path):
         ("generate MODEL --min-p 2", "2"),
         ("generate MODEL --key H", "H"),
         ("generate MODEL --range 90", "90"),
-        ("generate MODEL --density nan", "nan"),
+        ("generate MODEL --speed nan", "nan"),
         ("generate MODEL --notes 0", "0"),
         ("generate MODEL --seconds nan", "nan"),
         ("generate MODEL --seed -3", "-3"),
@@ -371,7 +372,7 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
     assert answers[f"evaluate {tflite_file}"]["by_field"]["step"] is None
     assert answers[f"generate {tflite_file}"] == {
         "files": ["music.mid"], "notes": 5, "seconds": midi.read("music.mid").seconds, "seed": 3,
-        "piece": f"{model_id(tflite_file)}/3/notes=5/min-p=pitch=0.02/density=-0.2",
+        "piece": f"{model_id(tflite_file)}/3/notes=5/min-p=pitch=0.02/speed=9/polyphony=4.5/loudness=64",
     }  # fmt: skip
     assert answers["export --tflite"][0]["precision"] == "float32"
     assert answers[f"verify {tflite_file}"]["holds"] is True

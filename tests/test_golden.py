@@ -4,7 +4,7 @@ import pytest
 
 from changed_record import changed
 from kerasmusic.command_line import main
-from kerasmusic.edge import TFLiteRuntime
+from kerasmusic.edge import TFLiteRuntime, golden
 from kerasmusic.edge.golden import NOTES, play, score, verify
 
 pytestmark = pytest.mark.device
@@ -53,7 +53,8 @@ def test_a_file_without_a_passage_is_refused(exported, tmp_path, capsys):
 
 def test_a_passage_is_played_by_the_settings_in_the_file(exported, tmp_path):
     runtime = TFLiteRuntime(exported["small"][1])
-    settings = {"seed": 7, "temperature": 0.5, "min_p": 0.1, "density": 1.0, "key": None, "pitch_range": "C3-C5"}
+    settings = {"seed": 7, "temperature": 0.5, "min_p": 0.1, "key": None, "pitch_range": "C3-C5"}
+    settings |= {"speed": 5.0, "polyphony": None, "loudness": 90.0}
     fields = play(runtime, 20, settings)
 
     def another(record):
@@ -67,8 +68,20 @@ def test_a_passage_is_played_by_the_settings_in_the_file(exported, tmp_path):
 
 
 def test_a_file_of_before_without_settings_is_proved_by_those_of_its_time(exported, tmp_path):
-    path = changed(exported["small"][1], tmp_path, lambda record: record["golden"].pop("settings"))
-    assert verify(TFLiteRuntime(path)).holds
+    runtime = TFLiteRuntime(exported["small"][1])
+    fields = play(runtime, 20, golden.WITHOUT_TARGETS | golden.FIRST_SETTINGS)
+    log_prob = score(runtime, fields).astype(float).tolist()
+
+    def earliest(record):
+        record["golden"] = {"notes": fields.tolist(), "log_prob": log_prob}
+
+    def with_density(record):
+        earliest(record)
+        record["golden"]["settings"] = golden.FIRST_SETTINGS | {"density": 0.0}
+
+    for change in (earliest, with_density):
+        verdict = verify(TFLiteRuntime(changed(exported["small"][1], tmp_path, change)))
+        assert (verdict.notes, verdict.parted) == (20, None)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,7 @@ def test_a_file_of_before_without_settings_is_proved_by_those_of_its_time(export
         {"\u001b[2J\nx": 1},
         {"key": "\u001b[2J"},
         {"density": 1e300},
+        {"speed": 1e300},
     ],
 )
 def test_settings_that_make_no_sense_are_refused_in_a_line(exported, tmp_path, capsys, settings):

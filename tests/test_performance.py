@@ -13,7 +13,7 @@ import pytest
 from kerasmusic.command_line import main
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
-from kerasmusic.live.controls import KEYS, denser, next_key, warmer
+from kerasmusic.live.controls import KEYS, faster, louder, next_key, warmer
 from kerasmusic.live.performance import PlayOptions, catch_signals
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
@@ -125,7 +125,7 @@ def test_ports_are_listed(tmp_path):
         ("--midi-out Piano --midi-in Piano --pause 0", "0: a pause is from 0.1 to 10 seconds"),
         ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes neither"),
         ("--midi-out Piano --seconds 0", "0: --seconds must be more than 0"),
-        ("--midi-out Piano --density nan", "nan: a density"),
+        ("--midi-out Piano --speed nan", "nan: a speed"),
         ("--midi-out Piano --key H", "H: no such key"),
         ("--midi-out Piano absent.tflite", "absent.tflite: no such file"),
         ("--soundfont absent.sf2", "absent.sf2: no such SoundFont"),
@@ -175,12 +175,12 @@ def test_controls_go_up_and_down_within_their_limits():
     sampling = warmer(Sampling(temperature=0.1), -0.2)
     assert sampling.temperature == 0
     for _ in range(100):
-        sampling = denser(sampling, 0.1)
-    assert sampling.density == 3
+        sampling = louder(faster(sampling, 1.1), 4)
+    assert (sampling.speed, sampling.loudness) == (30, 127)
     sampling = next_key(sampling, -1)
     assert sampling.key == KEYS[-1]
     sampling = next_key(sampling, 1)
-    assert sampling == Sampling(temperature=0, density=3)
+    assert sampling == Sampling(temperature=0, speed=30, loudness=127)
     assert len(set(KEYS)) == 24
     # From a key that is not in the list, the first key in the list comes next.
     assert next_key(Sampling(key="dm"), 1).key == KEYS[0]

@@ -24,7 +24,9 @@ SAMPLINGS = st.builds(
     min_p=st.one_of(SHARES, st.dictionaries(st.sampled_from(FIELDS), SHARES)),
     key=st.sampled_from([None, "C major", "F# minor", "Bb", "am"]),
     pitch_range=st.sampled_from([None, "C2-C6", "36 - 96"]),
-    density=st.floats(-1000, 1000),
+    speed=st.one_of(st.none(), st.floats(0.5, 30)),
+    polyphony=st.one_of(st.none(), st.floats(0.5, 20)),
+    loudness=st.one_of(st.none(), st.floats(1, 127), st.sampled_from(["pp", "mf", "70"])),
     style=st.sampled_from([None, "Chopin", "Bach:0.6,Debussy:0.4", "de Falla", "a/b:0.5, 50%:0.5"]),
     chords=st.sampled_from([None, "Am F C/G", "Dm7b5,G7"]),
     chord_seconds=st.floats(0.1, 100),
@@ -46,7 +48,7 @@ def test_a_name_is_read_as_the_piece_it_was_made_of(seed, sampling, notes, secon
     assert (found.model, found.seed, found.notes, found.seconds, found.primer) == (ID, seed, notes, seconds, primer)
     assert found.sampling.temperatures() == sampling.temperatures()
     assert found.sampling.min_ps() == sampling.min_ps()
-    assert found.sampling.density == sampling.density
+    assert found.sampling.targets() == sampling.targets()
     assert found.sampling.style == sampling.style
     assert (found.sampling.chords is None) == (sampling.chords is None)
     if sampling.chords:
@@ -59,7 +61,7 @@ def test_a_name_is_read_as_the_piece_it_was_made_of(seed, sampling, notes, secon
 
 def test_a_setting_that_a_name_leaves_out_is_not_the_default():
     sampling = Piece.parse(f"{ID}/7").sampling
-    assert sampling.density == 0
+    assert sampling.targets() == (None, None, None)
     assert sampling.min_ps() == [0, 0, 0, 0]
 
 
@@ -71,11 +73,11 @@ def test_a_setting_that_a_name_leaves_out_is_not_the_default():
         (f"{ID}/seven", "not the name of a piece"),
         (f"{ID}/-7", "not the name of a piece"),
         (f"{ID}/7/notes=3e", "a number in this name is damaged"),
-        (f"{ID}/7/denisty=1", "knows no setting denisty of a piece; did you mean density?"),
+        (f"{ID}/7/spede=1", "knows no setting spede of a piece; did you mean speed?"),
         (f"{ID}/7/temperature=pich=1", "pich: no such field for temperature"),
         (f"{ID}/7/temperature=hot", "hot: not a temperature"),
         (f"{ID}/7/key=H", "H: no such key"),
-        (f"{ID}/7/density=nan", "nan: a density is a number"),
+        (f"{ID}/7/speed=nan", "nan: a speed is from"),
         (f"{ID}/7/style=Bach:2", "Bach:2: not a style"),
     ],
 )
@@ -111,7 +113,8 @@ def test_the_name_that_generate_prints_makes_the_same_notes(tmp_path, capsys):
     name = named(capsys)
     identity = hashlib.sha256(bundled_model().read_bytes()).hexdigest()[:10]
     assert name == (
-        f"{identity}/7/notes=60/temperature=pitch=1.1/min-p=pitch=0.02/key=F#minor/range=C2-C6/density=-0.2"
+        f"{identity}/7/notes=60/temperature=pitch=1.1/min-p=pitch=0.02/key=F#minor/range=C2-C6"
+        "/speed=9/polyphony=4.5/loudness=64"
     )
     assert main(["generate", "--piece", name, "-o", again]) == 0
     assert named(capsys) == name
@@ -135,7 +138,7 @@ def test_a_piece_that_continues_a_file_needs_its_notes(tmp_path, capsys):
     assert not (tmp_path / "c.mid").exists()
 
 
-@pytest.mark.parametrize("option", [["--seed", "1"], ["--key", "C major"], ["--density", "0"], ["--style", "Bach"]])
+@pytest.mark.parametrize("option", [["--seed", "1"], ["--key", "C major"], ["--speed", "6"], ["--style", "Bach"]])
 def test_an_option_that_would_make_another_piece_is_refused(option, tmp_path, capsys):
     name = str(Piece(model=model_id(bundled_model()), seed=1))
     assert main(["generate", "--piece", name, *option, "-o", str(tmp_path / "a.mid")]) == 2

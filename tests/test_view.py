@@ -15,7 +15,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
 from kerasmusic.live.keypresses import parse_keys
 from kerasmusic.live.player import AHEAD_SECONDS
-from kerasmusic.live.view import HELP, View, draw
+from kerasmusic.live.view import View, draw
 from kerasmusic.notes import Note
 from simulated import MemoryOutput, SteppedClock, simulate
 
@@ -64,7 +64,7 @@ def test_where_there_is_no_room_for_notes_there_are_words():
     assert draw([], [Note(1, 60, 1, 64)], 0, WORDS, 10, 2).lines() == ["what is   ", "what to do"]
 
 
-def test_keys_change_temperature_density_and_key_while_it_plays():
+def test_keys_change_temperature_speed_loudness_and_key_while_it_plays():
     clock, generator = SteppedClock(), Generator(bundled_model(), seed=7)
     player = Player(Endless(generator), MemoryOutput(clock), clock)
     pressed, frames = [], []
@@ -76,12 +76,11 @@ def test_keys_change_temperature_density_and_key_while_it_plays():
     simulate(player, 20, each=lambda: None)
     assert view.turn(0.05)
     assert "small" in frames[-1].lines()[-2]
-    assert "temperature 1.00  density -0.2  any key" in frames[-1].lines()[-2]
-    assert frames[-1].lines()[-1].strip() == HELP
-    pressed += ["up", "up", "left", "k", "k", "x"]
-    for _ in range(6):
+    assert frames[-1].lines()[-1].strip() == "↑↓ temperature 1.00  ←→ speed 9  l L loudness 64  k K any key  q end"
+    pressed += ["up", "up", "left", "L", "k", "k", "x"]
+    for _ in range(7):
         assert view.turn(0.05)
-    assert "temperature 1.10  density -0.3  C minor" in frames[-1].lines()[-2]
+    assert "temperature 1.10  ←→ speed 8.18  l L loudness 68  k K C minor" in frames[-1].lines()[-1]
     view.turn(0.05)
     simulate(player, 40)
     assert generator._runtime.temperature[0].tolist() == pytest.approx([1.1] * 4)

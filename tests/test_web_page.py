@@ -19,11 +19,12 @@ from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
 from kerasmusic.command_line import main
 from kerasmusic.commands import export
-from kerasmusic.edge import chords, controls, golden, styles
-from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge import balance, chords, controls, golden, styles
+from kerasmusic.edge.balance import Balance, Targets
+from kerasmusic.edge.controls import pitch_bias
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.piece import Piece, primer_id
-from kerasmusic.edge.sampling import DENSITY, MIN_P, Sampling
+from kerasmusic.edge.sampling import MIN_P, Sampling
 from kerasmusic.edge.styles import Styles
 from kerasmusic.errors import KerasMusicError, MidiError
 from kerasmusic.export import web_page
@@ -72,30 +73,46 @@ def test_the_pages_codec_is_the_one_of_python(notes):
 
 @needs_node
 def test_the_pages_keys_are_the_ones_of_python():
-    codec = NoteCodec()
     keys = ask("keys")
     for key in (keys[0], keys[7], keys[-1]):
-        assert ask("bias", tables=codec.to_json(), key=key) == bias_of(codec, key=key).tolist()
-    assert all(bias_of(codec, key=key).any() for key in keys)
+        assert ask("bias", key=key) == pitch_bias(key=key).tolist()
+    assert all(pitch_bias(key=key).any() for key in keys)
     # The terminal's view has the same keys.
     assert tuple(keys) == KEYS
 
 
 @needs_node
-@pytest.mark.parametrize("density", [-1.5, 0.0, 0.3, 2.0])
-def test_the_pages_density_is_the_one_of_python(density):
+@pytest.mark.parametrize(
+    "targets", [Targets(), Targets(6.3, 4.5, 80.0), Targets(polyphony=3.0), Targets(30.0, 0.5, 1.0)]
+)
+def test_the_pages_balance_is_the_one_of_python(targets):
     codec = NoteCodec()
-    page = np.array(ask("bias", tables=codec.to_json(), key="G major", density=density), np.float32)
-    np.testing.assert_array_equal(page, bias_of(codec, key="G major", density=density))
+    random = np.random.default_rng(2)
+    drawn = np.stack([random.geometric(0.08, 600) - 1, random.geometric(0.02, 600), random.integers(1, 128, 600)]).T
+    bias = np.zeros((1, codec.size), np.float32)
+    steady = Balance(codec, bias)
+    steady.aim(targets)
+    steady.reset()
+    expected = []
+    for row in drawn.tolist():
+        steady.measure(*row)
+        expected.append([float(each) for each in steady.state])
+    page = ask("balance", tables=codec.to_json(), targets=targets._asdict(), drawn=drawn.tolist())
+    assert page["states"] == expected
+    np.testing.assert_array_equal(np.array(page["bias"], np.float32), bias[0])
+
+
+@needs_node
+def test_the_page_takes_targets_from_notes_as_python_does(notes):
+    assert ask("targets", notes=rows_of(notes)) == pytest.approx(Targets.of(notes)._asdict())
 
 
 @needs_node
 @pytest.mark.parametrize("pitch_range", ["C2-C6", "36-84", "Bb3 - f#4"])
 def test_the_pages_ranges_are_the_ones_of_python(pitch_range):
-    codec = NoteCodec()
     for key in ("am", "Bb", "F#minor"):
-        page = ask("bias", tables=codec.to_json(), key=key, range=pitch_range)
-        assert page == bias_of(codec, key=key, pitch_range=pitch_range).tolist()
+        page = ask("bias", key=key, range=pitch_range)
+        assert page == pitch_bias(key=key, pitch_range=pitch_range).tolist()
 
 
 @needs_node
@@ -103,7 +120,7 @@ def test_the_pages_ranges_are_the_ones_of_python(pitch_range):
     "sampling",
     [
         Sampling(),
-        Sampling(temperature=0.9, min_p=0.1, key="F# minor", pitch_range="C2-C6", density=0.5),
+        Sampling(temperature=0.9, min_p=0.1, key="F# minor", pitch_range="C2-C6", speed=6.25),
         Sampling(temperature={"step": 0.5, "pitch": 1.1}, min_p={"duration": 0.01}, style="Bach:0.6,de Falla:0.4"),
         Sampling(chords="Am F C/G Dm7b5", chord_seconds=1.5),
     ],
@@ -129,7 +146,7 @@ def test_the_pages_chords_are_the_ones_of_python(seconds):
 
 
 @needs_node
-@pytest.mark.parametrize("rest", ["x", "/7/key=H", "/7/speed=3", "/7/density=x", "/7/temperature=pich=1", "/7/range=9"])
+@pytest.mark.parametrize("rest", ["x", "/7/key=H", "/7/tempo=3", "/7/speed=x", "/7/temperature=pich=1", "/7/range=9"])
 def test_the_page_says_what_is_wrong_with_a_piece(rest):
     assert re.fullmatch(r".*(“.+”|.+=).*\.", ask("piece", name="0123456789" + rest))
 
@@ -373,14 +390,32 @@ def constant_of(file, name):
     ("file", "name", "value"),
     [
         ("golden.js", "TOLERANCES", golden.TOLERANCES),
-        ("golden.js", "SETTINGS", golden.SETTINGS),
+        ("golden.js", "SETTINGS", golden.FIRST_SETTINGS),
         ("golden.js", "CHORDS", [list(chord) for chord in golden.CHORDS]),
         ("generator.js", "MIN_P", dict(MIN_P)),
-        ("generator.js", "DENSITY", DENSITY),
         ("controls.js", "RULED_OUT", controls.RULED_OUT),
-        ("controls.js", "SHORTEST_TICKS", controls.SHORTEST_TICKS),
-        ("controls.js", "MIDDLE_TICKS", controls.MIDDLE_TICKS),
-        ("controls.js", "LOG_UNITS", controls.LOG_UNITS),
+        *(
+            ("balance.js", name, [*value] if isinstance(value := getattr(balance, name), tuple) else value)
+            for name in (
+                "SPEED",
+                "POLYPHONY",
+                "LOUDNESS",
+                "SPEEDS",
+                "POLYPHONIES",
+                "LOUDNESSES",
+                "SHORTEST_TICKS",
+                "LOG_UNITS",
+                "MIDDLE_VELOCITY",
+                "VELOCITY_UNITS",
+                "MOST_TIMES",
+                "LARGEST_INTEGRAND",
+                "LARGEST_INTEGRAL",
+                "TOLD_BY",
+                "STEP_GAINS",
+                "DURATION_GAINS",
+                "VELOCITY_GAINS",
+            )
+        ),
         ("golden.js", "GROUP", golden.GROUP),
         ("styles.js", "HIGHEST", styles.HIGHEST),
         ("styles.js", "TOLERANCE", styles.TOLERANCE),

@@ -1,4 +1,4 @@
-/** Controls of the music, as biases on the model's logits: a key, a range of pitches and the density of notes. */
+/** Controls of the pitches, as biases on the model's logits: a key and a range of pitches. */
 
 import { Problem } from "./problem.js";
 
@@ -9,11 +9,6 @@ const SCALES = {
   // Natural minor, with the raised seventh added.
   minor: [0, 2, 3, 5, 7, 8, 10, 11],
 };
-// Shorter steps are chords and ornaments: density changes how often they occur, but not their relative frequency.
-const SHORTEST_TICKS = 6;
-const MIDDLE_TICKS = 20;
-// Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
-const LOG_UNITS = 8192;
 
 /** All keys, such as "C minor". */
 export const KEYS = TONICS.flatMap((tonic) => Object.keys(SCALES).map((mode) => `${tonic} ${mode}`));
@@ -46,26 +41,15 @@ export function parseRange(text) {
 }
 
 /**
- * The step's input `bias`.
+ * The part of the step's input `bias` that is over pitches.
  *
- * @param codec the model's codec
  * @param key a key such as "C minor", or "" for any
  * @param range a range of pitches such as "C2-C6", or "" for all
- * @param density 0 for no change; at 1, a step twice as long becomes half as likely, at -1 twice as likely
- * @returns {Float32Array} the concatenated biases of all four fields
+ * @returns {number[]} a bias for each of the 128 pitches
  */
-export function biasOf(codec, { key = "", range = "", density = 0 } = {}) {
-  const bias = new Float32Array(codec.size);
-  if (density) {
-    codec.stepTicks.forEach((ticks, index) => {
-      const log = Math.log(Math.max(ticks, SHORTEST_TICKS) / MIDDLE_TICKS);
-      bias[codec.offsets[0] + index] = (-density * Math.round(LOG_UNITS * log)) / LOG_UNITS;
-    });
-  }
+export function pitchBias({ key = "", range = "" } = {}) {
   const allowed = key ? parseKey(key) : null;
   const [low, high] = range ? parseRange(range) : [0, HIGHEST_PITCH];
-  for (let pitch = 0; pitch < codec.sizes[1]; pitch += 1) {
-    if (allowed?.has(pitch % 12) === false || pitch < low || pitch > high) bias[codec.offsets[1] + pitch] = RULED_OUT;
-  }
-  return bias;
+  const ruledOut = (pitch) => allowed?.has(pitch % 12) === false || pitch < low || pitch > high;
+  return Array.from({ length: HIGHEST_PITCH + 1 }, (_, pitch) => (ruledOut(pitch) ? RULED_OUT : 0));
 }

@@ -1,16 +1,16 @@
 /** Generator: makes an endless sequence of notes, one model step each, as `kerasmusic.edge.Generator` does. */
 
+import { Balance, LOUDNESS, POLYPHONY, SPEED } from "./balance.js";
 import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { FIELDS } from "./codec.js";
-import { biasOf } from "./controls.js";
+import { pitchBias } from "./controls.js";
 import { Uniforms } from "./philox.js";
 import { styleVector } from "./styles.js";
 
 const SAMPLED = [-1, -1, -1, -1];
 const START_NOTE = [0, 0, 0, 0];
-// The defaults of Python's `Sampling`; a test compares them.
+// The default of Python's `Sampling`; a test compares them.
 export const MIN_P = { pitch: 0.02 };
-export const DENSITY = -0.2;
 
 const byField = (value, fallback) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));
@@ -21,6 +21,7 @@ export class Generator {
   #tick = 0;
   #chords = null;
   #pitchBias;
+  #balance;
 
   /**
    * @param step a model's step: its inputs and outputs are arrays, and `run()` resolves when the outputs are written
@@ -31,6 +32,7 @@ export class Generator {
     this.step = step;
     this.codec = codec;
     this.record = record;
+    this.#balance = new Balance(codec, step.bias);
   }
 
   /** Begins the piece of a seed, a BigInt. */
@@ -41,6 +43,7 @@ export class Generator {
     this.step.state.fill(0);
     this.step.previous.set(START_NOTE);
     this.change(settings);
+    this.#balance.reset();
   }
 
   /** Sets the sampling from the next note on: temperature and min-p, a number or by field, and the other settings. */
@@ -49,7 +52,9 @@ export class Generator {
     minP = MIN_P,
     key = "",
     range = "",
-    density = DENSITY,
+    speed = SPEED,
+    polyphony = POLYPHONY,
+    loudness = LOUDNESS,
     style = "",
     chords = "",
     chordSeconds = CHORD_SECONDS,
@@ -57,10 +62,11 @@ export class Generator {
     const vector = styleVector(this.record, style);
     this.step.temperature.set(byField(temperature, 1));
     this.step.minP.set(byField(minP, 0));
-    this.step.bias.set(biasOf(this.codec, { key, range, density }));
+    this.#pitchBias = pitchBias({ key, range });
+    this.#pitches().set(this.#pitchBias);
+    this.#balance.aim({ speed, polyphony, loudness });
     this.step.style?.set(vector);
     this.#chords = chords ? new ChordTrack(chords, chordSeconds) : null;
-    this.#pitchBias = this.#pitches().slice();
   }
 
   /** Makes the next note. */
@@ -73,6 +79,9 @@ export class Generator {
     if (this.#chords) await this.#runInChord(this.#chords);
     else await step.run();
     this.#drawn += 1;
+    const [gap, , duration, velocity] = step.note;
+    const { stepTicks, durationTicks, velocities } = this.codec;
+    this.#balance.measure(stepTicks[gap], durationTicks[duration], velocities[velocity]);
     return this.#played(step.note);
   }
 
@@ -100,21 +109,24 @@ export class Generator {
   async feed(fields) {
     this.step.given.set(fields);
     await this.step.run();
+    this.#balance.begin();
     return this.#played(fields);
   }
 
   /** The complete state of the generator except its settings. */
   snapshot() {
     const { state, previous } = this.step;
-    return { state: state.slice(), previous: previous.slice(), tick: this.#tick, drawn: this.#drawn };
+    const balance = this.#balance.state;
+    return { state: state.slice(), previous: previous.slice(), tick: this.#tick, drawn: this.#drawn, balance };
   }
 
   /** Restores a snapshot. */
-  restore({ state, previous, tick, drawn }) {
+  restore({ state, previous, tick, drawn, balance }) {
     this.step.state.set(state);
     this.step.previous.set(previous);
     this.#tick = tick;
     this.#drawn = drawn;
+    this.#balance.state = balance;
   }
 
   #played(fields) {

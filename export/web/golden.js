@@ -9,7 +9,6 @@ const SETTINGS = {
   seed: 2026,
   temperature: { pitch: 0.95, step: 1.05 },
   min_p: { pitch: 0.02 },
-  density: 0,
   key: "C minor",
 };
 // I - IV - V - I, as chords of half a second.
@@ -84,8 +83,9 @@ async function scoreDifference(generator, notes, expected) {
   return largest;
 }
 
-async function firstDifference(generator, notes, { seed, temperature, min_p: minP, density, key }) {
-  generator.begin(BigInt(seed), { temperature, minP, density, key: key ?? "" });
+async function firstDifference(generator, notes, settings) {
+  const { seed, temperature, min_p: minP, speed = null, polyphony = null, loudness = null, key } = settings;
+  generator.begin(BigInt(seed), { temperature, minP, speed, polyphony, loudness, key: key ?? "" });
   for (const fields of generator.codec.encode(primer())) await generator.feed(fields);
   for (const [index, fields] of notes.entries()) {
     await generator.next();

@@ -1,8 +1,9 @@
 /** The page's controls and messages. */
 
+import { LOUDNESS, POLYPHONY, SPEED, targetsOf } from "./balance.js";
 import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { KEYS } from "./controls.js";
-import { DENSITY, MIN_P } from "./generator.js";
+import { MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
 import { readMidi, writeMidi } from "./midi_file.js";
 import { Piano } from "./piano.js";
@@ -12,6 +13,9 @@ import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
+// What a piece keeps to; the controls' initial values.
+const USUAL = { speed: SPEED, loudness: LOUDNESS, polyphony: POLYPHONY };
+const TARGETS = Object.keys(USUAL);
 const MODEL_ID = document.querySelector('meta[name="kerasmusic-model"]').content;
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const MAX_SEED = 2n ** 64n - 1n;
@@ -148,7 +152,9 @@ const handlers = {
 const settings = () => ({
   temperature: Number(element("temperature").value),
   minP: MIN_P,
-  density: Number(element("density").value),
+  speed: Number(element("speed").value),
+  polyphony: Number(element("polyphony").value),
+  loudness: Number(element("loudness").value),
   key: element("key").value,
   range: "",
   style: element("style").value,
@@ -200,16 +206,31 @@ function beginPiece() {
   if (named.primer && named.primer !== primer?.id) {
     throw new Problem(`That piece continues a MIDI file (${named.primer}); open the file, then enter the name again.`);
   }
-  const { temperature, density, key, style, chords } = named.settings;
+  const { temperature, key, style, chords } = named.settings;
   element("seed").value = named.seed;
   if (typeof temperature === "number") setControl("temperature", temperature);
-  setControl("density", density);
+  showTargets(named.settings);
   setControl("key", KEYS.find((each) => each.replace(" ", "") === key) ?? "");
   setControl("style", style);
   setControl("chords", chords.replaceAll(",", " "));
-  entered = named.settings;
+  entered = { ...named.settings };
   join = JOIN_SECONDS;
   begin(named.primer ? primer : null);
+}
+
+/** Moves the sliders to targets; null leaves the model its own, and an unknown one what was chosen. */
+function showTargets(targets) {
+  for (const [id, value] of Object.entries(targets).filter(([each]) => TARGETS.includes(each))) {
+    if (value === null) element(`${id}-value`).textContent = "free";
+    else setControl(id, value);
+  }
+}
+
+/** Keeps to what notes keep to, which the model carries on from. */
+function keepTo(notes) {
+  const targets = targetsOf(notes);
+  for (const id of Object.keys(targets)) delete entered[id];
+  showTargets(targets);
 }
 
 function setControl(id, value) {
@@ -316,6 +337,7 @@ function carryOn() {
   piece += 1;
   player.cut(at);
   join = 0;
+  keepTo(notes);
   worker.post("carryOn", { piece, from: at, notes, settings: settings() });
   showPiece(false);
 }
@@ -335,6 +357,7 @@ async function open(file) {
   const first = notes[0].start;
   join = JOIN_SECONDS;
   primer = { name: file.name, notes: notes.map((note) => ({ ...note, start: note.start - first })) };
+  keepTo(primer.notes);
   begin(primer);
   opened = file.name;
   say(`Listening to ${opened}…`);
@@ -409,11 +432,11 @@ function connectControls() {
   for (const key of KEYS) element("key").append(new Option(key, key));
   const texts = {
     temperature: (value) => value.toFixed(2),
-    density: (value) => {
-      const more = value - DENSITY;
-      return Math.abs(more) < 0.05 ? "as performed" : `${more > 0 ? "+" : "−"}${Math.abs(more).toFixed(1)}`;
-    },
+    speed: (value) => `${value.toFixed(1)} notes per second`,
+    loudness: (value) => value.toFixed(0),
+    polyphony: (value) => `${value.toFixed(1)} notes at once`,
   };
+  for (const [id, value] of Object.entries(USUAL)) element(id).value = value;
   for (const [id, text] of Object.entries(texts)) {
     const show = () => {
       const words = text(Number(element(id).value));
@@ -423,7 +446,7 @@ function connectControls() {
     element(id).addEventListener("input", show);
     show();
   }
-  for (const id of ["temperature", "density", "key", "style", "chords"]) {
+  for (const id of ["temperature", ...TARGETS, "key", "style", "chords"]) {
     const moved = () => {
       // Tells of an invalid chord before anything is changed.
       if (id === "chords" && element(id).value.trim()) new ChordTrack(element(id).value);

@@ -1,5 +1,6 @@
 /** Pieces: the name of a piece of music, from which the same notes can be made anywhere. See `kerasmusic.edge.piece`. */
 
+import { LOUDNESSES, POLYPHONIES, SPEEDS } from "./balance.js";
 import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { FIELDS } from "./codec.js";
 import { parseKey, parseRange } from "./controls.js";
@@ -55,7 +56,9 @@ const READERS = {
   "min-p": (text) => byField(text, 1),
   key: checked(parseKey),
   range: checked(parseRange),
-  density: (text) => number(text, 1000, -1000),
+  speed: (text) => number(text, ...SPEEDS.toReversed()),
+  polyphony: (text) => number(text, ...POLYPHONIES.toReversed()),
+  loudness: (text) => number(text, ...LOUDNESSES.toReversed()),
   style: (text) => text,
   chords: checked((text) => new ChordTrack(text)),
   "chord-seconds": (text) => number(text, 3600, 0.1),
@@ -73,8 +76,19 @@ export function parsePiece(name) {
     throw new Problem(`“${name}” is not the name of a piece, such as 0123456789/7/notes=300.`);
   }
   // What a name leaves out has these values, whatever the defaults are.
-  const read = { temperature: 1, "min-p": 0, key: "", range: "", density: 0, style: "", chords: "", primer: "" };
-  read["chord-seconds"] = CHORD_SECONDS;
+  const read = {
+    temperature: 1,
+    "min-p": 0,
+    key: "",
+    range: "",
+    speed: null,
+    polyphony: null,
+    loudness: null,
+    style: "",
+    chords: "",
+    "chord-seconds": CHORD_SECONDS,
+    primer: "",
+  };
   for (const part of rest.split("/").filter(Boolean)) {
     const at = part.indexOf("=");
     const setting = at < 0 ? part : part.slice(0, at);
@@ -83,8 +97,8 @@ export function parsePiece(name) {
     }
     read[setting] = READERS[setting](decodeURIComponent(part.slice(setting.length + 1)));
   }
-  const { primer, "min-p": minP, "chord-seconds": chordSeconds, temperature, key, range, density, style, chords } = read;
-  const settings = { temperature, minP, key, range, density, style, chords, chordSeconds };
+  const { primer, "min-p": minP, "chord-seconds": chordSeconds, ...others } = read;
+  const settings = { ...others, minP, chordSeconds };
   return { model, seed: BigInt(seed), primer, settings };
 }
 
@@ -98,14 +112,17 @@ function fieldText(value, neutral) {
 
 /** The name of a piece; see `parsePiece`. */
 export function pieceName({ model, seed, primer, settings }) {
-  const { temperature, minP, key, range, density, style, chords, chordSeconds } = settings;
+  const { temperature, minP, key, range, speed, polyphony, loudness, style, chords, chordSeconds } = settings;
+  const target = (value) => (value === null ? "" : String(value));
   const parts = {
     primer,
     temperature: fieldText(temperature, 1),
     "min-p": fieldText(minP, 0),
     key: key.replaceAll(/\s/g, ""),
     range: range.replaceAll(/\s/g, ""),
-    density: density ? String(density) : "",
+    speed: target(speed),
+    polyphony: target(polyphony),
+    loudness: target(loudness),
     style,
     chords: chords.split(/[\s,]+/).filter(Boolean).join(","),
     "chord-seconds": chords ? String(chordSeconds) : "",

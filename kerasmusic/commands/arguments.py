@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from kerasmusic.edge import Generator
     from kerasmusic.edge.sampling import Sampling
 
+# Leaves a model its own speed, polyphony or loudness.
+FREE = "free"
+
 pedal = click.option("--no-pedal", is_flag=True, help="End notes with their keys, not with the sustain pedal.")
 instrument = click.option(
     "--instrument",
@@ -33,13 +36,22 @@ backend = click.option(
 )
 
 
-def _density_help() -> str:
-    from kerasmusic.edge.sampling import DENSITY
+def _speed_help() -> str:
+    from kerasmusic.edge.balance import SPEED
 
-    return (
-        "More or fewer notes per second: 0 leaves the model's own, which hurries; 1 makes a step twice as long half as "
-        f"likely (default: {DENSITY:g})."
-    )
+    return f"Notes per second, or 'free' for the model's own, which drifts (default: the primer's, or {SPEED:g})."
+
+
+def _loudness_help() -> str:
+    from kerasmusic.edge.balance import DYNAMICS, LOUDNESS
+
+    return f"{listed(list(DYNAMICS))}, a mean velocity, or 'free' (default: the primer's, or {LOUDNESS:g})."
+
+
+def _polyphony_help() -> str:
+    from kerasmusic.edge.balance import POLYPHONY
+
+    return f"Notes sounding at once on average, roughly, or 'free' (default: the primer's, or {POLYPHONY:g})."
 
 
 def _min_p_help() -> str:
@@ -69,7 +81,9 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Play like a composer the model knows, such as Chopin, or like several: 'Bach:0.6,Debussy:0.4'.",
         ),
-        click.option("--density", type=float, cls=LateHelp, late_help=_density_help),
+        click.option("--polyphony", metavar="NOTES", cls=LateHelp, late_help=_polyphony_help),
+        click.option("--loudness", cls=LateHelp, late_help=_loudness_help),
+        click.option("--speed", metavar="NOTES", cls=LateHelp, late_help=_speed_help),
         click.option("--min-p", metavar="SHARE", cls=LateHelp, late_help=_min_p_help),
         click.option("--temperature", help="One number, or by field: pitch=1.1,step=0.9 (default: 1)."),
     ):
@@ -82,7 +96,9 @@ class SamplingOptions(TypedDict):
 
     temperature: str | None
     min_p: str | None
-    density: float | None
+    speed: str | None
+    polyphony: str | None
+    loudness: str | None
     style: str | None
     chords: str | None
     chord_seconds: float | None
@@ -92,6 +108,7 @@ class SamplingOptions(TypedDict):
 
 def asked_sampling(options: SamplingOptions) -> Sampling:
     """The sampling that the options ask for; what they leave out has its default."""
+    from kerasmusic.edge.balance import parse_loudness
     from kerasmusic.edge.sampling import Sampling, SamplingChanges, parse_by_field
 
     asked = SamplingChanges(key=options["key"], pitch_range=options["pitch_range"], style=options["style"])
@@ -100,13 +117,34 @@ def asked_sampling(options: SamplingOptions) -> Sampling:
         asked["temperature"] = parse_by_field("temperature", options["temperature"])
     if options["min_p"] is not None:
         asked["min_p"] = parse_by_field("min-p", options["min_p"])
-    if options["density"] is not None:
-        asked["density"] = options["density"]
+    if options["speed"] is not None:
+        asked["speed"] = parse_target("speed", options["speed"])
+    if options["polyphony"] is not None:
+        asked["polyphony"] = parse_target("polyphony", options["polyphony"])
+    if options["loudness"] is not None:
+        asked["loudness"] = None if options["loudness"] == FREE else parse_loudness(options["loudness"])
     if options["chord_seconds"] is not None:
         if options["chords"] is None:
             raise ArgumentError(f"{options['chord_seconds']:g}: --chord-seconds is for --chords; name some")
         asked["chord_seconds"] = options["chord_seconds"]
     return Sampling(**asked)
+
+
+def parse_target(name: str, text: str) -> float | None:
+    """A number of notes, or None for "free".
+
+    >>> parse_target("speed", "6"), parse_target("speed", "free")
+    (6.0, None)
+    """
+    try:
+        return None if text == FREE else float(text)
+    except ValueError:
+        raise ArgumentError(f"{text}: not a {name}; write a number of notes, such as 6, or {FREE}") from None
+
+
+def asked_targets(options: SamplingOptions) -> frozenset[str]:
+    """Which of the speed, the polyphony and the loudness the options ask for."""
+    return frozenset(name for name in ("speed", "polyphony", "loudness") if options[name] is not None)
 
 
 def option_names(options: SamplingOptions) -> dict[str, str | float]:

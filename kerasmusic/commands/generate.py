@@ -24,6 +24,7 @@ OUTPUT = "music.mid"
     """
     kerasmusic generate -o music.mid
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
+    kerasmusic generate --speed 6 --loudness p --temperature 1.1 -o slow.mid
     kerasmusic generate --chords 'Am F C G' --chord-seconds 2 -o music.mid
     kerasmusic generate weights/small.keras --style Chopin -o music.mid
     kerasmusic generate --piece PIECE -o again.mid
@@ -89,6 +90,8 @@ def run(
         )
     arguments.check_exact(found, needed=named is not None)
     beginning = midi.read(primer, instrument=instrument).without_leading_silence() if primer else Notes.empty()
+    if named is None:
+        sampling = sampling.like(beginning, keep=arguments.asked_targets(options))
     generator = open_generator(found, backend=backend, seed=seed, sampling=sampling)
     heard = primer_id(generator.codec.encode(beginning)) if primer else None
     if named and named.primer != heard:

@@ -69,6 +69,7 @@ def run(
         soundfont=soundfont,
         driver=driver,
         seconds=PlayOptions.seconds if seconds is None else seconds,
+        keep=arguments.asked_targets(sampling_options),
     )
     sampling = arguments.asked_sampling(sampling_options)
     path = find_model(model, prefer=TFLITE)

@@ -1,22 +1,16 @@
-"""Steers a model by biasing its logits: a key, a pitch range and a note density."""
+"""Controls of the pitches, by a bias on the model's logits: a key and a pitch range."""
 
 import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kerasmusic.codec import PITCHES, NoteCodec
+from kerasmusic.codec import PITCHES
 from kerasmusic.errors import ArgumentError
 from kerasmusic.pitch_names import ACCIDENTALS, NATURALS, parse_pitch
 
 # Finite, but so far below any logit that the pitch is never drawn.
 RULED_OUT = -1e4
-# Steps up to this length form chords and ornaments. Density biases them all alike, so it changes how often they occur
-# but not their relative lengths.
-SHORTEST_TICKS = 6
-MIDDLE_TICKS = 20
-# Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
-LOG_UNITS = 8192
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     # The natural minor plus the raised seventh.
@@ -72,27 +66,13 @@ def allowed_pitches(key: str | None, pitch_range: str | None) -> NDArray[np.bool
     return allowed
 
 
-def bias_of(
-    codec: NoteCodec, *, key: str | None = None, pitch_range: str | None = None, density: float = 0.0
-) -> NDArray[np.float32]:
-    """The step's `bias`, float32 `[V]`, for a key, a pitch range and a density.
-
-    Args:
-        codec: the model's codec.
-        key: a key such as "C major"; see `parse_key`.
-        pitch_range: a range such as "C2-C6"; see `parse_range`.
-        density: 0 leaves the model's own density; at 1, a step twice as long becomes half as likely, at
-            -1 twice as likely.
+def pitch_bias(*, key: str | None = None, pitch_range: str | None = None) -> NDArray[np.float32]:
+    """The part of the step's `bias` that is over pitches, float32 `[128]`, for a key and a range; None allows all.
 
     Raises:
         ArgumentError: the key or range is invalid, or no pitch of the range is in the key.
 
-    >>> bias = bias_of(NoteCodec(), key="C major", pitch_range="C4-B4")
-    >>> int((bias[128:256] == 0).sum())
+    >>> int((pitch_bias(key="C major", pitch_range="C4-B4") == 0).sum())
     7
     """
-    bias = np.zeros(codec.size, np.float32)
-    logs = np.log(np.maximum(codec.step_ticks, SHORTEST_TICKS) / MIDDLE_TICKS)
-    bias[: codec.sizes.step] = -density * np.rint(LOG_UNITS * logs) / LOG_UNITS
-    bias[codec.offsets.pitch : codec.offsets.duration][~allowed_pitches(key, pitch_range)] = RULED_OUT
-    return bias
+    return np.where(allowed_pitches(key, pitch_range), np.float32(0), np.float32(RULED_OUT))

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, PITCH, PITCHES, STEP, TICKS_PER_SECOND
+from kerasmusic.edge.balance import Balance
 from kerasmusic.edge.chords import ChordTrack, chord_bias
-from kerasmusic.edge.controls import bias_of
+from kerasmusic.edge.controls import pitch_bias
 from kerasmusic.edge.runtime import Runtime, TFLiteRuntime
 from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
@@ -41,6 +42,7 @@ class Snapshot(NamedTuple):
     previous: NDArray[np.int32]
     tick: int
     drawn: int
+    balance: tuple[float, ...]
 
 
 class Generator:
@@ -85,10 +87,11 @@ class Generator:
         self._runtime = TFLiteRuntime(model, threads=threads) if isinstance(model, str | os.PathLike) else model
         self.codec = self._runtime.codec
         self.styles = self._runtime.styles
-        self._pitches = slice(self.codec.offsets.pitch, self.codec.offsets.duration)
+        self._pitch_row = self._runtime.bias[0, self.codec.offsets.pitch : self.codec.offsets.duration]
+        self._balance = Balance(self.codec, self._runtime.bias)
         self.sampling = sampling
         self._step_ticks = self.codec.step_ticks.tolist()
-        self._durations = (self.codec.duration_ticks / TICKS_PER_SECOND).tolist()
+        self._duration_ticks = self.codec.duration_ticks.tolist()
         self._velocities = self.codec.velocities.tolist()
         self.reset()
 
@@ -104,6 +107,7 @@ class Generator:
         self._runtime.state[:] = 0
         self._runtime.previous[:] = self.codec.start_note
         self._tick = 0
+        self._balance.reset()
 
     @property
     def sampling(self) -> Sampling:
@@ -113,15 +117,12 @@ class Generator:
     @sampling.setter
     def sampling(self, sampling: Sampling) -> None:
         style = self.styles.vector(sampling.style) if sampling.style is not None and self.styles.vectors else 0.0
-        bias = bias_of(self.codec, key=sampling.key, pitch_range=sampling.pitch_range, density=sampling.density)
-        self._runtime.bias[:], self._runtime.temperature[:], self._runtime.min_p[:] = (
-            bias,
-            sampling.temperatures(),
-            sampling.min_ps(),
-        )
+        self._runtime.temperature[:], self._runtime.min_p[:] = sampling.temperatures(), sampling.min_ps()
         self._runtime.style[:] = style
+        self._pitch_bias = pitch_bias(key=sampling.key, pitch_range=sampling.pitch_range)
+        self._pitch_row[:] = self._pitch_bias
+        self._balance.aim(sampling.targets())
         self._chords = sampling.chord_track()
-        self._pitch_bias = bias[self._pitches].copy()
         self._sampling = sampling
 
     def change(self, **changes: Unpack[SamplingChanges]) -> None:
@@ -135,7 +136,8 @@ class Generator:
 
     def snapshot(self) -> Snapshot:
         """The current position, for `restore`."""
-        return Snapshot(self._runtime.state.copy(), self._runtime.previous.copy(), self._tick, self._drawn)
+        runtime = self._runtime
+        return Snapshot(runtime.state.copy(), runtime.previous.copy(), self._tick, self._drawn, self._balance.state)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Returns to a snapshot: with the same sampling, the same notes follow.
@@ -157,7 +159,7 @@ class Generator:
                 f"a snapshot of another model: its state holds {state[impossible][0]:g}, and that of this model has "
                 f"{kind}; take one of this generator"
             )
-        self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn = snapshot
+        self._runtime.state[:], self._runtime.previous[:], self._tick, self._drawn, self._balance.state = snapshot
 
     def __iter__(self) -> Generator:
         return self
@@ -187,32 +189,34 @@ class Generator:
         try:
             if gap < 0 or duration < 0 or velocity < 0 or not 0 <= pitch < PITCHES:
                 raise IndexError
-            tick = self._tick + self._step_ticks[gap]
-            note = Note(tick / TICKS_PER_SECOND, pitch, self._durations[duration], self._velocities[velocity])
+            step_ticks, duration_ticks = self._step_ticks[gap], self._duration_ticks[duration]
+            tick = self._tick + step_ticks
+            note = Note(tick / TICKS_PER_SECOND, pitch, duration_ticks / TICKS_PER_SECOND, self._velocities[velocity])
         except IndexError:
             raise ModelFileError(
                 f"the model returned the fields {[gap, pitch, duration, velocity]}, which its codec does not have; its "
                 "file is damaged or was not exported by kerasmusic; export it again"
             ) from None
         self._tick = tick
+        self._balance.measure(step_ticks if step is None else None, duration_ticks, note.velocity)
         return note
 
     def _run_in_chord(self, chords: ChordTrack) -> None:
         """Runs the step with the bias of the chord at the time of the note, which the step itself draws."""
         inputs = self._runtime
         chord = chords.at(self._tick)
-        np.add(self._pitch_bias, chord_bias(chord), out=inputs.bias[0, self._pitches])
+        np.add(self._pitch_bias, chord_bias(chord), out=self._pitch_row)
         before = inputs.state.copy()
         inputs.run()
-        step = int(inputs.note[0, STEP])
+        gap = int(inputs.note[0, STEP])
         # A model that draws no valid step is reported by the caller.
-        if not 0 <= step < len(self._step_ticks):
+        if not 0 <= gap < len(self._step_ticks):
             return
-        following = chords.at(self._tick + self._step_ticks[step])
+        following = chords.at(self._tick + self._step_ticks[gap])
         if following != chord:
-            np.add(self._pitch_bias, chord_bias(following), out=inputs.bias[0, self._pitches])
+            np.add(self._pitch_bias, chord_bias(following), out=self._pitch_row)
             inputs.state[:] = before
-            inputs.given[0, STEP] = step
+            inputs.given[0, STEP] = gap
             inputs.run()
 
     def _uniform(self, number: int) -> NDArray[np.float32]:
@@ -258,6 +262,7 @@ class Generator:
         for note in fields:
             self._feed(note)
             self._tick += self._step_ticks[note[0]]
+        self._balance.begin()
 
     def score(self, notes: Notes) -> NDArray[np.float32]:
         """The log probabilities of a whole piece; the generator keeps its own position.

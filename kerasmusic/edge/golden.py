@@ -26,14 +26,20 @@ NOTES = 1_000
 # An exact file's passage goes on, and has only hashes of these further notes, one for each group.
 EXACT_NOTES, GROUP = 10_000, 250
 MOST_GROUPS = (EXACT_NOTES - NOTES) // GROUP
-# The settings of a new passage, which are stored with it. Files without settings used these.
+# The settings of a new passage, which are stored with it.
 SETTINGS: dict[str, Any] = {
     "seed": 2026,
     "temperature": {"pitch": 0.95, "step": 1.05},
     "min_p": {"pitch": 0.02},
-    "density": 0.0,
+    "speed": 8.0,
+    "polyphony": 4.5,
+    "loudness": 70.0,
     "key": "C minor",
 }
+# What earlier files' settings lack: they kept to no targets.
+WITHOUT_TARGETS: dict[str, Any] = {"speed": None, "polyphony": None, "loudness": None}
+# The settings of the earliest files, which have none.
+FIRST_SETTINGS = {name: SETTINGS[name] for name in ("seed", "temperature", "min_p", "key")}
 # I - IV - V - I, as chords of half a second.
 CHORDS = ((48, 64, 67, 72), (53, 65, 69, 72), (55, 62, 67, 71), (48, 64, 67, 72))
 # The largest difference in a log probability that rounding explains, by precision. Between ai-edge-litert and
@@ -128,7 +134,10 @@ def verify(runtime: TFLiteRuntime | CompiledModelRuntime, notes: int = EXACT_NOT
         expected = np.array(golden["log_prob"], np.float64).reshape(-1, len(FIELDS))
         precision = runtime.record["precision"]
         tolerance = TOLERANCES[precision]
-        settings = dict(golden.get("settings", SETTINGS))
+        settings = WITHOUT_TARGETS | dict(golden.get("settings", FIRST_SETTINGS))
+        # Earlier files name a setting that is no more, at the value without effect.
+        if settings.pop("density", 0) != 0:
+            raise ValueError
         hashes = [str(each) for each in golden.get("hashes", [])][: max(0, notes - len(fields)) // GROUP]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise ModelFileError("the file has no golden passage to verify it with; export it again") from None

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 ID_DIGITS = 10
 # Settings that a name leaves out have these values, not the defaults, so a later version with other defaults plays the
 # same piece.
-NEUTRAL: Mapping[str, Any] = MappingProxyType({"temperature": 1.0, "min_p": 0.0, "density": 0.0})
+NEUTRAL: Mapping[str, Any] = MappingProxyType(
+    {"temperature": 1.0, "min_p": 0.0, "speed": None, "polyphony": None, "loudness": None}
+)
 # Within a word, these characters have no meaning to a shell.
 PLAIN = ":,=#"
 # How the parts of a name are read, and the fields of `Sampling` that have other names.
@@ -36,7 +38,9 @@ READERS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
         "min-p": lambda text: parse_by_field("min-p", text),
         "key": str,
         "range": str,
-        "density": float,
+        "speed": float,
+        "polyphony": float,
+        "loudness": float,
         "style": str,
         "chords": str,
         "chord-seconds": float,
@@ -68,7 +72,7 @@ class Piece:
         seconds: how many seconds of music it makes; None for any.
 
     >>> str(Piece(model="0123456789", seed=7, sampling=Sampling(key="D minor"), notes=300))
-    '0123456789/7/notes=300/min-p=pitch=0.02/key=Dminor/density=-0.2'
+    '0123456789/7/notes=300/min-p=pitch=0.02/key=Dminor/speed=9/polyphony=4.5/loudness=64'
     """
 
     model: str
@@ -91,7 +95,7 @@ class Piece:
             "min-p": _by_field(sampling.min_ps(), 0.0),
             "key": "".join((sampling.key or "").split()),
             "range": "".join((sampling.pitch_range or "").split()),
-            "density": _number(sampling.density or None),
+            **{name: _number(target) for name, target in sampling.targets()._asdict().items()},
             "style": sampling.style or "",
             "chords": chords,
             "chord-seconds": _number(sampling.chord_seconds) if chords else "",

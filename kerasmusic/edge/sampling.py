@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge import balance
 from kerasmusic.edge.chords import CHORD_SECONDS, ChordTrack
 from kerasmusic.edge.controls import allowed_pitches
 from kerasmusic.edge.styles import parse_style
 from kerasmusic.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from kerasmusic.notes import Notes
+
 # Excludes pitches that the model itself finds very unlikely but would still draw now and then in a long piece. Times
 # have no min-p: the probability of a long duration is spread over many narrow bins, all of which min-p would exclude,
 # and a piece without long durations soon stops being music.
 MIN_P: Mapping[str, float] = MappingProxyType({"pitch": 0.02})
-# Fed its own output, the model drifts towards denser music (exposure bias), and the default density compensates. After
-# 5,000 notes, the bundled model plays twice as many notes per second as performances do at density 0, and as many
-# at -0.2; see docs/training.md.
-DENSITY = -0.2
-# At this density already nothing but the shortest steps is drawn; far larger ones would overflow.
-LARGEST_DENSITY = 1_000.0
 # The largest finite value of the step's float32 inputs.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
@@ -37,7 +35,9 @@ class SamplingChanges(TypedDict, total=False):
     min_p: float | Mapping[str, float]
     key: str | None
     pitch_range: str | None
-    density: float
+    speed: float | None
+    polyphony: float | None
+    loudness: float | str | None
     style: str | None
     chords: str | Callable[[float], str | None] | None
     chord_seconds: float
@@ -54,8 +54,11 @@ class Sampling:
             drawn. Omitted fields have 0. It works best for pitch alone, as in the default, `MIN_P`.
         key: a key to stay in, such as "C major"; None for any.
         pitch_range: a pitch range to stay in, such as "C2-C6"; None for all pitches.
-        density: above 0 for more notes per second, below 0 for fewer; 0 leaves the model's own density. See
-            `controls.bias_of`.
+        speed: notes per second, from 0.5 to 30, on average over some hundred notes; None leaves the model its own,
+            which depends on the temperature and drifts in long pieces.
+        polyphony: notes sounding at once, from 0.5 to 20, on average over time, kept to within a factor of about 1.6;
+            None leaves the model its own.
+        loudness: a dynamic such as "mf", or a mean velocity from 1 to 127; None leaves the model its own.
         style: a style such as "Chopin" or "Bach:0.6,Debussy:0.4"; None for none. A model that knows no styles ignores
             it.
         chords: a progression to prefer, such as "Am F C G", or a function from seconds since the piece's beginning to
@@ -74,7 +77,9 @@ class Sampling:
     min_p: float | Mapping[str, float] = field(default_factory=lambda: MIN_P)
     key: str | None = None
     pitch_range: str | None = None
-    density: float = DENSITY
+    speed: float | None = balance.SPEED
+    polyphony: float | None = balance.POLYPHONY
+    loudness: float | str | None = balance.LOUDNESS
     style: str | None = None
     chords: str | Callable[[float], str | None] | None = None
     chord_seconds: float = CHORD_SECONDS
@@ -86,11 +91,24 @@ class Sampling:
         if self.style is not None:
             parse_style(self.style)
         self.chord_track()
-        if not abs(self.density) <= LARGEST_DENSITY:
-            limit = f"from -{LARGEST_DENSITY:g} to {LARGEST_DENSITY:g}"
-            raise ArgumentError(
-                f"{self.density:g}: a density is a number {limit}, such as 0.5, or -0.5 for fewer notes"
-            )
+        self.targets()
+
+    def targets(self) -> balance.Targets:
+        """What the piece is to keep to."""
+        speed, polyphony, loudness = self.speed, self.polyphony, self.loudness
+        return balance.Targets(
+            None if speed is None else balance.within("speed", speed, balance.SPEEDS, " notes per second"),
+            None if polyphony is None else balance.within("polyphony", polyphony, balance.POLYPHONIES, " notes"),
+            None if loudness is None else balance.parse_loudness(loudness),
+        )
+
+    def like(self, notes: Notes, *, keep: Collection[str] = frozenset()) -> Sampling:
+        """These settings with the speed, the polyphony and the loudness of notes, but for those named in `keep`.
+
+        What the notes are too few or too short to tell is kept as well.
+        """
+        found = balance.Targets.of(notes)._asdict().items()
+        return replace(self, **{name: each for name, each in found if each is not None and name not in keep})
 
     def temperatures(self) -> list[float]:
         """The temperature of each field."""

@@ -8,6 +8,7 @@ one ends the answer.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,19 +42,22 @@ class _Answer:
 class Answers:
     """A player's source that answers the user's phrases.
 
-    The phrase primes the model from a fresh state, so its tempo, loudness and harmony carry over. The pause becomes the
+    The phrase primes the model from a fresh state, so its harmony carries over, and its speed, polyphony and loudness
+    are the answer's targets. The pause becomes the
     step to the answer's first note.
 
     Args:
         generator: the generator of the notes.
         pause: seconds without a key down that end a phrase.
+        keep: which of the generator's `speed`, `polyphony` and `loudness` are kept, whatever the phrase has.
     """
 
-    def __init__(self, generator: Generator, pause: float = PAUSE_SECONDS) -> None:
+    def __init__(self, generator: Generator, pause: float = PAUSE_SECONDS, keep: Collection[str] = frozenset()) -> None:
         if not 0.1 <= pause <= 10:
             raise ArgumentError(f"{pause:g}: a pause is from 0.1 to 10 seconds")
         self._generator = generator
         self._pause = pause
+        self._keep = keep
         self._phrase = Phrase()
         self._answer: _Answer | None = None
         # The fields that last primed the model, and its state after them: a longer phrase only adds its new notes.
@@ -99,6 +103,7 @@ class Answers:
         return note._replace(start=start)
 
     def _prime(self, phrase: Notes) -> None:
+        self._generator.sampling = self._generator.sampling.like(phrase, keep=self._keep)
         fields = self._generator.codec.encode(phrase)
         known = len(self._primed)
         if self._primed_snapshot is not None and known and np.array_equal(fields[:known], self._primed):

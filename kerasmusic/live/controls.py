@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kerasmusic.codec import FIELDS
+from kerasmusic.edge import balance
 from kerasmusic.edge.sampling import Sampling
 
 HIGHEST_TEMPERATURE = 3.0
-HIGHEST_DENSITY = 3.0
 KEYS = tuple(f"{tonic} {mode}" for tonic in ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
              for mode in ("major", "minor"))  # fmt: skip
 
@@ -28,9 +28,23 @@ def warmer(sampling: Sampling, by: float) -> Sampling:
     return replace(sampling, temperature=_moved(sampling.temperature, by, 0.0, HIGHEST_TEMPERATURE))
 
 
-def denser(sampling: Sampling, by: float) -> Sampling:
-    """Raises the density by `by`, or lowers it if `by` is negative, within -3 to 3."""
-    return replace(sampling, density=_moved(sampling.density, by, -HIGHEST_DENSITY, HIGHEST_DENSITY))
+def faster(sampling: Sampling, times: float) -> Sampling:
+    """Multiplies the speed within its limits; a free speed becomes the default one first.
+
+    >>> faster(Sampling(speed=None), 2).speed
+    18.0
+    """
+    return replace(sampling, speed=_times(sampling.speed or balance.SPEED, times, balance.SPEEDS))
+
+
+def louder(sampling: Sampling, by: float) -> Sampling:
+    """Raises the mean velocity by `by`, or lowers it if `by` is negative; a free one becomes the default one first.
+
+    >>> louder(Sampling(loudness="mf"), 4).loudness
+    84.0
+    """
+    loudness = balance.LOUDNESS if sampling.loudness is None else balance.parse_loudness(sampling.loudness)
+    return replace(sampling, loudness=_moved(loudness, by, *balance.LOUDNESSES))
 
 
 def next_key(sampling: Sampling, by: int) -> Sampling:
@@ -42,6 +56,10 @@ def next_key(sampling: Sampling, by: int) -> Sampling:
     keys = (None, *KEYS)
     index = keys.index(sampling.key) if sampling.key in keys else 0
     return replace(sampling, key=keys[(index + by) % len(keys)])
+
+
+def _times(value: float, times: float, limits: tuple[float, float]) -> float:
+    return round(min(max(value * times, limits[0]), limits[1]), 2)
 
 
 def _moved(value: float, by: float, low: float, high: float) -> float:

@@ -122,6 +122,7 @@ class PlayOptions:
         soundfont: an `.sf2` file for FluidSynth.
         driver: the name of FluidSynth's audio driver.
         seconds: the longest duration of the performance.
+        keep: which of the speed, the polyphony and the loudness answers keep; they take the others from each phrase.
     """
 
     midi_out: str | None = None
@@ -131,6 +132,7 @@ class PlayOptions:
     soundfont: str | os.PathLike[str] | None = None
     driver: str | None = None
     seconds: float = math.inf
+    keep: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.duet and self.midi_in is None:
@@ -144,7 +146,7 @@ class PlayOptions:
         """The source of the notes."""
         if self.midi_in is None:
             return Endless(generator)
-        return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause)
+        return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause, self.keep)
 
     def open_output(self) -> Output:
         """Opens the output."""

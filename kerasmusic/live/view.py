@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.sampling import Sampling
-from kerasmusic.live.controls import denser, next_key, warmer
+from kerasmusic.live.controls import faster, louder, next_key, warmer
 from kerasmusic.live.keypresses import read_keypresses
 from kerasmusic.live.player import AHEAD_SECONDS, Player
 from kerasmusic.notes import Note
@@ -30,10 +30,10 @@ BLACK = frozenset((1, 3, 6, 8, 10))
 FRAME_SECONDS = 0.1
 TEMPO_SECONDS = 6.0
 TEMPERATURE_STEP = 0.05
-DENSITY_STEP = 0.1
+SPEED_FACTOR = 1.1
+LOUDNESS_STEP = 4
 # Rows below the notes: the keyboard, its octaves and two lines of text.
 ROWS_BELOW = 4
-HELP = "↑↓ temperature   ←→ density   k K key   q end"
 # Colours for velocity, from soft to loud, out of the 256 of terminals: from blue through green to yellow.
 COLOURS = (25, 31, 36, 77, 184)
 STYLES = ("", *(f"color({colour})" for colour in COLOURS))
@@ -187,10 +187,9 @@ class View:
         tempo = (count - before) / (until - since) if until > since else 0.0
         late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} skipped" if lateness.skipped else "")
         return [
-            f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  "
-            f"temperature {_number(sampling.temperature)}  "
-            f"density {sampling.density:+.1f}  {sampling.key or 'any key'}  {lateness.notes:,} notes, {late}",
-            HELP,
+            f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  {lateness.notes:,} notes, {late}",
+            f"↑↓ temperature {_number(sampling.temperature)}  ←→ speed {_target(sampling.targets().speed)}  "
+            f"l L loudness {_target(sampling.targets().loudness)}  k K {sampling.key or 'any key'}  q end",
         ]
 
 
@@ -198,8 +197,10 @@ ENDS = ("q", "Q", "escape")
 ACTIONS: dict[str, Callable[[Sampling], Sampling]] = {
     "up": lambda sampling: warmer(sampling, TEMPERATURE_STEP),
     "down": lambda sampling: warmer(sampling, -TEMPERATURE_STEP),
-    "right": lambda sampling: denser(sampling, DENSITY_STEP),
-    "left": lambda sampling: denser(sampling, -DENSITY_STEP),
+    "right": lambda sampling: faster(sampling, SPEED_FACTOR),
+    "left": lambda sampling: faster(sampling, 1 / SPEED_FACTOR),
+    "L": lambda sampling: louder(sampling, LOUDNESS_STEP),
+    "l": lambda sampling: louder(sampling, -LOUDNESS_STEP),
     "k": lambda sampling: next_key(sampling, 1),
     "K": lambda sampling: next_key(sampling, -1),
 }
@@ -247,7 +248,11 @@ def _text_of(frame: Frame) -> Text:
     return text
 
 
+def _target(value: float | None) -> str:
+    return "free" if value is None else f"{value:.3g}"
+
+
 def _number(value: float | Mapping[str, float]) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {number:.2f}" for name, number in value.items())
+        return ",".join(f"{name} {number:.2f}" for name, number in value.items())
     return f"{value:.2f}"

@@ -1,9 +1,10 @@
 // Answers a request of the Python tests: JSON in, JSON out.
 import { readFileSync } from "node:fs";
 
+import { Balance, targetsOf } from "../../export/web/balance.js";
 import { ChordTrack } from "../../export/web/chords.js";
 import { Codec } from "../../export/web/codec.js";
-import { biasOf, KEYS } from "../../export/web/controls.js";
+import { KEYS, pitchBias } from "../../export/web/controls.js";
 import { readMidi, writeMidi } from "../../export/web/midi_file.js";
 import { parsePiece, pieceName, primerId } from "../../export/web/piece.js";
 import { Uniforms } from "../../export/web/philox.js";
@@ -21,7 +22,20 @@ const answers = {
     return fields.map((row) => codec.noteAt((tick += codec.stepTicks[row[0]]), row));
   },
   keys: () => KEYS,
-  bias: ({ tables, ...controls }) => [...biasOf(new Codec(tables), controls)],
+  bias: (controls) => pitchBias(controls),
+  balance({ tables, targets, drawn }) {
+    const codec = new Codec(tables);
+    const bias = new Float32Array(codec.size);
+    const balance = new Balance(codec, bias);
+    balance.aim(targets);
+    balance.reset();
+    const states = drawn.map((note) => {
+      balance.measure(...note);
+      return balance.state;
+    });
+    return { states, bias: [...bias] };
+  },
+  targets: ({ notes }) => targetsOf(notes),
   style({ vectors, whole, style }) {
     try {
       return styleVector({ styles: vectors, precision: whole ? "exact" : "float32" }, style);

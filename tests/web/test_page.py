@@ -202,7 +202,7 @@ def test_an_hour_of_music_does_not_grow_memory(context, folders):
 
 
 def test_it_plays_audibly(page):
-    page.locator("#density").fill("1")
+    page.locator("#speed").fill("15")
     choose_seed(page, SEED)
     assert page.evaluate(LOUDNESS) == 0
     page.click("#play")
@@ -432,7 +432,7 @@ def test_every_control_can_be_reached_and_used_by_keyboard(page):
         page.get_by_role(role, name=name, exact=True)
         for role, name in (
             ("button", "Play"), ("button", "From the beginning"), ("button", "Download MIDI"),
-            ("slider", "Temperature"), ("slider", "Density"), ("combobox", "Key"), ("textbox", "Seed"),
+            ("slider", "Temperature"), ("slider", "Speed"), ("slider", "Loudness"), ("slider", "Polyphony"), ("combobox", "Key"), ("textbox", "Seed"),
             ("button", "Another seed"), ("button", "C4"),
             ("button", "Open a MIDI file"), ("button", "Verify"), ("link", "Licences"),
         )
@@ -557,7 +557,7 @@ def test_it_fits_every_screen(browser, site, name, scheme, size):
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=name == "phone"
     )
     page = open_page(context, site.url)
-    page.locator("#density").fill("1")
+    page.locator("#speed").fill("15")
     page.click("#play")
     expect(page.locator("#figures")).to_contain_text(re.compile(r"[3-9] notes played"), timeout=30_000)
     page.evaluate("() => scrollTo(0, 0)")

@@ -1,0 +1,150 @@
+/** Balance: keeps the speed, the polyphony and the loudness of a piece near their targets. See `kerasmusic.edge.balance`. */
+
+import { TICKS_PER_SECOND } from "./codec.js";
+
+// As in Python; a test compares them.
+export const SPEED = 9;
+export const POLYPHONY = 4.5;
+export const LOUDNESS = 64;
+export const SPEEDS = [0.5, 30];
+export const POLYPHONIES = [0.5, 20];
+export const LOUDNESSES = [1, 127];
+const SHORTEST_TICKS = 6;
+const LOG_UNITS = 8192;
+const MIDDLE_VELOCITY = 64;
+const VELOCITY_UNITS = 32;
+const MOST_TIMES = 64;
+const LEAST_RATIO = 1 / 16;
+const LARGEST_INTEGRAND = 2;
+const LARGEST_INTEGRAL = 4;
+// Window, tolerance, proportional and integral.
+const STEP_GAINS = [64, 1, 3, 0.01];
+const DURATION_GAINS = [64, 1.5, 0.5, 0.003];
+const VELOCITY_GAINS = [64, 1.02, 3, 0.02];
+// So many of the last notes tell what a file or a player keeps to.
+const TOLD_BY = 64;
+
+const clipped = (value, [low, high]) => Math.min(Math.max(value, low), high);
+const logs = (ticks) => ticks.map((each) => -Math.round(LOG_UNITS * Math.log(each)) / LOG_UNITS);
+
+/** What notes keep to themselves: `{speed, polyphony, loudness}`, without what they are too few or too short to tell. */
+export function targetsOf(notes) {
+  const told = notes.slice(-TOLD_BY);
+  if (!told.length) return {};
+  const mean = (field) => told.reduce((sum, note) => sum + note[field], 0) / told.length;
+  const within = (value, limits) => Math.round(100 * clipped(value, limits)) / 100;
+  const loudness = within(mean("velocity"), LOUDNESSES);
+  const seconds = told.at(-1).start - told[0].start;
+  if (seconds <= 0) return { loudness };
+  const speed = within((told.length - 1) / seconds, SPEEDS);
+  return { speed, polyphony: within(speed * mean("duration"), POLYPHONIES), loudness };
+}
+
+/** A proportional-integral controller of a running mean. */
+class Controller {
+  target = null;
+
+  constructor([window, tolerance, proportional, integral], usual) {
+    this.gains = { window, tolerance, proportional, integral };
+    this.usual = usual;
+    this.reset();
+  }
+
+  reset() {
+    this.begin();
+    this.integral = 0;
+  }
+
+  begin() {
+    this.mean = this.target ?? this.usual;
+  }
+
+  measure(value) {
+    const most = MOST_TIMES * (this.target ?? this.usual);
+    this.mean += (Math.min(value, most) - this.mean) / this.gains.window;
+    if (this.target === null) return;
+    const error = Math.min(this.#ratio() - 1, LARGEST_INTEGRAND);
+    const limits = [-LARGEST_INTEGRAL, LARGEST_INTEGRAL];
+    this.integral = clipped(this.integral + this.gains.integral * error, limits);
+  }
+
+  correction() {
+    if (this.target === null) return 0;
+    const ratio = Math.max(this.#ratio(), LEAST_RATIO);
+    const error = (ratio - 1 / ratio) / 2;
+    return this.gains.proportional * clipped(error, [-1, 1]) + this.integral;
+  }
+
+  #ratio() {
+    const ratio = this.mean / this.target;
+    return ratio / clipped(ratio, [1 / this.gains.tolerance, this.gains.tolerance]);
+  }
+}
+
+export class Balance {
+  /**
+   * @param codec the model's codec
+   * @param {Float32Array} bias the step's input, into which all but the pitches' biases are written
+   */
+  constructor(codec, bias) {
+    const [steps, , durations, velocities] = codec.sizes.map((size, field) =>
+      bias.subarray(codec.offsets[field], codec.offsets[field] + size),
+    );
+    const ticks = TICKS_PER_SECOND / SPEED;
+    this.step = new Controller(STEP_GAINS, ticks);
+    this.duration = new Controller(DURATION_GAINS, POLYPHONY * ticks);
+    this.velocity = new Controller(VELOCITY_GAINS, LOUDNESS);
+    this.parts = [
+      [this.step, steps, logs(codec.stepTicks.map((each) => Math.max(each, SHORTEST_TICKS)))],
+      [this.duration, durations, logs(codec.durationTicks.map((each) => Math.max(each, 1)))],
+      [this.velocity, velocities, codec.velocities.map((each) => (MIDDLE_VELOCITY - each) / VELOCITY_UNITS)],
+    ];
+  }
+
+  /** Sets the targets from the next note on; null leaves the model its own. */
+  aim({ speed, polyphony, loudness }) {
+    const ticks = TICKS_PER_SECOND / (speed ?? SPEED);
+    this.step.target = speed === null ? null : ticks;
+    this.duration.target = polyphony === null ? null : polyphony * ticks;
+    this.velocity.target = loudness;
+    this.#apply();
+  }
+
+  /** Begins as for a new piece. */
+  reset() {
+    for (const [controller] of this.parts) controller.reset();
+    this.#apply();
+  }
+
+  /** Begins to measure anew: the notes that were given have set the balance of what follows. */
+  begin() {
+    for (const [controller] of this.parts) controller.begin();
+    this.#apply();
+  }
+
+  /** Measures a note that the model drew: its step and its duration in ticks, and its velocity. */
+  measure(step, duration, velocity) {
+    this.step.measure(step);
+    this.duration.measure(duration);
+    this.velocity.measure(velocity);
+    this.#apply();
+  }
+
+  get state() {
+    return this.parts.flatMap(([{ mean, integral }]) => [mean, integral]);
+  }
+
+  set state(numbers) {
+    for (const [index, [controller]] of this.parts.entries()) {
+      [controller.mean, controller.integral] = numbers.slice(2 * index, 2 * index + 2);
+    }
+    this.#apply();
+  }
+
+  #apply() {
+    for (const [controller, row, table] of this.parts) {
+      const correction = controller.correction();
+      for (let index = 0; index < row.length; index += 1) row[index] = table[index] * correction;
+    }
+  }
+}

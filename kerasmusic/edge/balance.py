@@ -1,0 +1,261 @@
+"""Balance: keeps the speed, the polyphony and the loudness of a piece near their targets.
+
+Fed its own output, a model drifts away from the music that it learned from: notes become more, shorter or louder, a
+little with each (exposure bias). Three proportional-integral controllers (Åström and Murray, "Feedback Systems", 2008)
+oppose this: each measures a running mean of the notes that the model drew, and biases the logits of the field that can
+change it. A model that is near its targets plays on undisturbed.
+
+The numbers are float64, and are added, multiplied and divided in the same order in the web page, so a seed gives the
+same notes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kerasmusic.codec import TICKS_PER_SECOND, NoteCodec
+from kerasmusic.errors import ArgumentError, suggest
+
+if TYPE_CHECKING:
+    from kerasmusic.notes import Notes
+
+# The means of performances in MAESTRO's validation split are 8.9 notes per second, 5.0 notes sounding and velocity 64.
+# These targets bring the bundled models' music nearest to it; see docs/training.md.
+SPEED = 9.0
+POLYPHONY = 4.5
+LOUDNESS = 64.0
+# The least and the most that can be asked for: notes per second, notes sounding at once, velocity.
+SPEEDS = (0.5, 30.0)
+POLYPHONIES = (0.5, 20.0)
+LOUDNESSES = (1.0, 127.0)
+# MIDI velocities of the dynamics, as notation programs play them.
+DYNAMICS: Mapping[str, float] = MappingProxyType(
+    {"ppp": 16.0, "pp": 33.0, "p": 49.0, "mp": 64.0, "mf": 80.0, "f": 96.0, "ff": 112.0, "fff": 126.0}
+)
+# Steps up to this length form chords and ornaments. They are biased alike, so it changes how often they occur, but not
+# their relative lengths.
+SHORTEST_TICKS = 6
+# Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
+LOG_UNITS = 8192
+# A velocity is biased by its distance to the middle one, in these units.
+MIDDLE_VELOCITY, VELOCITY_UNITS = 64, 32
+# A single value counts as at most this many times the target, so that no rest outweighs all the notes of a window.
+MOST_TIMES = 64.0
+# The limits of what is corrected.
+LEAST_RATIO, LARGEST_INTEGRAND, LARGEST_INTEGRAL = 1 / 16, 2.0, 4.0
+# So many of the last notes tell what a primer or a player keeps to.
+TOLD_BY = 64
+
+
+class Gains(NamedTuple):
+    """The constants of a controller.
+
+    Args:
+        window: the number of notes of the running mean.
+        tolerance: means between the target divided by it and the target times it are not corrected.
+        proportional: the correction by a relative error, in nats for a value e times as large as another.
+        integral: the same for each note that the error lasts.
+    """
+
+    window: int
+    tolerance: float
+    proportional: float
+    integral: float
+
+
+STEP_GAINS = Gains(window=64, tolerance=1.0, proportional=3.0, integral=0.01)
+# Performances differ in their use of the pedal by a factor of two.
+DURATION_GAINS = Gains(window=64, tolerance=1.5, proportional=0.5, integral=0.003)
+VELOCITY_GAINS = Gains(window=64, tolerance=1.02, proportional=3.0, integral=0.02)
+
+
+def parse_loudness(loudness: float | str) -> float:
+    """The MIDI velocity of a loudness: a dynamic such as "mf", or a velocity.
+
+    Raises:
+        ArgumentError: it is neither.
+
+    >>> parse_loudness("mf")
+    80.0
+    """
+    if isinstance(loudness, str):
+        if loudness.strip() in DYNAMICS:
+            return DYNAMICS[loudness.strip()]
+        try:
+            loudness = float(loudness)
+        except ValueError:
+            raise ArgumentError(
+                f"{loudness}: no such loudness; write a velocity, or {suggest(loudness, DYNAMICS)}"
+            ) from None
+    return within("loudness", loudness, LOUDNESSES, "")
+
+
+def within(name: str, value: float, limits: tuple[float, float], unit: str) -> float:
+    """A target that is within its limits.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if not limits[0] <= value <= limits[1]:
+        raise ArgumentError(f"{value:g}: a {name} is from {limits[0]:g} to {limits[1]:g}{unit}")
+    return float(value)
+
+
+class Targets(NamedTuple):
+    """What a piece is to keep to.
+
+    Args:
+        speed: notes per second.
+        polyphony: the number of notes sounding at once, on average over time.
+        loudness: the mean velocity.
+
+    None leaves the model its own.
+    """
+
+    speed: float | None = None
+    polyphony: float | None = None
+    loudness: float | None = None
+
+    @classmethod
+    def of(cls, notes: Notes) -> Targets:
+        """Those that notes keep to themselves, within the limits; None for what they are too few or too short to tell.
+
+        >>> from kerasmusic.notes import Notes
+        >>> Targets.of(Notes(start=[0, 0.5, 1], pitch=[60, 62, 64], duration=[0.5] * 3, velocity=[70] * 3))
+        Targets(speed=2.0, polyphony=1.0, loudness=70.0)
+        """
+        notes = notes[-TOLD_BY:]
+        if not len(notes):
+            return cls()
+        loudness = _clipped(float(notes.velocity.mean()), LOUDNESSES)
+        seconds = float(notes.start[-1] - notes.start[0])
+        if seconds <= 0:
+            return cls(loudness=loudness)
+        speed = _clipped((len(notes) - 1) / seconds, SPEEDS)
+        return cls(speed, _clipped(speed * float(notes.duration.mean()), POLYPHONIES), loudness)
+
+
+def _clipped(value: float, limits: tuple[float, float]) -> float:
+    return round(min(max(value, limits[0]), limits[1]), 2)
+
+
+class Controller:
+    """A proportional-integral controller of a running mean."""
+
+    def __init__(self, gains: Gains, default: float) -> None:
+        self._gains = gains
+        self.target: float | None = None
+        self._default = default
+        self.reset()
+
+    def reset(self) -> None:
+        """Begins to measure as if the music had kept to the target, with no correction."""
+        self.begin()
+        self.integral = 0.0
+
+    def begin(self) -> None:
+        """Begins to measure anew, and keeps the correction that the model needed."""
+        self.mean = self._default if self.target is None else self.target
+
+    def measure(self, value: float) -> None:
+        """Adds a note's value to the mean, and what is left of the error to the integral."""
+        most = MOST_TIMES * (self._default if self.target is None else self.target)
+        self.mean += (min(value, most) - self.mean) / self._gains.window
+        if self.target is not None:
+            # Linear, so that the errors only cancel where the mean of the notes is the target.
+            error = min(self._ratio(self.target) - 1.0, LARGEST_INTEGRAND)
+            integral = self.integral + self._gains.integral * error
+            self.integral = min(max(integral, -LARGEST_INTEGRAL), LARGEST_INTEGRAL)
+
+    def correction(self) -> float:
+        """How strongly larger values are to be avoided: above 0 where the mean is above the target."""
+        if self.target is None:
+            return 0.0
+        ratio = max(self._ratio(self.target), LEAST_RATIO)
+        # About the logarithm of the ratio: twice the target is corrected as strongly as half of it.
+        error = (ratio - 1.0 / ratio) / 2.0
+        return self._gains.proportional * min(max(error, -1.0), 1.0) + self.integral
+
+    def _ratio(self, target: float) -> float:
+        """The ratio of the mean to the nearest value that is within the tolerance of the target."""
+        ratio = self.mean / target
+        return ratio / min(max(ratio, 1.0 / self._gains.tolerance), self._gains.tolerance)
+
+
+class Balance:
+    """Three controllers, and the biases on the step's logits by which they act.
+
+    Args:
+        codec: the model's codec.
+        bias: the step's input, float32 `[1, V]`, into which `apply` writes all but the pitches'.
+    """
+
+    def __init__(self, codec: NoteCodec, bias: NDArray[np.float32]) -> None:
+        offsets = codec.offsets
+        self._rows = (
+            bias[0, : codec.sizes.step],
+            bias[0, offsets.duration : offsets.velocity],
+            bias[0, offsets.velocity : offsets.velocity + codec.sizes.velocity],
+        )
+        self._tables = (
+            -_logs(np.maximum(codec.step_ticks, SHORTEST_TICKS)),
+            -_logs(np.maximum(codec.duration_ticks, 1)),
+            (MIDDLE_VELOCITY - codec.velocities.astype(np.float64)) / VELOCITY_UNITS,
+        )
+        self._step = Controller(STEP_GAINS, TICKS_PER_SECOND / SPEED)
+        self._duration = Controller(DURATION_GAINS, POLYPHONY * TICKS_PER_SECOND / SPEED)
+        self._velocity = Controller(VELOCITY_GAINS, LOUDNESS)
+        self._controllers = (self._step, self._duration, self._velocity)
+
+    def aim(self, targets: Targets) -> None:
+        """Sets the targets from the next note on."""
+        ticks = TICKS_PER_SECOND / (targets.speed or SPEED)
+        self._step.target = None if targets.speed is None else ticks
+        self._duration.target = None if targets.polyphony is None else targets.polyphony * ticks
+        self._velocity.target = targets.loudness
+        self.apply()
+
+    def reset(self) -> None:
+        """Begins as for a new piece."""
+        for controller in self._controllers:
+            controller.reset()
+        self.apply()
+
+    def begin(self) -> None:
+        """Begins to measure anew: the notes that were given have set the balance of what follows."""
+        for controller in self._controllers:
+            controller.begin()
+        self.apply()
+
+    def measure(self, step: float | None, duration: float, velocity: float) -> None:
+        """Measures a note that the model drew: its duration and its step in ticks, or None where that was given."""
+        if step is not None:
+            self._step.measure(step)
+        self._duration.measure(duration)
+        self._velocity.measure(velocity)
+        self.apply()
+
+    def apply(self) -> None:
+        """Writes the biases."""
+        for controller, table, row in zip(self._controllers, self._tables, self._rows, strict=True):
+            np.multiply(table, controller.correction(), out=row, casting="same_kind")
+
+    @property
+    def state(self) -> tuple[float, ...]:
+        """The means and the integrals; assigning them restores a former balance."""
+        return tuple(number for each in self._controllers for number in (each.mean, each.integral))
+
+    @state.setter
+    def state(self, numbers: tuple[float, ...]) -> None:
+        for controller, mean, integral in zip(self._controllers, numbers[::2], numbers[1::2], strict=True):
+            controller.mean, controller.integral = mean, integral
+        self.apply()
+
+
+def _logs(ticks: NDArray[np.integer]) -> NDArray[np.float64]:
+    return np.rint(LOG_UNITS * np.log(ticks)) / LOG_UNITS

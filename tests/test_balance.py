@@ -1,0 +1,145 @@
+"""Balance: pieces keep to the speed, the polyphony and the loudness that they are asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kerasmusic.bundled import bundled_model
+from kerasmusic.codec import NoteCodec
+from kerasmusic.edge.balance import LARGEST_INTEGRAL, LOUDNESS, SPEED, Balance, Targets, parse_loudness
+from kerasmusic.edge.generator import Generator
+from kerasmusic.edge.sampling import Sampling
+from kerasmusic.errors import ArgumentError
+from kerasmusic.notes import Notes
+
+
+def pieces(notes=1_500, seeds=3, **settings):
+    return [Generator(bundled_model(), seed=seed, **settings).take(notes) for seed in range(seeds)]
+
+
+def speed_of(notes):
+    return len(notes) / notes.start[-1]
+
+
+@pytest.mark.parametrize(("speed", "temperature"), [(4, 1.0), (8, 0.8), (8, 1.2), (12, 1.0)])
+def test_a_piece_keeps_to_its_speed(speed, temperature):
+    for piece in pieces(speed=speed, temperature=temperature):
+        assert speed_of(piece) == pytest.approx(speed, rel=0.15)
+
+
+def test_temperature_leaves_the_speed_alone():
+    for temperature in (0.5, 1.5):
+        speeds = [speed_of(piece) for piece in pieces(temperature=temperature)]
+        assert np.mean(speeds) == pytest.approx(SPEED, rel=0.15)
+
+
+def test_a_speed_that_changes_while_it_plays_is_followed():
+    generator = Generator(bundled_model(), seed=3, speed=10)
+    generator.take(500)
+    generator.change(speed=5)
+    generator.take(200)
+    assert speed_of(generator.take(1_000)) != pytest.approx(10, rel=0.3)
+    before = generator.seconds
+    generator.take(1_000)
+    assert 1_000 / (generator.seconds - before) == pytest.approx(5, rel=0.2)
+
+
+def test_a_piece_keeps_to_its_loudness_and_its_polyphony():
+    soft, loud = (np.mean([piece.velocity.mean() for piece in pieces(loudness=each)]) for each in ("p", "f"))
+    assert soft == pytest.approx(49, abs=6)
+    assert loud == pytest.approx(96, abs=8)
+    thin, full = (
+        np.mean([piece.duration.mean() * speed_of(piece) for piece in pieces(polyphony=each)]) for each in (2, 8)
+    )
+    assert thin < 3.5 < 5.0 < full
+
+
+def test_a_free_model_is_not_biased():
+    generator = Generator(bundled_model(), seed=1, speed=None, polyphony=None, loudness=None)
+    generator.take(100)
+    assert not generator._runtime.bias.any()
+
+
+def test_a_piece_that_continues_notes_keeps_to_theirs():
+    slow = Notes(start=np.arange(40) * 0.5, pitch=[60, 64, 67, 72] * 10, duration=[0.4] * 40, velocity=[40] * 40)
+    sampling = Sampling(key="C major").like(slow)
+    assert (sampling.speed, sampling.polyphony, sampling.loudness, sampling.key) == (2.0, 0.8, 40.0, "C major")
+    assert Sampling(speed=7).like(slow, keep={"speed"}).speed == 7
+    assert Sampling().like(Notes.empty()) == Sampling()
+    generator = Generator(bundled_model(), seed=1, sampling=sampling)
+    generator.prime(slow)
+    made = generator.take(400)
+    assert 400 / (made.start[-1] - slow.start[-1]) < 3
+
+
+def test_the_last_notes_tell_what_a_piece_keeps_to():
+    start = np.concatenate([np.arange(200) * 0.1, 20 + np.arange(100) * 0.5])
+    notes = Notes(start, [60] * 300, [0.1] * 300, [90] * 200 + [50] * 100)
+    assert Targets.of(notes) == Targets(speed=2.0, polyphony=0.5, loudness=50.0)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [Notes([0.0], [60], [1.0], [64]), Notes([1.0, 1.0, 1.0], [60, 64, 67], [1.0] * 3, [64] * 3)],
+)
+def test_notes_that_last_no_time_tell_only_their_loudness(notes):
+    assert Targets.of(notes) == Targets(loudness=64.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"speed": 60}, "60: a speed is from 0.5 to 30 notes per second"),
+        ({"speed": 0}, "0: a speed is from"),
+        ({"speed": float("nan")}, "nan: a speed is from"),
+        ({"polyphony": 100}, "100: a polyphony is from 0.5 to 20 notes"),
+        ({"loudness": 200}, "200: a loudness is from 1 to 127"),
+        ({"loudness": "mff"}, "mff: no such loudness; write a velocity, or did you mean"),
+        ({"loudness": "nan"}, "nan: a loudness is from 1 to 127"),
+    ],
+)
+def test_targets_that_no_hand_plays_are_refused(changes, message):
+    with pytest.raises(ArgumentError, match=message):
+        Sampling(**changes)
+
+
+def test_a_loudness_is_a_dynamic_or_a_velocity():
+    assert (parse_loudness("mf"), parse_loudness("70"), parse_loudness(70)) == (80, 70, 70)
+
+
+def test_a_balance_at_its_targets_leaves_the_logits_alone():
+    codec = NoteCodec()
+    bias = np.full((1, codec.size), np.nan, np.float32)
+    balance = Balance(codec, bias)
+    balance.aim(Targets(SPEED, 4.0, LOUDNESS))
+    balance.reset()
+    pitches = slice(codec.offsets.pitch, codec.offsets.duration)
+    assert np.isnan(bias[0, pitches]).all()
+    assert not np.delete(bias[0], np.arange(pitches.start, pitches.stop)).any()
+
+
+def test_a_slow_piece_is_pushed_towards_short_steps():
+    codec = NoteCodec()
+    bias = np.zeros((1, codec.size), np.float32)
+    balance = Balance(codec, bias)
+    balance.aim(Targets(speed=10.0))
+    for _ in range(30):
+        balance.measure(20, 50, 64)
+    steps, ticks = bias[0, : codec.sizes.step], codec.step_ticks
+    assert (np.diff(steps[ticks >= 6]) < 0).all()
+    # Chords and ornaments keep their relative probabilities.
+    assert len(set(steps[ticks <= 6].tolist())) == 1
+    assert not bias[0, codec.sizes.step :].any()
+
+
+@given(st.lists(st.tuples(st.integers(0, 1_000), st.integers(1, 2_000), st.integers(1, 127)), max_size=300))
+def test_corrections_are_bounded(notes):
+    codec = NoteCodec()
+    bias = np.zeros((1, codec.size), np.float32)
+    balance = Balance(codec, bias)
+    balance.aim(Targets(30.0, 0.5, 1.0))
+    for note in notes:
+        balance.measure(*note)
+    assert np.isfinite(bias).all()
+    assert max(map(abs, balance.state[1::2])) <= LARGEST_INTEGRAL
