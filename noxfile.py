@@ -348,7 +348,8 @@ def bench_pi(session: nox.Session) -> None:
     session.install(".[plot]")
     session.run(
         "kerasmusic", "bench", "instructions", "--folder", str(folder), "--site", str(site),
-        "--against", "bench/records/pi-instructions.json", "-o", ".nox/pi-instructions.json", *session.posargs,
+        "--against", "bench/records/pi-instructions.json", "-o", ".nox/pi-instructions.json",
+        *(session.posargs or ["kerasmusic/weights/small.tflite"]),
     )  # fmt: skip
 
 

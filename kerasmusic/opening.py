@@ -99,7 +99,8 @@ def find_model(model: str | os.PathLike[str] | None = None, *, prefer: ModelKind
     """Finds the file of a model.
 
     Args:
-        model: a model file, the folder of a run, or None for the bundled model.
+        model: a model file, the folder of a run, the name of a bundled model, or None for the one that plays by
+            default. A file or folder of that name comes first.
         prefer: the kind to take from a run's folder that holds several.
 
     Raises:
@@ -107,11 +108,13 @@ def find_model(model: str | os.PathLike[str] | None = None, *, prefer: ModelKind
         ModelFileError: this installation lacks the bundled model.
 
     >>> find_model().name
-    'small.tflite'
+    'base.tflite'
     """
     if model is None:
         return bundled.bundled_model()
     path = Path(model)
+    if str(model) in bundled.NAMES and not path.exists():
+        return bundled.bundled_model(str(model))
     if path.is_dir():
         names = [RUN_MODEL + kind.suffix for kind in KINDS.values()]
         names.sort(key=lambda name: not name.endswith(prefer.suffix))
@@ -188,13 +191,14 @@ def find_keras_file(model: str | os.PathLike[str] | None = None) -> Path:
     """Finds the `.keras` file of a model, which training and exporting start from.
 
     Args:
-        model: a `.keras` file, the folder of a run, or None for the bundled model.
+        model: a `.keras` file, the folder of a run, "small" or None for the bundled model.
 
     Raises:
         KerasMusicError: see `find_model`.
         ArgumentError: the model is only an exported file.
     """
-    path = bundled.bundled_model(KERAS.suffix) if model is None else find_model(model)
+    is_bundled = model is None or (str(model) == bundled.TRAINED and not Path(model).exists())
+    path = bundled.bundled_keras_file() if is_bundled else find_model(model)
     if kind_of(path) is not KERAS:
         raise ArgumentError(f"{path}: is for playing only; training and exporting start from a {KERAS.suffix} file")
     return path

@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from kerasmusic import bundled, midi
-from kerasmusic.bundled import bundled_model
+from kerasmusic.bundled import NAMES, bundled_keras_file, bundled_model
 from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteRuntime
 from kerasmusic.edge.golden import verify
@@ -14,37 +14,45 @@ from kerasmusic.models.keras_file import read_keras_config
 pytestmark = pytest.mark.device
 
 
-def test_it_proves_itself_on_this_runtime():
-    verdict = verify(TFLiteRuntime(bundled_model()))
+@pytest.mark.parametrize("name", NAMES)
+def test_they_prove_themselves_on_this_runtime(name):
+    verdict = verify(TFLiteRuntime(bundled_model(name)))
     assert verdict.holds
     assert (verdict.exact, verdict.notes) == (True, 10_000)
 
 
-def test_both_files_are_one_trained_model_under_maestros_licence():
-    record = read_record(read_model_bytes(bundled_model()), "it")
-    config = read_keras_config(bundled_model(".keras")).config
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_exact_and_under_maestros_licence(name):
+    record = read_record(read_model_bytes(bundled_model(name)), "it")
     assert record["precision"] == "exact"
-    assert record["preset"] == config["preset"] == "small"
-    assert record["training"] == config["record"]
+    assert record["preset"] == name
     assert record["licence"].startswith("CC BY-NC-SA 4.0")
+    assert "Chopin" in record["styles"]
 
 
-def test_it_is_light_and_without_an_optimizer():
-    keras_file = bundled_model(".keras")
-    assert keras_file.stat().st_size + bundled_model().stat().st_size <= 12_000_000
-    # The state of Adam or Muon would double the size.
-    parameters = read_record(read_model_bytes(bundled_model()), "it")["parameters"]
+def test_both_files_of_small_are_one_trained_model():
+    record = read_record(read_model_bytes(bundled_model("small")), "it")
+    config = read_keras_config(bundled_keras_file()).config
+    assert config["preset"] == "small"
+    assert record["training"] == config["record"]
+
+
+def test_they_are_light_and_without_an_optimizer():
+    keras_file = bundled_keras_file()
+    assert sum(path.stat().st_size for path in [keras_file, *map(bundled_model, NAMES)]) <= 22_000_000
+    # In half precision; the state of Adam or Muon would double the size.
+    parameters = read_record(read_model_bytes(bundled_model("small")), "it")["parameters"]
     with zipfile.ZipFile(keras_file) as archive:
-        assert archive.getinfo("model.weights.h5").file_size < 1.5 * 4 * parameters
+        assert archive.getinfo("model.weights.h5").file_size < 1.5 * 2 * parameters
 
 
-def test_its_card_says_what_it_was_trained_on_and_what_may_be_done_with_it():
-    card = (bundled_model().parent / "README.md").read_text()
-    for word in ("MAESTRO", "CC BY-NC-SA 4.0", "nats per note", "kerasmusic train"):
+def test_their_card_says_what_they_were_trained_on_and_what_may_be_done_with_them():
+    card = (bundled_keras_file().parent / "README.md").read_text()
+    for word in ("MAESTRO", "SUPRA", "ASAP", "CC BY-NC-SA 4.0", "nats per note", "kerasmusic train"):
         assert word in card
 
 
-def test_music_is_generated_by_it_where_no_model_is_named(tmp_path, capsys):
+def test_music_is_generated_where_no_model_is_named(tmp_path, capsys):
     assert main(["generate", "--notes", "100", "--seed", "3", "-o", str(tmp_path / "music.mid")]) == 0
     assert "seed 3" in capsys.readouterr().out
     notes = midi.read(tmp_path / "music.mid")
@@ -52,17 +60,26 @@ def test_music_is_generated_by_it_where_no_model_is_named(tmp_path, capsys):
     assert len(set(notes.pitch.tolist())) > 10
 
 
-def test_an_installation_without_it_says_so_in_one_line(monkeypatch, tmp_path, capsys):
+def test_a_model_is_named(tmp_path, capsys):
+    made = []
+    for model in ("small", str(bundled_model("small")), "base"):
+        path = tmp_path / f"{len(made)}.mid"
+        assert main(["generate", model, "--notes", "50", "--seed", "3", "-o", str(path)]) == 0
+        made.append(midi.read(path))
+    assert made[0] == made[1] != made[2]
+
+
+def test_an_installation_without_them_says_so_in_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
     with pytest.raises(ModelFileError, match=r"weights.small\.keras: no model came with this installation"):
-        bundled_model(".keras")
+        bundled_keras_file()
     assert main(["generate", "-o", str(tmp_path / "music.mid")]) == 2
     said = capsys.readouterr().err
     assert "train one with 'kerasmusic train'" in said
     assert said.count("\n") == 1
 
 
-def test_it_is_evaluated_where_no_model_is_named(midi_folder, capsys):
+def test_one_is_evaluated_where_no_model_is_named(midi_folder, capsys):
     answers = []
     for named in ([], [str(bundled_model())]):
         assert main(["evaluate", *named, "--data", str(midi_folder), "--pieces", "1", "--json"]) == 0

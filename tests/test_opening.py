@@ -4,7 +4,7 @@ import pytest
 
 import kerasmusic
 from kerasmusic import bundled, midi, runs
-from kerasmusic.bundled import bundled_model
+from kerasmusic.bundled import bundled_keras_file, bundled_model
 from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import ArgumentError, KerasMusicError, MissingPackageError
 from kerasmusic.opening import (
@@ -30,7 +30,19 @@ def run(exported, tmp_path):
 
 def test_none_means_the_bundled_model():
     assert find_model() == bundled_model()
-    assert find_keras_file() == bundled_model(".keras")
+    assert find_keras_file() == bundled_keras_file()
+
+
+def test_bundled_models_have_names(tmp_path, monkeypatch):
+    assert find_model("small") == bundled_model("small")
+    assert find_model("base") == bundled_model()
+    assert find_keras_file("small") == bundled_keras_file()
+    with pytest.raises(ArgumentError, match=r"base\.tflite: is for playing"):
+        find_keras_file("base")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    with pytest.raises(KerasMusicError, match=r"small: a folder without"):
+        find_model("small")
 
 
 def test_a_file_means_itself_and_a_runs_folder_its_model_of_the_kind_that_is_preferred(run):
@@ -72,7 +84,7 @@ def test_both_kinds_score_alike(run, corpus):
 @pytest.mark.slow
 def test_a_model_is_loaded_from_a_run_a_file_or_the_package(run, exported, monkeypatch):
     assert kerasmusic.load_model(run).preset == "tiny"
-    monkeypatch.setattr(bundled, "bundled_model", lambda suffix=".tflite": exported["tutorial"][0])
+    monkeypatch.setattr(bundled, "bundled_keras_file", lambda: exported["tutorial"][0])
     assert kerasmusic.load_model().preset == "tutorial"
 
 

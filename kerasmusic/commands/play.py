@@ -8,6 +8,7 @@ import click
 
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import LateHelp, command, say
+from kerasmusic.errors import ArgumentError
 
 
 def _pause_help() -> str:
@@ -23,6 +24,7 @@ def _pause_help() -> str:
     kerasmusic play --midi-out 'Digital Piano' --temperature 0.95 --key 'D minor'
     kerasmusic play --midi-in 'Digital Piano' --midi-out 'Digital Piano'
     kerasmusic play --midi-in nanoKEY --duet time
+    kerasmusic play --midi-in nanoKEY --follow chords
     kerasmusic play --ports
     """,
 )
@@ -34,6 +36,11 @@ def _pause_help() -> str:
     metavar="pitch|time",
     help="With --midi-in: your keys give each note's pitch, or its time, and the model the rest of it.",
 )
+@click.option(
+    "--follow",
+    metavar="chords",
+    help="With --midi-in: play without end, in the chords that your left hand holds below middle C.",
+)
 @click.option("--pause", type=float, metavar="SECONDS", cls=LateHelp, late_help=_pause_help)
 @click.option("--seconds", type=float, help="Stop after this time (default: play until Ctrl-C).")
 @click.option("--seed", type=int, help="Names the piece: one seed, the same notes (default: a new one).")
@@ -44,9 +51,9 @@ def _pause_help() -> str:
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
-    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, pause: float | None,
-    seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None, plain: bool, ports: bool,
-    backend: str | None, **sampling_options: Unpack[arguments.SamplingOptions],
+    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, follow: str | None,
+    pause: float | None, seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None,
+    plain: bool, ports: bool, backend: str | None, **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -65,12 +72,15 @@ def run(
         midi_out=midi_out,
         midi_in=midi_in,
         duet=duet,
+        follow=follow,
         pause=PlayOptions.pause if pause is None else pause,
         soundfont=soundfont,
         driver=driver,
         seconds=PlayOptions.seconds if seconds is None else seconds,
         keep=arguments.asked_targets(sampling_options),
     )
+    if follow and sampling_options["chords"]:
+        raise ArgumentError(f"{sampling_options['chords']}: --chords gives the chords that --follow takes from you")
     sampling = arguments.asked_sampling(sampling_options)
     path = find_model(model, prefer=TFLITE)
     arguments.check_exact(path)

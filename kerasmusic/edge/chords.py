@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ QUALITIES = {
     "maj7": (0, 4, 7, 11), "m7": (0, 3, 7, 10), "m7b5": (0, 3, 6, 10), "dim7": (0, 3, 6, 9), "9": (0, 2, 4, 7, 10),
     "add9": (0, 2, 4, 7), "m9": (0, 2, 3, 7, 10),
 }  # fmt: skip
+ChordFunction = Callable[[float], str | Collection[int] | None]
 # How much less likely a pitch outside the chord is, in nats: few remain, as passing notes.
 OUTSIDE = 3.0
 CHORD_SECONDS = 2.0
@@ -64,7 +65,7 @@ class ChordTrack:
 
     Args:
         chords: a progression that repeats, such as "Am F C G", or a function from seconds since the piece's beginning
-            to a chord, or to None for no chord.
+            to a chord's name or its pitch classes, or to None for no chord.
         seconds: how long each chord of a progression lasts.
 
     Raises:
@@ -74,7 +75,7 @@ class ChordTrack:
     [0, 4, 9]
     """
 
-    def __init__(self, chords: str | Callable[[float], str | None], seconds: float = CHORD_SECONDS) -> None:
+    def __init__(self, chords: str | ChordFunction, seconds: float = CHORD_SECONDS) -> None:
         if not SHORTEST <= seconds <= LONGEST:
             raise ArgumentError(f"{seconds:g}: a chord lasts from {SHORTEST:g} to {LONGEST:g} seconds, such as 2")
         self._function = None if isinstance(chords, str) else chords
@@ -85,8 +86,8 @@ class ChordTrack:
         """The pitch classes of the chord at a time in ticks; empty for no chord."""
         if self._function is None:
             return self._progression[tick // self._ticks % len(self._progression)]
-        text = self._function(tick / TICKS_PER_SECOND)
-        return parse_chord(text) if text else frozenset()
+        chord = self._function(tick / TICKS_PER_SECOND)
+        return parse_chord(chord) if isinstance(chord, str) and chord else frozenset(chord or ())
 
 
 @functools.lru_cache(maxsize=128)

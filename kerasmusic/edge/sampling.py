@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypedDict
@@ -12,7 +12,7 @@ import numpy as np
 
 from kerasmusic.codec import FIELDS
 from kerasmusic.edge import balance
-from kerasmusic.edge.chords import CHORD_SECONDS, ChordTrack
+from kerasmusic.edge.chords import CHORD_SECONDS, ChordFunction, ChordTrack
 from kerasmusic.edge.controls import allowed_pitches
 from kerasmusic.edge.styles import parse_style
 from kerasmusic.errors import ArgumentError
@@ -39,7 +39,7 @@ class SamplingChanges(TypedDict, total=False):
     polyphony: float | None
     loudness: float | str | None
     style: str | None
-    chords: str | Callable[[float], str | None] | None
+    chords: str | ChordFunction | None
     chord_seconds: float
 
 
@@ -62,7 +62,7 @@ class Sampling:
         style: a style such as "Chopin" or "Bach:0.6,Debussy:0.4"; None for none. A model that knows no styles ignores
             it.
         chords: a progression to prefer, such as "Am F C G", or a function from seconds since the piece's beginning to
-            a chord or None; None for no chords.
+            a chord's name or its pitch classes or None; None for no chords.
         chord_seconds: how long each chord of a progression lasts.
 
     Raises:
@@ -81,7 +81,7 @@ class Sampling:
     polyphony: float | None = balance.POLYPHONY
     loudness: float | str | None = balance.LOUDNESS
     style: str | None = None
-    chords: str | Callable[[float], str | None] | None = None
+    chords: str | ChordFunction | None = None
     chord_seconds: float = CHORD_SECONDS
 
     def __post_init__(self) -> None:

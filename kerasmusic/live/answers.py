@@ -17,6 +17,7 @@ from kerasmusic.edge.generator import Generator, Snapshot
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
 from kerasmusic.live.phrase import Phrase
+from kerasmusic.live.player import Effect
 from kerasmusic.notes import Note, Notes
 
 PAUSE_SECONDS = 0.8
@@ -65,19 +66,19 @@ class Answers:
         self._primed_snapshot: Snapshot | None = None
         self.retry_at = math.inf
 
-    def handle(self, event: Event) -> bool:
-        """Adds an event to the phrase; returns whether it invalidates the answer."""
+    def handle(self, event: Event) -> Effect:
+        """Adds an event to the phrase, which ends an answer."""
         answer = self._answer
         if answer is not None and event.time >= answer.begins:
             if not isinstance(event, Strike):
                 # It may be the last release of the phrase.
                 self._phrase.handle(event)
-                return False
+                return Effect.NONE
             self._phrase.clear()
         self._phrase.handle(event)
         pause = HELD_SECONDS if self._phrase.is_held else self._pause
         self._answer = _Answer(event.time + pause) if len(self._phrase) else None
-        return answer is not None
+        return Effect.NONE if answer is None else Effect.CUT
 
     def make(self, now: float) -> Note | None:
         """The next note of the answer."""

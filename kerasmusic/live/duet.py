@@ -8,6 +8,7 @@ from collections import deque
 from kerasmusic.edge.generator import Generator
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
+from kerasmusic.live.player import Effect
 from kerasmusic.notes import Note
 
 GIVEN = ("pitch", "time")
@@ -39,11 +40,11 @@ class Duet:
         # The time on the clock of the last note.
         self._last: float | None = None
 
-    def handle(self, event: Event) -> bool:
+    def handle(self, event: Event) -> Effect:
         """Queues strikes; other events are ignored."""
         if isinstance(event, Strike):
             self._waiting.append(event)
-        return False
+        return Effect.NONE
 
     def make(self, now: float) -> Note | None:
         """The next note, if a key has been struck."""

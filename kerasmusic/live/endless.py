@@ -7,6 +7,7 @@ from collections import deque
 
 from kerasmusic.edge.generator import DENSEST, Generator, Snapshot
 from kerasmusic.live.inputs import Event
+from kerasmusic.live.player import Effect
 from kerasmusic.notes import Note
 
 # The delay of the first note, in which the threads start.
@@ -47,9 +48,9 @@ class Endless:
         self._starts.append(start)
         return note._replace(start=start)
 
-    def handle(self, event: Event) -> bool:
+    def handle(self, event: Event) -> Effect:
         """Ignores the event."""
-        return False
+        return Effect.NONE
 
     def snapshot(self) -> tuple[Snapshot, float | None, tuple[float, ...]]:
         """The current state."""

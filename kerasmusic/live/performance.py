@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kerasmusic.edge.generator import Generator
-from kerasmusic.errors import ArgumentError
+from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.live.answers import PAUSE_SECONDS, Answers
 from kerasmusic.live.duet import Duet
 from kerasmusic.live.endless import Endless
 from kerasmusic.live.inputs import MidiInput
 from kerasmusic.live.lateness import Lateness
+from kerasmusic.live.led import Led
 from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
 from kerasmusic.live.player import Player, Source
 from kerasmusic.live.view import terminal_view
@@ -28,6 +29,8 @@ TURN_SECONDS = 0.05
 CHECK_SECONDS = 2.0
 # Python's default of 5 ms between thread switches is half of what counts as late.
 SWITCH_SECONDS = 0.001
+# What an endless piece can follow.
+FOLLOWED = ("chords",)
 
 
 class Checked(Protocol):
@@ -118,6 +121,7 @@ class PlayOptions:
         midi_out: the name of a MIDI output, or a part of it; None for FluidSynth and the machine's sound.
         midi_in: the name of the MIDI input that the user plays on, or a part of it.
         duet: what the user's keys give in a duet, "pitch" or "time"; None to answer phrases.
+        follow: what of the user's playing an endless piece follows, "chords"; None to answer phrases.
         pause: the seconds without a key down that end a phrase.
         soundfont: an `.sf2` file for FluidSynth.
         driver: the name of FluidSynth's audio driver.
@@ -128,6 +132,7 @@ class PlayOptions:
     midi_out: str | None = None
     midi_in: str | None = None
     duet: str | None = None
+    follow: str | None = None
     pause: float = PAUSE_SECONDS
     soundfont: str | os.PathLike[str] | None = None
     driver: str | None = None
@@ -137,6 +142,12 @@ class PlayOptions:
     def __post_init__(self) -> None:
         if self.duet and self.midi_in is None:
             raise ArgumentError(f"{self.duet}: --duet needs your keys; name a MIDI keyboard with --midi-in")
+        if self.follow is not None:
+            check_name("part of your playing to follow", self.follow, FOLLOWED)
+            if self.midi_in is None:
+                raise ArgumentError(f"{self.follow}: --follow needs your keys; name a MIDI keyboard with --midi-in")
+            if self.duet:
+                raise ArgumentError(f"{self.follow}: --follow leads an endless piece; leave out --duet")
         if self.midi_out is not None and (self.soundfont or self.driver):
             raise ArgumentError(f"{self.midi_out}: a MIDI port takes neither --soundfont nor --driver")
         if not self.seconds > 0:
@@ -146,6 +157,8 @@ class PlayOptions:
         """The source of the notes."""
         if self.midi_in is None:
             return Endless(generator)
+        if self.follow:
+            return Led(generator)
         return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause, self.keep)
 
     def open_output(self) -> Output:

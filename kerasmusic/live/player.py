@@ -6,6 +6,7 @@ clock. A player used as a context manager runs them on two threads.
 
 from __future__ import annotations
 
+import enum
 import heapq
 import math
 import threading
@@ -41,6 +42,17 @@ ECHO_SECONDS = 0.03
 Snapshot: TypeAlias = Any
 
 
+class Effect(enum.Enum):
+    """What an event of the user does to the notes of a source."""
+
+    #: Nothing.
+    NONE = enum.auto()
+    #: Those that have not been struck are made again.
+    REPLACE = enum.auto()
+    #: Those that have not been struck are dropped, and those that sound end.
+    CUT = enum.auto()
+
+
 class Source(Protocol):
     """The source of a player's notes. The player calls all methods on its maker thread."""
 
@@ -50,8 +62,8 @@ class Source(Protocol):
     def make(self, now: float) -> Note | None:
         """The next note, with `start` as its time on the clock; None if there is none at present."""
 
-    def handle(self, event: Event) -> bool:
-        """Handles an event of the user; returns whether it invalidates the notes that have not been struck."""
+    def handle(self, event: Event) -> Effect:
+        """Handles an event of the user."""
 
     def snapshot(self) -> Snapshot:
         """The current state; None if the next note must not be regenerated."""
@@ -122,10 +134,14 @@ class Player:
             struck, an event arrives or a setting changes.
         """
         while self._input:
-            if self.source.handle(self._input.popleft()):
+            effect = self.source.handle(self._input.popleft())
+            if effect is Effect.CUT:
                 self._cut()
+            elif effect is Effect.REPLACE:
+                self._drop_coming()
         while self._changes:
-            self._regenerate(self._changes.popleft())
+            self._drop_coming()
+            self._changes.popleft()()
         now = self.clock.now()
         if self._is_full(now):
             return math.inf
@@ -258,7 +274,8 @@ class Player:
         count = len(self._queue)
         return count >= MAX_AHEAD or (count >= MIN_AHEAD and self._queue[-1].note.start > now + AHEAD_SECONDS)
 
-    def _regenerate(self, apply: Callable[[], None]) -> None:
+    def _drop_coming(self) -> None:
+        """Drops the notes that are not due at once, so that they are made again."""
         with self._lock:
             until = self.clock.now() + KEPT_SECONDS
             kept = sum(1 for queued in self._queue if queued.note.start < until or queued.snapshot is None)
@@ -266,7 +283,6 @@ class Player:
                 self.source.restore(self._queue[kept].snapshot)
                 while len(self._queue) > kept:
                     self._queue.pop()
-        apply()
 
     def _run(self, turn: Callable[[], float], woken: threading.Event, prioritize: Callable[[], None]) -> None:
         try:

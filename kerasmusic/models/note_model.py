@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import KerasTensor, ops
 
-from kerasmusic.bundled import bundled_model
+from kerasmusic.bundled import bundled_keras_file
 from kerasmusic.codec import FIELDS, NoteCodec
 from kerasmusic.errors import ArgumentError, ModelFileError, printable
 from kerasmusic.models.extensions import import_requested, remember_class
@@ -139,7 +139,7 @@ class NoteModel(keras.Model):
                 f"{preset}: no trained weights of this preset come with the package; NoteModel.new({preset!r}) makes a "
                 "new model, load_model(path) opens one that you trained"
             )
-        return load_model(bundled_model(".keras"))
+        return load_model(bundled_keras_file())
 
     @property
     def state_size(self) -> int:

@@ -432,7 +432,8 @@ def test_every_control_can_be_reached_and_used_by_keyboard(page):
         page.get_by_role(role, name=name, exact=True)
         for role, name in (
             ("button", "Play"), ("button", "From the beginning"), ("button", "Download MIDI"),
-            ("slider", "Temperature"), ("slider", "Speed"), ("slider", "Loudness"), ("slider", "Polyphony"), ("combobox", "Key"), ("textbox", "Seed"),
+            ("slider", "Temperature"), ("slider", "Speed"), ("slider", "Loudness"), ("slider", "Polyphony"),
+            ("combobox", "Key"), ("textbox", "Seed"),
             ("button", "Another seed"), ("button", "C4"),
             ("button", "Open a MIDI file"), ("button", "Verify"), ("link", "Licences"),
         )
