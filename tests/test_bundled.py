@@ -1,4 +1,6 @@
+import re
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ from kerasmusic.command_line import main
 from kerasmusic.edge import TFLiteRuntime
 from kerasmusic.edge.golden import verify
 from kerasmusic.edge.model_file import read_model_bytes, read_record
+from kerasmusic.edge.piece import Piece
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models.keras_file import read_keras_config
 
@@ -85,3 +88,18 @@ def test_one_is_evaluated_where_no_model_is_named(midi_folder, capsys):
         assert main(["evaluate", *named, "--data", str(midi_folder), "--pieces", "1", "--json"]) == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1]
+
+
+DOCS = Path(__file__).parent.parent / "docs"
+LISTEN = re.findall(r"\]\((listen/\S+\.mid)\): `(\S+)`", (DOCS / "listen.md").read_text())
+
+
+@pytest.mark.parametrize(("file", "name"), LISTEN)
+def test_the_pieces_to_listen_to_are_made_by_their_names(file, name, tmp_path):
+    assert main(["generate", "--piece", name, "-o", str(tmp_path / "again.mid")]) == 0
+    assert midi.read(tmp_path / "again.mid") == midi.read(DOCS / file)
+
+
+def test_there_are_six_pieces_to_listen_to_with_and_without_words():
+    assert [Piece.parse(name).seed for _, name in LISTEN] == [*range(1, 7)] * 2
+    assert [Piece.parse(name).sampling.style is None for _, name in LISTEN] == [True] * 6 + [False] * 6
