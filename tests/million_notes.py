@@ -20,7 +20,7 @@ from kerasmusic.edge.runtime import INTERPRETERS
 NOTES = 1_000_000
 SEED = 1
 # Makes the notes with the page's own modules, and gives the bytes of their fields and of the state in slices.
-IN_A_PAGE = """async ([notes, seed]) => {
+PAGE_SCRIPT = """async ([notes, seed]) => {
   const { Codec } = await import("./codec.js");
   const { Generator } = await import("./generator.js");
   const { openStep } = await import("./litert_step.js");
@@ -74,7 +74,7 @@ def in_chromium(notes: int) -> tuple[str, list[str]]:
         # The page itself runs the model in a worker, which its content security policy does not concern.
         page = browser.new_page(bypass_csp=True)
         page.goto(serving.url)
-        hashes = page.evaluate(IN_A_PAGE, [notes, str(SEED)])
+        hashes = page.evaluate(PAGE_SCRIPT, [notes, str(SEED)])
         name = f"LiteRT.js in Chromium {browser.version}"
         browser.close()
         serving.stop()

@@ -21,13 +21,13 @@ const LARGEST_INTEGRAL = 4;
 const STEP_GAINS = [64, 1, 3, 0.01];
 const DURATION_GAINS = [64, 1.5, 0.5, 0.003];
 const VELOCITY_GAINS = [64, 1.02, 3, 0.02];
-// So many of the last notes tell what a file or a player keeps to.
+// The number of last notes from which the targets of a file or a player are taken.
 const TOLD_BY = 64;
 
 const clipped = (value, [low, high]) => Math.min(Math.max(value, low), high);
 const logs = (ticks) => ticks.map((each) => -Math.round(LOG_UNITS * Math.log(each)) / LOG_UNITS);
 
-/** What notes keep to themselves: `{speed, polyphony, loudness}`, without what they are too few or too short to tell. */
+/** The targets that notes keep to: `{speed, polyphony, loudness}`, or fewer where the notes are too few or too short. */
 export function targetsOf(notes) {
   const told = notes.slice(-TOLD_BY);
   if (!told.length) return {};

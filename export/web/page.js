@@ -13,7 +13,7 @@ import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
-// What a piece keeps to; the controls' initial values.
+// The initial targets of a piece.
 const USUAL = { speed: SPEED, loudness: LOUDNESS, polyphony: POLYPHONY };
 const TARGETS = Object.keys(USUAL);
 const MODEL_ID = document.querySelector('meta[name="kerasmusic-model"]').content;

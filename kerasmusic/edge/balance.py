@@ -48,7 +48,7 @@ MIDDLE_VELOCITY, VELOCITY_UNITS = 64, 32
 MOST_TIMES = 64.0
 # The limits of what is corrected.
 LEAST_RATIO, LARGEST_INTEGRAND, LARGEST_INTEGRAL = 1 / 16, 2.0, 4.0
-# So many of the last notes tell what a primer or a player keeps to.
+# The number of last notes from which the targets of a primer or a player are taken.
 TOLD_BY = 64
 
 
@@ -107,7 +107,7 @@ def within(name: str, value: float, limits: tuple[float, float], unit: str) -> f
 
 
 class Targets(NamedTuple):
-    """What a piece is to keep to.
+    """The targets of a piece.
 
     Args:
         speed: notes per second.
@@ -123,7 +123,7 @@ class Targets(NamedTuple):
 
     @classmethod
     def of(cls, notes: Notes) -> Targets:
-        """Those that notes keep to themselves, within the limits; None for what they are too few or too short to tell.
+        """The targets that notes keep to, within the limits; None where the notes are too few or too short to tell.
 
         >>> from kerasmusic.notes import Notes
         >>> Targets.of(Notes(start=[0, 0.5, 1], pitch=[60, 62, 64], duration=[0.5] * 3, velocity=[70] * 3))

@@ -60,7 +60,7 @@ def runtime_name() -> str:
 
 
 def processor() -> list[str]:
-    """What identifies the processor and the instructions that kernels may choose by."""
+    """The architecture and, on Linux, the lines of /proc/cpuinfo that decide which kernels run."""
     try:
         lines = {line for line in CPUINFO.read_text().splitlines() if line.startswith(CPU_LINES)}
     except OSError:

@@ -61,7 +61,7 @@ def primer_id(fields: NDArray[np.integer]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What makes a piece of music, which `str` turns into its name and `parse` back.
+    """A piece of music: the model, the seed and the settings that make it. `str` gives its name, which `parse` reads.
 
     Args:
         model: the `model_id` of the model's file.

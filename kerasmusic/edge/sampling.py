@@ -94,7 +94,7 @@ class Sampling:
         self.targets()
 
     def targets(self) -> balance.Targets:
-        """What the piece is to keep to."""
+        """The targets that the piece keeps to."""
         speed, polyphony, loudness = self.speed, self.polyphony, self.loudness
         return balance.Targets(
             None if speed is None else balance.within("speed", speed, balance.SPEEDS, " notes per second"),
