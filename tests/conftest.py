@@ -68,6 +68,15 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def data_home(tmp_path_factory):
+    """The folder in which `kerasmusic play` records sessions, apart from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("data")
+        patch.setenv("XDG_DATA_HOME", str(home))
+        yield home
+
+
 def pytest_collection_modifyitems(items):
     """Puts the files with the most slow tests first, so that two processes finish at about the same time."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kerasmusic import midi
 from kerasmusic.command_line import main
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
@@ -96,14 +97,17 @@ def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
     assert err.count("\n") == 1
 
 
-def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path):
+def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path, data_home):
     with playing(tmp_path, "--midi-out", "Piano", "--seconds", "3", "--seed", "7") as command:
         out, err = command.communicate(timeout=60)
     assert (command.returncode, err) == (0, "")
     assert "seed 7" in out
     struck = sum(line.startswith("note_on") for line in sent_by(tmp_path))
-    first, last = out.splitlines()
-    assert re.fullmatch(r"small plays seed \d+ on Piano; Ctrl-C ends it", first)
+    first, recorded, last = out.splitlines()
+    assert re.fullmatch(r"base plays seed \d+ on Piano; Ctrl-C ends it", first)
+    session = Path(re.fullmatch(r"recorded in (.+\.mid)", recorded)[1])
+    assert session.is_relative_to(data_home)
+    assert len(midi.read(session)) == struck
     assert last.startswith(f"{struck} notes, half of them within ")
     assert not hanging(sent_by(tmp_path))
 

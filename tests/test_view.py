@@ -80,6 +80,8 @@ def test_keys_change_temperature_speed_loudness_and_key_while_it_plays():
     pressed += ["up", "up", "left", "L", "k", "k", "x"]
     for _ in range(7):
         assert view.turn(0.05)
+    player.make()
+    assert view.turn(0.05)
     assert "temperature 1.10  ←→ speed 8.18  l L loudness 68  k K C minor" in frames[-1].lines()[-1]
     view.turn(0.05)
     simulate(player, 40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Unpack
 
 import click
@@ -47,19 +48,26 @@ def _pause_help() -> str:
 @arguments.sampling
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file for FluidSynth (default: a small one).")
 @click.option("--driver", help="The audio driver of FluidSynth: alsa, pulseaudio, coreaudio (default: its own choice).")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Record the session to this MIDI file (default: one in your data folder)."
+)
+@click.option("--no-record", is_flag=True, help="Record nothing.")
 @click.option("--plain", is_flag=True, help="Show one line instead of the moving piano roll.")
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
     model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, follow: str | None,
     pause: float | None, seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None,
-    plain: bool, ports: bool, backend: str | None, **sampling_options: Unpack[arguments.SamplingOptions],
+    output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None,
+    **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
     MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
     """
+    from kerasmusic import midi
     from kerasmusic.live.performance import PlayOptions, play
+    from kerasmusic.live.recording import session_path
     from kerasmusic.opening import TFLITE, find_model, open_generator
 
     if ports:
@@ -68,6 +76,10 @@ def run(
         for kind in ("output", "input"):
             click.echo(f"{kind}s: {', '.join(listed_names(port_names(kind, load_backend()))) or 'none'}")
         return
+    if output is not None and Path(output).suffix.lower() not in midi.WRITTEN_SUFFIXES:
+        raise ArgumentError(f"{output}: the session is recorded to a MIDI file; name it .mid")
+    if output is not None and no_record:
+        raise ArgumentError(f"{output}: -o records the session to it, and --no-record does not; leave one out")
     options = PlayOptions(
         midi_out=midi_out,
         midi_in=midi_in,
@@ -77,6 +89,7 @@ def run(
         soundfont=soundfont,
         driver=driver,
         seconds=PlayOptions.seconds if seconds is None else seconds,
+        record=None if no_record else session_path() if output is None else Path(output),
         keep=arguments.asked_targets(sampling_options),
     )
     if follow and sampling_options["chords"]:

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.errors import ArgumentError, check_name
 from kerasmusic.live.answers import PAUSE_SECONDS, Answers
+from kerasmusic.live.clock import SystemClock
 from kerasmusic.live.duet import Duet
 from kerasmusic.live.endless import Endless
 from kerasmusic.live.inputs import MidiInput
@@ -22,6 +24,7 @@ from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.led import Led
 from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
 from kerasmusic.live.player import Player, Source
+from kerasmusic.live.recording import RecordedOutput, Recording
 from kerasmusic.live.view import terminal_view
 
 # How often the end of the performance, and the presence of the ports, is checked.
@@ -126,6 +129,7 @@ class PlayOptions:
         soundfont: an `.sf2` file for FluidSynth.
         driver: the name of FluidSynth's audio driver.
         seconds: the longest duration of the performance.
+        record: the MIDI file to record the session to; None to record nothing.
         keep: which of the speed, the polyphony and the loudness answers keep; they take the others from each phrase.
     """
 
@@ -137,6 +141,7 @@ class PlayOptions:
     soundfont: str | os.PathLike[str] | None = None
     driver: str | None = None
     seconds: float = math.inf
+    record: Path | None = None
     keep: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -200,7 +205,12 @@ def play(
         stack.enter_context(closing(output))
         # A process that was killed may have left notes sounding.
         output.silence()
-        player = Player(source, output, thru=thru)
+        clock = SystemClock()
+        recording = Recording(options.record, clock) if options.record else None
+        if recording is not None:
+            stack.enter_context(recording)
+            output = RecordedOutput(output, recording)
+        player = Player(source, output, clock, thru=thru, on_event=recording.hear if recording else None)
         ports: list[Checked] = [output]
         if options.midi_in is not None:
             keyboard = MidiInput(options.midi_in, player.handle, player.clock)
@@ -210,7 +220,7 @@ def play(
         started = False
         while True:
             # A process that stops restores the terminal, and takes it again when it continues.
-            with nullcontext() if plain else terminal_view(player, generator, title) as view:
+            with nullcontext() if plain else terminal_view(player, generator, title, recording) as view:
                 if not started:
                     # The player starts after the view, whose imports would delay the first notes.
                     stack.enter_context(player)
@@ -224,4 +234,13 @@ def play(
             signals.stop = False
             with player.paused():
                 os.kill(os.getpid(), signal.SIGSTOP)
+    if recording is not None:
+        _report(recording)
     return player.lateness
+
+
+def _report(recording: Recording) -> None:
+    if recording.failure is not None:
+        print(f"{recording.path}: the session could not be recorded ({recording.failure})", file=sys.stderr)
+    elif not recording.is_empty:
+        print(f"recorded in {recording.path}")

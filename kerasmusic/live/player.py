@@ -87,6 +87,7 @@ class Player:
         output: the output that sounds them.
         clock: the clock of their times.
         thru: whether events passed to `handle` also sound, on a separate channel.
+        on_event: called with each event passed to `handle` that is not an echo.
 
     Example, which plays the bundled model for ten seconds with FluidSynth::
 
@@ -96,7 +97,15 @@ class Player:
         print(player.lateness)
     """
 
-    def __init__(self, source: Source, output: Output, clock: Clock | None = None, *, thru: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        output: Output,
+        clock: Clock | None = None,
+        *,
+        thru: bool = False,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
         self.source = source
         self.clock = clock or SystemClock()
         self.output = output
@@ -105,6 +114,7 @@ class Player:
         self.ended = threading.Event()
         self.voices = Voices(output)
         self._keys = Keys(Voices(output, channel=1)) if thru else None
+        self._on_event = on_event
         self._queue: deque[QueuedNote] = deque()
         # For each sounding note: its end, the number of its strike, and the note.
         self._ends: list[tuple[float, int, Note]] = []
@@ -182,6 +192,8 @@ class Player:
         """
         if self._is_echo(event):
             return
+        if self._on_event is not None:
+            self._on_event(event)
         self._input.append(event)
         self._to_make.set()
         if self._keys is not None:

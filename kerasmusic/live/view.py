@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.sampling import Sampling
+from kerasmusic.errors import reason
 from kerasmusic.live.controls import faster, louder, next_key, warmer
 from kerasmusic.live.keypresses import read_keypresses
 from kerasmusic.live.player import AHEAD_SECONDS, Player
@@ -26,12 +27,15 @@ from kerasmusic.pitch_names import HIGHEST_KEY, LOWEST_KEY
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from kerasmusic.live.recording import Recording
+
 BLACK = frozenset((1, 3, 6, 8, 10))
 FRAME_SECONDS = 0.1
 TEMPO_SECONDS = 6.0
 TEMPERATURE_STEP = 0.05
 SPEED_FACTOR = 1.1
 LOUDNESS_STEP = 4
+MESSAGE_SECONDS = 5.0
 # Rows below the notes: the keyboard, its octaves and two lines of text.
 ROWS_BELOW = 4
 # Colours for velocity, from soft to loud, out of the 256 of terminals: from blue through green to yellow.
@@ -143,6 +147,7 @@ class View:
         player: the player.
         generator: the generator whose sampling the keys change.
         title: the title, such as the model's name.
+        recording: the recording whose last minutes a key keeps; None without one.
     """
 
     def __init__(
@@ -153,15 +158,17 @@ class View:
         player: Player,
         generator: Generator,
         title: str,
+        recording: Recording | None = None,
     ) -> None:
         self._show = show
         self._read_keys = read_keys
         self._size = size
         self._player = player
         self._generator = generator
-        #: The generator's, or what it is about to be.
-        self._sampling = generator.sampling
         self._title = title
+        self._recording = recording
+        # What became of the last key, shown for some seconds.
+        self._message, self._message_ends = "", 0.0
         self._counts: deque[tuple[float, int]] = deque()
 
     def turn(self, seconds: float) -> bool:
@@ -170,30 +177,47 @@ class View:
             if key in ENDS:
                 return False
             if key in ACTIONS:
-                self._sampling = ACTIONS[key](self._sampling)
-                self._player.change(partial(setattr, self._generator, "sampling", self._sampling))
+                self._player.change(partial(self._apply, ACTIONS[key]))
+            if key == KEEP and self._recording is not None:
+                self._keep(self._recording)
         now = self._player.clock.now()
         sounding, coming = self._player.visible_notes()
         self._show(draw(sounding, coming, now, self.words(now), *self._size()))
         return True
 
+    def _apply(self, action: Callable[[Sampling], Sampling]) -> None:
+        self._generator.sampling = action(self._generator.sampling)
+
+    def _keep(self, recording: Recording) -> None:
+        try:
+            path = recording.keep()
+            self._message = "nothing to keep yet" if path is None else f"kept in {path}"
+        except OSError as error:
+            self._message = f"not kept: {reason(error)}"
+        self._message_ends = self._player.clock.now() + MESSAGE_SECONDS
+
     def words(self, now: float) -> list[str]:
         """The two lines of text below the keyboard."""
-        lateness, sampling = self._player.lateness, self._sampling
+        lateness, sampling = self._player.lateness, self._generator.sampling
         self._counts.append((now, lateness.notes))
         while len(self._counts) > 2 and self._counts[1][0] <= now - TEMPO_SECONDS:
             self._counts.popleft()
         (since, before), (until, count) = self._counts[0], self._counts[-1]
         tempo = (count - before) / (until - since) if until > since else 0.0
         late = f"{lateness.late:,} late" + (f", {lateness.skipped:,} skipped" if lateness.skipped else "")
+        keep = "" if self._recording is None else "s save  "
+        told = self._message if now < self._message_ends else f"{lateness.notes:,} notes, {late}"
         return [
-            f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  {lateness.notes:,} notes, {late}",
+            f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  {told}",
             f"↑↓ temperature {_number(sampling.temperature)}  ←→ speed {_target(sampling.targets().speed)}  "
-            f"l L loudness {_target(sampling.targets().loudness)}  k K {sampling.key or 'any key'}  q end",
+            f"l L loudness {_target(sampling.targets().loudness)}  k K {sampling.key or 'any key'}  "
+            f"{keep}q end",
         ]
 
 
 ENDS = ("q", "Q", "escape")
+# Keeps the last minutes.
+KEEP = "s"
 ACTIONS: dict[str, Callable[[Sampling], Sampling]] = {
     "up": lambda sampling: warmer(sampling, TEMPERATURE_STEP),
     "down": lambda sampling: warmer(sampling, -TEMPERATURE_STEP),
@@ -207,7 +231,9 @@ ACTIONS: dict[str, Callable[[Sampling], Sampling]] = {
 
 
 @contextmanager
-def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[View | None]:
+def terminal_view(
+    player: Player, generator: Generator, title: str, recording: Recording | None = None
+) -> Iterator[View | None]:
     """Yields a view while the block runs; None without a terminal or without `rich`."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         yield None
@@ -232,7 +258,7 @@ def terminal_view(player: Player, generator: Generator, title: str) -> Iterator[
 
         # Draws once, so that its imports are done before the first note is due.
         show(draw([], [], 0.0, ["", ""], *size()))
-        yield View(show, read_keys, size, player, generator, title)
+        yield View(show, read_keys, size, player, generator, title, recording)
 
 
 def _text_of(frame: Frame) -> Text:
