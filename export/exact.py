@@ -16,8 +16,6 @@ from kerasmusic.export.operators import matrix_operators, operator_codes, serial
 # The version of FULLY_CONNECTED with int8 weights and asymmetric inputs.
 DYNAMIC_RANGE = 9
 LARGEST = 127
-# XNNPACK's products on ARM take so many lanes at once, and over a hundred instructions for the rest of each row.
-LANES = 16
 
 
 def with_exact_weights(flatbuffer: bytes) -> bytes:
@@ -39,7 +37,6 @@ def with_exact_weights(flatbuffer: bytes) -> bytes:
         _store(model, graph.tensors[operator.inputs[1]], unit=1)
         operator.opcodeIndex = len(model.operatorCodes) - 1
         operator.builtinOptions.asymmetricQuantizeInputs = True
-    _pad_matrices(model, graph)
     _store_tables(model, graph)
     return serialize(model)
 
@@ -61,47 +58,6 @@ def _remove_floors(graph: Any, code_of: list[int]) -> None:
         else:
             operators.append(operator)
     graph.operators = operators
-
-
-def _pad_matrices(model: Any, graph: Any) -> None:
-    """Pads the inputs of int8 matrices, which end in constant lanes, with zeros to whole groups of lanes."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    code_of = operator_codes(model)
-    joined = {
-        operator.outputs[0]: operator
-        for operator in graph.operators
-        if code_of[operator.opcodeIndex] == schema.BuiltinOperator.CONCATENATION
-    }
-    added = dict.fromkeys(joined, 0)
-    for operator in matrix_operators(model):
-        lanes, matrix = (graph.tensors[index] for index in operator.inputs[:2])
-        concatenation = joined.get(operator.inputs[0])
-        if concatenation is None or (ends := _values(model, graph.tensors[concatenation.inputs[-1]])) is None:
-            continue
-        more = -int(lanes.shape[-1]) % LANES
-        if more:
-            added[operator.inputs[0]] = more
-            padded = np.concatenate([ends, np.zeros((*ends.shape[:-1], more), np.float32)], axis=-1)
-            concatenation.inputs = [*concatenation.inputs[:-1], _add_constant(model, graph, padded, lanes.name)]
-            lanes.shape = [*lanes.shape[:-1], lanes.shape[-1] + more]
-        codes = np.frombuffer(bytes(model.buffers[matrix.buffer].data), np.int8).reshape(matrix.shape)
-        codes = np.pad(codes, ((0, 0), (0, added[operator.inputs[0]])))
-        model.buffers[matrix.buffer].data = np.frombuffer(codes.tobytes(), np.uint8)
-        matrix.shape = list(codes.shape)
-
-
-def _add_constant(model: Any, graph: Any, values: NDArray[np.float32], name: bytes) -> int:
-    """The index of a new constant tensor."""
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    tensor.shape, tensor.type, tensor.name = list(values.shape), schema.TensorType.FLOAT32, name + b"_ends"
-    tensor.buffer = len(model.buffers) - 1
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
 
 
 def _store_tables(model: Any, graph: Any) -> None:

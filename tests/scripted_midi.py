@@ -1,10 +1,12 @@
 """A mido backend for tests: messages sent to an output arrive at the inputs of the same name.
 
 The environment variable MIDO_BACKEND=scripted_midi selects it instead of the system's MIDI. PORTS names the ports, SENT
-names a file that receives one line per message, and VANISH is the number of messages after which the output disappears.
+names a file that receives one line per message, VANISH is the number of messages after which the output disappears, and
+RETURN the seconds after which it comes back, with another number in its name.
 """
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -38,5 +40,9 @@ class Output(BaseOutput):
                 print(message, file=file)
         if len(messages) == int(os.environ.get("VANISH", 0)):
             ports.remove(self.name)
+            if "RETURN" in os.environ:
+                back = threading.Timer(float(os.environ["RETURN"]), ports.append, [f"{self.name} 21:0"])
+                back.daemon = True
+                back.start()
         for port in inputs.get(self.name, []):
             port.callback(message)

@@ -88,13 +88,26 @@ def test_a_stopped_process_is_silent_and_then_continues(tmp_path):
     assert not hanging(sent_by(tmp_path))
 
 
-def test_a_port_that_vanishes_ends_it_in_one_line(tmp_path):
-    with playing(tmp_path, "--midi-out", "Piano", VANISH="30") as command:
+def test_a_port_that_vanishes_is_waited_for_and_opened_again(tmp_path):
+    with playing(tmp_path, "--midi-out", "Piano", VANISH="30", RETURN="1") as command:
+        wait_for(tmp_path, 80)
+        command.send_signal(signal.SIGINT)
         _, err = command.communicate(timeout=60)
-    assert command.returncode == 2
-    # Either a note that cannot be sent or the check every two seconds detects it.
-    assert err.startswith("kerasmusic: Piano: the MIDI port ")
-    assert err.count("\n") == 1
+    assert command.returncode == 0, err
+    assert err.splitlines() == [
+        "Piano: the MIDI port went away; waiting for it",
+        "Piano: the MIDI port is back",
+    ]
+    since = sent_by(tmp_path)[30:]
+    # The piano may still sound what it was told before.
+    assert since[0].startswith("control_change")
+    assert not hanging(since)
+
+
+def test_a_port_that_is_not_there_yet_is_waited_for(tmp_path):
+    with playing(tmp_path, "--midi-out", "Organ", "--wait", "--seconds", "2") as command:
+        _, err = command.communicate(timeout=60)
+    assert (command.returncode, err) == (0, "Organ: no such MIDI output; there are Piano; waiting for it\n")
 
 
 def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path, data_home):

@@ -25,6 +25,7 @@ def _pause_help() -> str:
     kerasmusic play --midi-out 'Digital Piano' --temperature 0.95 --key 'D minor'
     kerasmusic play --midi-in 'Digital Piano' --midi-out 'Digital Piano'
     kerasmusic play --midi-in nanoKEY --duet time
+    kerasmusic play --wait --midi-out 'Digital Piano'
     kerasmusic play --midi-in nanoKEY --follow chords
     kerasmusic play --ports
     """,
@@ -32,6 +33,7 @@ def _pause_help() -> str:
 @click.argument("model", required=False)
 @click.option("--midi-out", metavar="PORT", help="Play on a MIDI port: its name, or a part of it.")
 @click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its style.")
+@click.option("--wait", is_flag=True, help="Wait for MIDI ports that are not there yet.")
 @click.option(
     "--duet",
     metavar="pitch|time",
@@ -56,7 +58,7 @@ def _pause_help() -> str:
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
 def run(
-    model: str | None, midi_out: str | None, midi_in: str | None, duet: str | None, follow: str | None,
+    model: str | None, midi_out: str | None, midi_in: str | None, wait: bool, duet: str | None, follow: str | None,
     pause: float | None, seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None,
     output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None,
     **sampling_options: Unpack[arguments.SamplingOptions],
@@ -83,6 +85,7 @@ def run(
     options = PlayOptions(
         midi_out=midi_out,
         midi_in=midi_in,
+        wait=wait,
         duet=duet,
         follow=follow,
         pause=PlayOptions.pause if pause is None else pause,

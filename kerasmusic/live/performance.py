@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,17 +20,18 @@ from kerasmusic.live.answers import PAUSE_SECONDS, Answers
 from kerasmusic.live.clock import SystemClock
 from kerasmusic.live.duet import Duet
 from kerasmusic.live.endless import Endless
-from kerasmusic.live.inputs import MidiInput
 from kerasmusic.live.lateness import Lateness
 from kerasmusic.live.led import Led
 from kerasmusic.live.outputs import FluidSynthOutput, Output, open_midi_output
 from kerasmusic.live.player import Player, Source
+from kerasmusic.live.reconnecting import Connection, ReconnectingInput, ReconnectingOutput
 from kerasmusic.live.recording import RecordedOutput, Recording
 from kerasmusic.live.view import terminal_view
 
 # How often the end of the performance, and the presence of the ports, is checked.
 TURN_SECONDS = 0.05
-CHECK_SECONDS = 2.0
+# A piano that is switched off and on again is away for longer.
+CHECK_SECONDS = 0.5
 # Python's default of 5 ms between thread switches is half of what counts as late.
 SWITCH_SECONDS = 0.001
 # What an endless piece can follow.
@@ -41,6 +43,22 @@ class Checked(Protocol):
 
     def check(self) -> None:
         """Raises PortError if the port has disappeared."""
+
+
+def print_notice(text: str) -> None:
+    """Prints a line on the standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Notices:
+    """Where lines for the user go: to the view while there is one."""
+
+    def __init__(self) -> None:
+        self.show: Callable[[str], None] = print_notice
+
+    def tell(self, text: str) -> None:
+        """Shows a line."""
+        self.show(text)
 
 
 @dataclass
@@ -88,7 +106,7 @@ def perform(
     Args:
         player: a player whose threads are running.
         signals: the signals from `catch_signals`.
-        ports: the ports to check every two seconds.
+        ports: the ports to check twice a second.
         until: the latest time to end, on `time.monotonic`.
         turn: called repeatedly with the seconds that it may take; returns False to end. By default, it sleeps.
 
@@ -124,6 +142,7 @@ class PlayOptions:
         midi_out: the name of a MIDI output, or a part of it; None for FluidSynth and the machine's sound.
         midi_in: the name of the MIDI input that the user plays on, or a part of it.
         duet: what the user's keys give in a duet, "pitch" or "time"; None to answer phrases.
+        wait: whether to wait for MIDI ports that are not there yet.
         follow: what of the user's playing an endless piece follows, "chords"; None to answer phrases.
         pause: the seconds without a key down that end a phrase.
         soundfont: an `.sf2` file for FluidSynth.
@@ -136,6 +155,7 @@ class PlayOptions:
     midi_out: str | None = None
     midi_in: str | None = None
     duet: str | None = None
+    wait: bool = False
     follow: str | None = None
     pause: float = PAUSE_SECONDS
     soundfont: str | os.PathLike[str] | None = None
@@ -166,10 +186,11 @@ class PlayOptions:
             return Led(generator)
         return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause, self.keep)
 
-    def open_output(self) -> Output:
-        """Opens the output."""
-        if self.midi_out is not None:
-            return open_midi_output(self.midi_out)
+    def open_output(self, tell: Callable[[str], None]) -> Output:
+        """Opens the output; `tell` is called with one line when a MIDI port goes away or comes back."""
+        if (name := self.midi_out) is not None:
+            opening: Callable[[], Output] = partial(open_midi_output, name)
+            return ReconnectingOutput(Connection(name, opening, tell, wait=self.wait))
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
 
@@ -193,15 +214,18 @@ def play(
     Returns:
         The lateness of the notes.
 
+    A MIDI port that disappears is waited for, and opened again by its name.
+
     Raises:
-        PortError: a port or device does not exist, or disappeared.
+        PortError: a port or device does not exist.
         MissingPackageError: a required package is not installed.
     """
     with catch_signals() as signals, ExitStack() as stack:
         source = options.source(generator)
         # FluidSynth and the caller's output have to sound the user's keys too; a MIDI keyboard has its own sound.
         thru = options.midi_out is None and options.midi_in is not None and not options.duet
-        output = output or options.open_output()
+        notices = Notices()
+        output = output or options.open_output(notices.tell)
         stack.enter_context(closing(output))
         # A process that was killed may have left notes sounding.
         output.silence()
@@ -213,7 +237,7 @@ def play(
         player = Player(source, output, clock, thru=thru, on_event=recording.hear if recording else None)
         ports: list[Checked] = [output]
         if options.midi_in is not None:
-            keyboard = MidiInput(options.midi_in, player.handle, player.clock)
+            keyboard = ReconnectingInput(options.midi_in, player.handle, player.clock, notices.tell, wait=options.wait)
             stack.enter_context(closing(keyboard))
             ports.append(keyboard)
         until = time.monotonic() + options.seconds
@@ -225,10 +249,12 @@ def play(
                     # The player starts after the view, whose imports would delay the first notes.
                     stack.enter_context(player)
                     started = True
+                notices.show = print_notice if view is None else view.tell
                 if view is None:
                     port = f" on {options.midi_out}" if options.midi_out else ""
                     print(f"{title} plays seed {generator.seed}{port}; Ctrl-C ends it", flush=True)
                 perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
+                notices.show = print_notice
             if signals.end or not signals.stop:
                 break
             signals.stop = False

@@ -185,16 +185,19 @@ class View:
         self._show(draw(sounding, coming, now, self.words(now), *self._size()))
         return True
 
+    def tell(self, text: str) -> None:
+        """Shows a line for some seconds; may be called on any thread."""
+        self._message, self._message_ends = text, self._player.clock.now() + MESSAGE_SECONDS
+
     def _apply(self, action: Callable[[Sampling], Sampling]) -> None:
         self._generator.sampling = action(self._generator.sampling)
 
     def _keep(self, recording: Recording) -> None:
         try:
             path = recording.keep()
-            self._message = "nothing to keep yet" if path is None else f"kept in {path}"
+            self.tell("nothing to keep yet" if path is None else f"kept in {path}")
         except OSError as error:
-            self._message = f"not kept: {reason(error)}"
-        self._message_ends = self._player.clock.now() + MESSAGE_SECONDS
+            self.tell(f"not kept: {reason(error)}")
 
     def words(self, now: float) -> list[str]:
         """The two lines of text below the keyboard."""
