@@ -6,7 +6,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS, NoteCodec
-from kerasmusic.models.lookup import WholeFunction, columns, entries, least, rows, value_of
+from kerasmusic.models.lookup import WholeFunction, entries, least, rows, value_of
 from kerasmusic.models.note_model import StepInputs
 from kerasmusic.models.sampling import ABOVE_ZERO, COLDEST
 
@@ -31,21 +31,19 @@ class ExactDraws:
 
     def __init__(self, inputs: StepInputs, codec: NoteCodec) -> None:
         count, sizes = len(FIELDS), codec.sizes
-        field = np.repeat(np.arange(count, dtype="int32"), sizes)
-        value = np.concatenate([np.arange(size, dtype="int32") for size in sizes])[None]
-        bias = ops.maximum(ops.round(inputs.bias * GRID), np.full(value.shape, -FAR, "float32"))
-        given = ops.equal(columns(inputs.given, field), value)
-        steered = ops.where(given, np.full(value.shape, FAR, "float32"), bias)
+        bias = ops.maximum(ops.round(inputs.bias * GRID), np.full((1, codec.size), -FAR, "float32"))
+        given = ops.cast(inputs.given, "float32") * (2 * FAR)
         step = ops.cast(ops.minimum(inputs.min_p * MIN_P_STEPS, float(MIN_P_STEPS)), "int32")
         # At a temperature of 0, the first value of the largest weight is taken.
         hot = ops.minimum(inputs.temperature * (1.0 / COLDEST), np.ones((1, count), "float32"))
         uniform = ops.maximum(inputs.uniform * hot, np.full((1, count), ABOVE_ZERO, "float32"))
         temperature = ops.maximum(inputs.temperature, np.full((1, count), COLDEST, "float32"))
-        together = ops.concatenate([steered, rows(REACHES, step), uniform, temperature], axis=-1)
-        parts = ops.split(together, np.cumsum([*sizes, *[1] * (3 * count - 1)]).tolist(), axis=-1)
-        self._bias, self._reach, self._uniform, self._temperature = (
-            parts[kind * count : (kind + 1) * count] for kind in range(4)
+        together = ops.concatenate([bias, rows(REACHES, step), uniform, temperature, given], axis=-1)
+        parts = ops.split(together, np.cumsum([*sizes, *[1] * (4 * count - 1)]).tolist(), axis=-1)
+        self._bias, self._reach, self._uniform, self._temperature, self._given = (
+            parts[kind * count : (kind + 1) * count] for kind in range(5)
         )
+        self._lanes = [2 * FAR * np.arange(size, dtype="float32")[None] for size in sizes]
         self._offsets = np.array([codec.offsets], "int32")
         self._logits: list[KerasTensor] = []
         self._values: list[KerasTensor] = []
@@ -53,7 +51,9 @@ class ExactDraws:
     def __call__(self, index: int, logits: KerasTensor) -> KerasTensor:
         """Draws a field's value: int32 `[batch]` from whole numbers, float32 `[batch, n]`."""
         self._logits.append(logits)
-        biased = logits + self._bias[index]
+        # FAR at a given value and below -FAR elsewhere; without one, -1, it is below -FAR everywhere.
+        given = FAR - ops.abs(self._lanes[index] - self._given[index])
+        biased = logits + ops.maximum(self._bias[index], given)
         above = biased - ops.max(biased, axis=-1, keepdims=True)
         # 1 up to the reach of min_p, then 0: all are whole numbers.
         kept = ops.minimum(ops.relu(above + self._reach[index]), 1.0)
