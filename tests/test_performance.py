@@ -57,7 +57,7 @@ def hanging(lines):
     return sounding
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_nothing_hanging(tmp_path, number):
     with playing(tmp_path, "--midi-out", "piano") as command:
         wait_for(tmp_path, 30)

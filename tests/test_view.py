@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
@@ -98,6 +99,39 @@ def test_keys_are_parsed_from_the_codes_of_terminals():
     assert parse_keys("\x1b[A\x1b[B\x1bOC\x1bOD") == ["up", "down", "right", "left"]
     assert parse_keys("\x1b[1;5A\x1b[3~k\x1b") == ["up", "k", "escape"]
     assert parse_keys("") == []
+
+
+def test_a_signal_ends_it_on_a_terminal_that_takes_no_output(tmp_path):
+    pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
+    pytest.importorskip("rich")
+    terminal, side_of_the_command = pty.openpty()
+    sent = tmp_path / "sent.txt"
+    added = {
+        "MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(Path(__file__).parent), "PORTS": "Piano", "SENT": str(sent),
+        "TERM": "xterm-256color", "COLUMNS": "200", "LINES": "60",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kerasmusic.command_line", "play", "--midi-out", "Piano", "-o", "session.mid"],
+        stdin=side_of_the_command, stdout=side_of_the_command, stderr=side_of_the_command, cwd=tmp_path,
+        env={**os.environ, **added},
+    )  # fmt: skip
+    os.close(side_of_the_command)
+    until = time.monotonic() + 60
+    while not (sent.exists() and sent.read_text().count("note_on") > 30):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    # Nobody reads what it shows, so it can show no more.
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    sounding = set()
+    for line in sent.read_text().splitlines():
+        kind, _, key, *_ = line.split()
+        if kind.startswith("note"):
+            (sounding.add if kind == "note_on" else sounding.discard)(key)
+    assert not sounding
+    assert len(midi.read(tmp_path / "session.mid")) > 20
+    os.close(terminal)
 
 
 def test_on_a_terminal_it_is_seen_and_played_with(tmp_path):

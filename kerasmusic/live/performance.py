@@ -6,16 +6,17 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from kerasmusic.edge.generator import Generator
-from kerasmusic.errors import ArgumentError, check_name
+from kerasmusic.errors import ArgumentError, KerasMusicError, check_name
 from kerasmusic.live.answers import PAUSE_SECONDS, Answers
 from kerasmusic.live.clock import SystemClock
 from kerasmusic.live.duet import Duet
@@ -32,6 +33,8 @@ from kerasmusic.live.view import terminal_view
 TURN_SECONDS = 0.05
 # A piano that is switched off and on again is away for longer.
 CHECK_SECONDS = 0.5
+# The longest time that the main thread may take to end after a signal.
+GRACE_SECONDS = 2.0
 # Python's default of 5 ms between thread switches is half of what counts as late.
 SWITCH_SECONDS = 0.001
 # What an endless piece can follow.
@@ -71,7 +74,7 @@ class Signals:
 
 @contextmanager
 def catch_signals() -> Iterator[Signals]:
-    """Records Ctrl-C, SIGTERM and a closed terminal as requests to end, and Ctrl-Z as a request to stop.
+    """Records Ctrl-C, SIGQUIT, SIGTERM and a closed terminal as requests to end, and Ctrl-Z as a request to stop.
 
     A handler may run while the main thread holds any lock, so it only sets a flag.
     """
@@ -83,7 +86,8 @@ def catch_signals() -> Iterator[Signals]:
     def note_stop(*_: object) -> None:
         signals.stop = True
 
-    notes = {"SIGINT": note_end, "SIGTERM": note_end, "SIGHUP": note_end, "SIGTSTP": note_stop}
+    ends = dict.fromkeys(("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"), note_end)
+    notes = {**ends, "SIGTSTP": note_stop}
     numbers = {getattr(signal, name): note for name, note in notes.items() if hasattr(signal, name)}
     before = {number: signal.signal(number, note) for number, note in numbers.items()}
     try:
@@ -91,6 +95,29 @@ def catch_signals() -> Iterator[Signals]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ending_in_time(signals: Signals, finish: Callable[[], None]) -> Iterator[None]:
+    """Ends the process if the block does not end soon after a request to end, as on a terminal that takes no output.
+
+    Args:
+        signals: the signals from `catch_signals`.
+        finish: called on a thread of its own before the process ends.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(TURN_SECONDS):
+            if signals.end and not ended.wait(GRACE_SECONDS):
+                finish()
+                os._exit(0)
+
+    threading.Thread(target=watch, name="ender", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def perform(
@@ -242,6 +269,14 @@ def play(
             ports.append(keyboard)
         until = time.monotonic() + options.seconds
         started = False
+
+        def finish() -> None:
+            with suppress(KerasMusicError):
+                player.stop()
+            if recording is not None:
+                recording.flush()
+
+        stack.enter_context(ending_in_time(signals, finish))
         while True:
             # A process that stops restores the terminal, and takes it again when it continues.
             with nullcontext() if plain else terminal_view(player, generator, title, recording) as view:
