@@ -301,7 +301,7 @@ def tests_pi(session: nox.Session) -> None:
                 "tiny/model.tflite", "tiny/int8.tflite", "echoing/model.tflite", "tutorial/model.tflite",
                 "small/model.tflite",
             )),
-            (*COMMAND, "generate", "--notes", "100", "--seed", "7", "-o", music),
+            (*COMMAND, "generate", "small", "--notes", "100", "--seed", "7", "-o", music),
             (*COMMAND, "inspect", music),
             (*COMMAND, "play", "--help"),
             # Tests the threads, the clock and the model with an output in memory, without a MIDI port.
@@ -332,7 +332,7 @@ def tests_armhf(session: nox.Session) -> None:
     for arguments in (
         ("verify", bundled, "--notes", "1000"),
         ("verify", str(models / "tiny/model.tflite")),
-        ("generate", "--notes", "100", "--seed", "7", "-o", music),
+        ("generate", "small", "--notes", "100", "--seed", "7", "-o", music),
         ("inspect", music),
     ):
         # NumPy 1 warns often on this processor, and users must not see its warnings.

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasmusic.bundled import bundled_keras_file
 from kerasmusic.errors import ModelFileError
 from kerasmusic.models import NoteModel
 from kerasmusic.models.keras_file import read_keras_config
@@ -45,9 +46,9 @@ def changed(source, path, change=lambda config: None, extra=()):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["small", "small-with-repeats", "base"])
-def test_weights_in_half_precision_are_computed_in_float32_and_say_their_licence(name):
-    model = load_model(WEIGHTS / f"{name}.keras")
+@pytest.mark.parametrize("path", [bundled_keras_file(), WEIGHTS / "small-with-repeats.keras", WEIGHTS / "base.keras"])
+def test_weights_in_half_precision_are_computed_in_float32_and_say_their_licence(path):
+    model = load_model(path)
     assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
     assert model.record["licence"].startswith("CC BY-NC-SA 4.0")
 

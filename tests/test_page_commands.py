@@ -187,7 +187,7 @@ def desk(tmp_path_factory):
         (desk / "kerasmusic" / "weights").mkdir(parents=True)
         shutil.copy("runs/mine/model.keras", "kerasmusic/weights/small.keras")
         (desk / "weights").mkdir()
-        shutil.copy(ROOT / "weights" / "small.keras", "weights/small.keras")
+        shutil.copy(ROOT / "weights" / "base.keras", "weights/base.keras")
         shutil.copy(Path(pretty_midi.__file__).with_name("TimGM6mb.sf2"), "Piano.sf2")
         shutil.copytree(ROOT / "bench" / "records", "bench/records")
         shutil.copy(ROOT / "README.md", "README.md")

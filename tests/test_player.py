@@ -140,6 +140,30 @@ def test_a_key_struck_again_ends_first_and_the_first_notes_end_does_not_end_the_
     assert [when for when, *_ in output.releases] == [2, 5]
 
 
+def test_a_key_is_up_for_a_while_before_it_is_struck_again(clock, output):
+    notes = [Note(1, 60, 2, 64), Note(2, 60, 3, 70), Note(2.01, 60, 1, 70), Note(2.5, 62, 1, 70)]
+    simulate(Player(Scripted(notes), output, clock, restrike=0.02), 9)
+    assert [(pitch, round(when, 3)) for when, pitch, *_ in output.releases] == [
+        (60, 1.98), (60, 2.01), (60, 3.01), (62, 3.5),
+    ]  # fmt: skip
+
+
+def test_a_real_piece_has_a_gap_before_every_strike_of_a_key(clock, output):
+    gap = 0.02
+    simulate(Player(Endless(Generator(bundled_model("small"), seed=7)), output, clock, restrike=gap), 120)
+    released, short = {}, 0
+    events = [(when, 0, pitch) for when, pitch, _ in output.releases]
+    events += [(when, 1, pitch) for when, pitch, *_ in output.strikes]
+    for when, struck, pitch in sorted(events):
+        if struck:
+            # A strike that follows another within the gap leaves no room for it.
+            short += when - released.get(pitch, -1) < gap - 0.002
+        else:
+            released[pitch] = when
+    assert short < 0.01 * len(output.strikes)
+    assert not output.sounding - {(0, pitch) for _, pitch, *_ in output.strikes[-100:]}
+
+
 def test_after_a_sleep_overdue_notes_are_skipped(clock, output):
     player = Player(Endless(Generator(bundled_model(), seed=7)), output, clock)
     simulate(player, 20)

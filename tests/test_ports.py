@@ -1,11 +1,17 @@
+import json
 from types import SimpleNamespace
 
 import pytest
 
+from kerasmusic.command_line import main
 from kerasmusic.errors import PortError
+from kerasmusic.live.clock import SystemClock
+from kerasmusic.live.inputs import MidiInput
+from kerasmusic.live.outputs import open_midi_output
 from kerasmusic.live.ports import find_port
 
-pytest.importorskip("mido", reason="needs mido")
+mido = pytest.importorskip("mido", reason="needs mido")
+import scripted_midi  # noqa: E402  needs mido
 
 PIANO, FIRST, SECOND = "Digital Piano:Digital Piano MIDI 1 20:0", "Synth:Synth MIDI 1 24:0", "Synth:Synth MIDI 1 28:0"
 
@@ -46,3 +52,58 @@ def test_a_port_that_is_not_there_is_told_with_those_that_are():
         found("Organ")
     with pytest.raises(PortError, match="there is none at all"):
         found("Organ", ())
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    monkeypatch.setenv("MIDO_BACKEND", "scripted_midi")
+    monkeypatch.setattr(scripted_midi, "ports", ["Piano 20:0"])
+    monkeypatch.setattr(scripted_midi, "inputs", {})
+    monkeypatch.setattr(scripted_midi, "messages", [])
+
+
+def test_notes_are_on_the_channel_that_is_asked_for(scripted):
+    output = open_midi_output("Piano", channel=9)
+    output.note_on(60, 80)
+    output.note_off(60)
+    output.silence()
+    messages = [message for _, message in scripted_midi.messages]
+    assert [message.channel for message in messages[:2]] == [9, 9]
+    assert {message.channel for message in messages[2:]} == {9, 1}
+
+
+def test_a_virtual_port_is_opened_under_our_own_name():
+    opened = []
+
+    def open_output(name, **options):
+        opened.append((name, options))
+        return SimpleNamespace(name=name, send=opened.append, close=lambda: None)
+
+    output = open_midi_output("virtual", SimpleNamespace(load=lambda: None, open_output=open_output))
+    output.note_on(60, 80)
+    output.check()
+    assert opened[0] == ("kerasmusic", {"virtual": True, "client_name": "kerasmusic"})
+    assert opened[1].note == 60
+
+
+def test_a_layered_piano_strikes_each_key_once(scripted):
+    events = []
+    keyboard = MidiInput("Piano", events.append, SystemClock())
+    (port,) = scripted_midi.inputs["Piano 20:0"]
+    for kind, channel, key in (
+        ("note_on", 0, 60), ("note_on", 1, 60), ("note_on", 1, 64), ("note_off", 0, 60), ("note_off", 1, 60),
+        ("note_on", 0, 60), ("note_on", 0, 60), ("note_off", 0, 60), ("note_off", 1, 64),
+    ):  # fmt: skip
+        port.callback(mido.Message(kind, channel=channel, note=key, velocity=70))
+    assert [(type(event).__name__, event.pitch) for event in events] == [
+        ("Strike", 60), ("Strike", 64), ("Release", 60), ("Strike", 60), ("Strike", 60), ("Release", 60),
+        ("Release", 64),
+    ]  # fmt: skip
+    keyboard.close()
+
+
+def test_ports_are_listed_as_json(scripted, capsys):
+    assert main(["play", "--ports", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"outputs": ["Piano"], "inputs": ["Piano"]}
+    assert main(["play", "--json"]) == 2
+    assert "--json is for --ports" in capsys.readouterr().err

@@ -26,7 +26,7 @@ OUTPUT = "music.mid"
     kerasmusic generate runs/mine/model.tflite --seconds 60 --seed 7 --key 'C major' -o music.mid --png
     kerasmusic generate --speed 6 --loudness p --temperature 1.1 -o slow.mid
     kerasmusic generate --chords 'Am F C G' --chord-seconds 2 -o music.mid
-    kerasmusic generate weights/small.keras --style Chopin -o music.mid
+    kerasmusic generate --style Chopin -o music.mid
     kerasmusic generate --piece PIECE -o again.mid
     """,
 )

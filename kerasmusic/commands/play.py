@@ -8,8 +8,20 @@ from typing import Unpack
 import click
 
 from kerasmusic.commands import arguments
-from kerasmusic.commands.command import LateHelp, command, say
+from kerasmusic.commands.command import LateHelp, answer, as_json, command, say
 from kerasmusic.errors import ArgumentError
+
+
+def milliseconds(text: str) -> float:
+    """The seconds of a time such as "20ms" or "20".
+
+    >>> milliseconds("20ms")
+    0.02
+    """
+    try:
+        return float(text.removesuffix("ms")) / 1000
+    except ValueError:
+        raise ArgumentError(f"{text}: not a time in milliseconds, such as 20ms") from None
 
 
 def _pause_help() -> str:
@@ -31,7 +43,15 @@ def _pause_help() -> str:
     """,
 )
 @click.argument("model", required=False)
-@click.option("--midi-out", metavar="PORT", help="Play on a MIDI port: its name, or a part of it.")
+@click.option(
+    "--midi-out",
+    metavar="PORT",
+    help="Play on a MIDI port: its name, or a part of it; 'virtual' for one that other programs connect to.",
+)
+@click.option("--channel", type=int, help="With --midi-out: the MIDI channel, from 1 to 16 (default: 1).")
+@click.option(
+    "--restrike", metavar="TIME", help="Let a key up for so long before it is struck again, such as 20ms (default: 0)."
+)
 @click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its style.")
 @click.option("--wait", is_flag=True, help="Wait for MIDI ports that are not there yet.")
 @click.option(
@@ -57,11 +77,12 @@ def _pause_help() -> str:
 @click.option("--plain", is_flag=True, help="Show one line instead of the moving piano roll.")
 @click.option("--ports", is_flag=True, help="List the MIDI ports and end.")
 @arguments.backend
+@as_json
 def run(
-    model: str | None, midi_out: str | None, midi_in: str | None, wait: bool, duet: str | None, follow: str | None,
-    pause: float | None, seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None,
-    output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None,
-    **sampling_options: Unpack[arguments.SamplingOptions],
+    model: str | None, midi_out: str | None, channel: int | None, restrike: str | None, midi_in: str | None,
+    wait: bool, duet: str | None, follow: str | None, pause: float | None, seconds: float | None, seed: int | None,
+    soundfont: str | None, driver: str | None, output: str | None, no_record: bool, plain: bool, ports: bool,
+    backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -75,15 +96,23 @@ def run(
     if ports:
         from kerasmusic.live.ports import listed_names, load_backend, port_names
 
-        for kind in ("output", "input"):
-            click.echo(f"{kind}s: {', '.join(listed_names(port_names(kind, load_backend()))) or 'none'}")
+        found = {f"{kind}s": listed_names(port_names(kind, load_backend())) for kind in ("output", "input")}
+        if as_json:
+            answer(found)
+            return
+        for kind, names in found.items():
+            click.echo(f"{kind}: {', '.join(names) or 'none'}")
         return
+    if as_json:
+        raise ArgumentError("--json is for --ports; add it")
     if output is not None and Path(output).suffix.lower() not in midi.WRITTEN_SUFFIXES:
         raise ArgumentError(f"{output}: the session is recorded to a MIDI file; name it .mid")
     if output is not None and no_record:
         raise ArgumentError(f"{output}: -o records the session to it, and --no-record does not; leave one out")
     options = PlayOptions(
         midi_out=midi_out,
+        channel=PlayOptions.channel if channel is None else channel,
+        restrike=PlayOptions.restrike if restrike is None else milliseconds(restrike),
         midi_in=midi_in,
         wait=wait,
         duet=duet,

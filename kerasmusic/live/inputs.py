@@ -44,6 +44,9 @@ Event = Strike | Release | Pedal
 class MidiInput:
     """A MIDI keyboard, opened by its name or by an unambiguous part of it.
 
+    All its channels are one: a key that a layered piano sends on several is down from the first strike to the last
+    release.
+
     Args:
         name: the name of the port.
         on_event: called with each event, on the backend's thread.
@@ -61,6 +64,8 @@ class MidiInput:
         self._backend = load_backend(backend)
         self._on_event = on_event
         self._clock = clock
+        # The channels on which each key is down.
+        self._down: dict[int, set[int]] = {}
         full = find_port(name, "input", self._backend)
         self._port: mido.ports.BaseInput = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
 
@@ -75,8 +80,18 @@ class MidiInput:
 
     def _take(self, message: mido.Message) -> None:
         event = event_from_message(message, self._clock.now())
-        if event is not None:
+        if event is not None and not (isinstance(event, Strike | Release) and self._is_double(event, message.channel)):
             self._on_event(event)
+
+    def _is_double(self, event: Strike | Release, channel: int) -> bool:
+        """Whether another channel has the key down, before or after the event."""
+        channels = self._down.setdefault(event.pitch, set())
+        if isinstance(event, Release):
+            channels.discard(channel)
+            return bool(channels)
+        others = channels - {channel}
+        channels.add(channel)
+        return bool(others)
 
 
 def event_from_message(message: mido.Message, time: float) -> Event | None:

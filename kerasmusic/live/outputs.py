@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kerasmusic.errors import PortError
-from kerasmusic.live.ports import check_port, find_port, load_backend, open_port
+from kerasmusic.live.ports import CLIENT, check_port, find_port, load_backend, open_port
 from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # The model's channel, and that of the user's keys.
 CHANNELS = (0, 1)
+#: The name of an output that is a port of our own.
+VIRTUAL = "virtual"
 # FluidSynth's default of 0.2 is meant for orchestras. At this gain a chord of ten keys at velocity 127 peaks at 0.82.
 GAIN = 1.3
 
@@ -45,26 +47,28 @@ class MidiOutput:
     Args:
         port: a mido output port.
         backend: the port's mido backend, by which `check` tells whether it still exists; None to disable the check.
+        channel: the MIDI channel, from 0, of the notes on channel 0.
     """
 
-    def __init__(self, port: mido.ports.BaseOutput, backend: mido.Backend | None = None) -> None:
+    def __init__(self, port: mido.ports.BaseOutput, backend: mido.Backend | None = None, *, channel: int = 0) -> None:
         import mido
 
         self._message = mido.Message
         self._port = port
         self._backend = backend
+        self._channels = (channel, *CHANNELS[1:])
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:
         """Strikes a key."""
-        self._send(self._message("note_on", note=pitch, velocity=velocity, channel=channel))
+        self._send(self._message("note_on", note=pitch, velocity=velocity, channel=self._channels[channel]))
 
     def note_off(self, pitch: int, channel: int = 0) -> None:
         """Releases a key."""
-        self._send(self._message("note_off", note=pitch, velocity=64, channel=channel))
+        self._send(self._message("note_off", note=pitch, velocity=64, channel=self._channels[channel]))
 
     def silence(self) -> None:
         """Lifts the pedal and ends all notes on the channels in use."""
-        for channel in CHANNELS:
+        for channel in dict.fromkeys(self._channels):
             for control in (SUSTAIN, ALL_NOTES_OFF, ALL_SOUND_OFF):
                 self._send(self._message("control_change", control=control, value=0, channel=channel))
 
@@ -185,13 +189,22 @@ class Voices:
                 self.release(pitch)
 
 
-def open_midi_output(name: str, backend: mido.Backend | None = None) -> MidiOutput:
+def open_midi_output(name: str, backend: mido.Backend | None = None, *, channel: int = 0) -> MidiOutput:
     """Opens a MIDI output port by its name, or by an unambiguous part of it.
+
+    Args:
+        name: the name; "virtual" for a port of our own, to which other programs connect, where the system has them.
+        backend: the mido backend; by default mido's default.
+        channel: the MIDI channel of the notes, from 0.
 
     Raises:
         MissingPackageError: mido or python-rtmidi is not installed.
         PortError: the port does not exist or cannot be opened.
     """
     backend = load_backend(backend)
+    if name == VIRTUAL:
+        port = open_port(lambda: backend.open_output(CLIENT, virtual=True, client_name=CLIENT), name)
+        return MidiOutput(port, channel=channel)
     full = find_port(name, "output", backend)
-    return MidiOutput(open_port(lambda: backend.open_output(full), full), backend)
+    port = open_port(lambda: backend.open_output(full), full)
+    return MidiOutput(port, backend, channel=channel)

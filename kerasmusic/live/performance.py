@@ -167,6 +167,8 @@ class PlayOptions:
 
     Args:
         midi_out: the name of a MIDI output, or a part of it; None for FluidSynth and the machine's sound.
+        channel: the MIDI channel of the notes on a MIDI output, from 1 to 16.
+        restrike: seconds for which a key is up before it is struck again.
         midi_in: the name of the MIDI input that the user plays on, or a part of it.
         duet: what the user's keys give in a duet, "pitch" or "time"; None to answer phrases.
         wait: whether to wait for MIDI ports that are not there yet.
@@ -180,6 +182,8 @@ class PlayOptions:
     """
 
     midi_out: str | None = None
+    channel: int = 1
+    restrike: float = 0.0
     midi_in: str | None = None
     duet: str | None = None
     wait: bool = False
@@ -202,6 +206,10 @@ class PlayOptions:
                 raise ArgumentError(f"{self.follow}: --follow leads an endless piece; leave out --duet")
         if self.midi_out is not None and (self.soundfont or self.driver):
             raise ArgumentError(f"{self.midi_out}: a MIDI port takes neither --soundfont nor --driver")
+        if not 1 <= self.channel <= 16:
+            raise ArgumentError(f"{self.channel}: a MIDI channel is from 1 to 16")
+        if not 0 <= self.restrike <= 1:
+            raise ArgumentError(f"{self.restrike:g}: a key is up for 0 to 1 second before it is struck again")
         if not self.seconds > 0:
             raise ArgumentError(f"{self.seconds:g}: --seconds must be more than 0")
 
@@ -216,7 +224,7 @@ class PlayOptions:
     def open_output(self, tell: Callable[[str], None]) -> Output:
         """Opens the output; `tell` is called with one line when a MIDI port goes away or comes back."""
         if (name := self.midi_out) is not None:
-            opening: Callable[[], Output] = partial(open_midi_output, name)
+            opening: Callable[[], Output] = partial(open_midi_output, name, channel=self.channel - 1)
             return ReconnectingOutput(Connection(name, opening, tell, wait=self.wait))
         return FluidSynthOutput(self.soundfont, driver=self.driver)
 
@@ -261,7 +269,8 @@ def play(
         if recording is not None:
             stack.enter_context(recording)
             output = RecordedOutput(output, recording)
-        player = Player(source, output, clock, thru=thru, on_event=recording.hear if recording else None)
+        on_event = recording.hear if recording else None
+        player = Player(source, output, clock, thru=thru, on_event=on_event, restrike=options.restrike)
         ports: list[Checked] = [output]
         if options.midi_in is not None:
             keyboard = ReconnectingInput(options.midi_in, player.handle, player.clock, notices.tell, wait=options.wait)

@@ -87,6 +87,8 @@ class Player:
         output: the output that sounds them.
         clock: the clock of their times.
         thru: whether events passed to `handle` also sound, on a separate channel.
+        restrike: seconds for which a key is up before it is struck again; some player pianos miss a strike that
+            follows the release at once.
         on_event: called with each event passed to `handle` that is not an echo.
 
     Example, which plays the bundled model for ten seconds with FluidSynth::
@@ -105,6 +107,7 @@ class Player:
         *,
         thru: bool = False,
         on_event: Callable[[Event], None] | None = None,
+        restrike: float = 0.0,
     ) -> None:
         self.source = source
         self.clock = clock or SystemClock()
@@ -115,6 +118,7 @@ class Player:
         self.voices = Voices(output)
         self._keys = Keys(Voices(output, channel=1)) if thru else None
         self._on_event = on_event
+        self._restrike = restrike
         self._queue: deque[QueuedNote] = deque()
         # For each sounding note: its end, the number of its strike, and the note.
         self._ends: list[tuple[float, int, Note]] = []
@@ -161,6 +165,7 @@ class Player:
             return self.source.retry_at
         with self._lock:
             self._queue.append(QueuedNote(note, snapshot))
+            self._release_before(note)
         self._to_send.set()
         return now
 
@@ -270,6 +275,13 @@ class Player:
             self._ends.clear()
             self.voices.silence()
 
+    def _release_before(self, note: Note) -> None:
+        """Releases the key of a note that has been queued in time for it to be up before its strike."""
+        until = note.start - self._restrike
+        for end, strike, sounding in list(self._ends) if self._restrike else ():
+            if sounding.pitch == note.pitch and end > until:
+                heapq.heappush(self._ends, (until, strike, sounding))
+
     def _strike(self, note: Note, now: float) -> None:
         late = now - note.start
         if late > TOO_LATE_SECONDS:
@@ -279,7 +291,9 @@ class Player:
         self._sent[note.pitch] = now
         strike = self.voices.strike(note.pitch, note.velocity)
         self.lateness.add(late)
-        end = max(note.start + note.duration, now + SHORTEST_SECONDS)
+        again = (queued.note.start for queued in self._queue if queued.note.pitch == note.pitch)
+        until = next(again, math.inf) - self._restrike if self._restrike else math.inf
+        end = max(min(note.start + note.duration, until), now + SHORTEST_SECONDS)
         heapq.heappush(self._ends, (end, strike, note))
 
     def _is_full(self, now: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from kerasmusic.errors import MissingPackageError, PortError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import mido
 
 Port = TypeVar("Port")
+
+#: The name of kerasmusic's client of the system's MIDI, as other programs see it.
+CLIENT = "kerasmusic"
 
 
 def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
@@ -104,8 +108,12 @@ def check_port(port: mido.ports.BaseIOPort, kind: str, backend: mido.Backend) ->
 
 
 def open_port(open_named: Callable[[], Port], name: str) -> Port:
-    """Calls `open_named`, and raises PortError if it fails."""
+    """Calls `open_named`, names our client of the system's MIDI, and raises PortError if the port cannot be opened."""
     try:
-        return open_named()
+        port = open_named()
     except Exception as error:  # every backend has errors of its own
         raise PortError(f"{name}: the MIDI port cannot be opened ({error})") from None
+    # Mido makes a port with a client's name a virtual one, and only ALSA lets a client be renamed.
+    with suppress(Exception):
+        port._rt.set_client_name(CLIENT)  # type: ignore[attr-defined]
+    return port
