@@ -25,7 +25,7 @@ const VELOCITY_GAINS = [64, 1.02, 3, 0.02];
 const TOLD_BY = 64;
 
 const clipped = (value, [low, high]) => Math.min(Math.max(value, low), high);
-const logs = (ticks) => ticks.map((each) => -Math.round(LOG_UNITS * Math.log(each)) / LOG_UNITS);
+const logs = (ticks) => Float32Array.from(ticks, (each) => -Math.round(LOG_UNITS * Math.log(each)) / LOG_UNITS);
 
 /** The targets that notes keep to: `{speed, polyphony, loudness}`, or fewer where the notes are too few or too short. */
 export function targetsOf(notes) {
@@ -97,7 +97,7 @@ export class Balance {
     this.parts = [
       [this.step, steps, logs(codec.stepTicks.map((each) => Math.max(each, SHORTEST_TICKS)))],
       [this.duration, durations, logs(codec.durationTicks.map((each) => Math.max(each, 1)))],
-      [this.velocity, velocities, codec.velocities.map((each) => (MIDDLE_VELOCITY - each) / VELOCITY_UNITS)],
+      [this.velocity, velocities, Float32Array.from(codec.velocities, (each) => (MIDDLE_VELOCITY - each) / VELOCITY_UNITS)],
     ];
   }
 
@@ -143,7 +143,7 @@ export class Balance {
 
   #apply() {
     for (const [controller, row, table] of this.parts) {
-      const correction = controller.correction();
+      const correction = Math.fround(controller.correction());
       for (let index = 0; index < row.length; index += 1) row[index] = table[index] * correction;
     }
   }

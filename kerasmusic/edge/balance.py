@@ -5,8 +5,8 @@ little with each (exposure bias). Three proportional-integral controllers (Åstr
 oppose this: each measures a running mean of the notes that the model drew, and biases the logits of the field that can
 change it. A model that is near its targets plays on undisturbed.
 
-The numbers are float64, and are added, multiplied and divided in the same order in the web page, so a seed gives the
-same notes there.
+The controllers' numbers are float64 and the biases float32, and both are computed in the same order in the web page,
+so a seed gives the same notes there.
 """
 
 from __future__ import annotations
@@ -145,41 +145,56 @@ def _clipped(value: float, limits: tuple[float, float]) -> float:
 
 
 class Controller:
-    """A proportional-integral controller of a running mean."""
+    """A proportional-integral controller of a running mean.
+
+    Args:
+        gains: its constants.
+        default: the mean of performances, where the measuring begins without a target.
+    """
 
     def __init__(self, gains: Gains, default: float) -> None:
         self._gains = gains
-        self.target: float | None = None
         self._default = default
-        self.reset()
+        self._target: float | None = None
+        self.mean, self.integral = default, 0.0
+        #: How strongly larger values are to be avoided: above 0 where the mean is above the target.
+        self.correction = 0.0
+
+    def aim(self, target: float | None) -> None:
+        """Sets the target; None corrects nothing."""
+        self._target = target
+        self.correct()
 
     def reset(self) -> None:
         """Begins to measure as if the music had kept to the target, with no correction."""
-        self.begin()
         self.integral = 0.0
+        self.begin()
 
     def begin(self) -> None:
         """Begins to measure anew, and keeps the correction that the model needed."""
-        self.mean = self._default if self.target is None else self.target
+        self.mean = self._default if self._target is None else self._target
+        self.correct()
 
     def measure(self, value: float) -> None:
         """Adds a note's value to the mean, and what is left of the error to the integral."""
-        most = MOST_TIMES * (self._default if self.target is None else self.target)
-        self.mean += (min(value, most) - self.mean) / self._gains.window
-        if self.target is not None:
+        usual = self._default if self._target is None else self._target
+        self.mean += (min(value, MOST_TIMES * usual) - self.mean) / self._gains.window
+        if self._target is not None:
             # Linear, so that the errors only cancel where the mean of the notes is the target.
-            error = min(self._ratio(self.target) - 1.0, LARGEST_INTEGRAND)
+            error = min(self._ratio(self._target) - 1.0, LARGEST_INTEGRAND)
             integral = self.integral + self._gains.integral * error
             self.integral = min(max(integral, -LARGEST_INTEGRAL), LARGEST_INTEGRAL)
+        self.correct()
 
-    def correction(self) -> float:
-        """How strongly larger values are to be avoided: above 0 where the mean is above the target."""
-        if self.target is None:
-            return 0.0
-        ratio = max(self._ratio(self.target), LEAST_RATIO)
+    def correct(self) -> None:
+        """Computes the correction from the mean and the integral."""
+        if self._target is None:
+            self.correction = 0.0
+            return
+        ratio = max(self._ratio(self._target), LEAST_RATIO)
         # About the logarithm of the ratio: twice the target is corrected as strongly as half of it.
         error = (ratio - 1.0 / ratio) / 2.0
-        return self._gains.proportional * min(max(error, -1.0), 1.0) + self.integral
+        self.correction = self._gains.proportional * min(max(error, -1.0), 1.0) + self.integral
 
     def _ratio(self, target: float) -> float:
         """The ratio of the mean to the nearest value that is within the tolerance of the target."""
@@ -192,45 +207,46 @@ class Balance:
 
     Args:
         codec: the model's codec.
-        bias: the step's input, float32 `[1, V]`, into which `apply` writes all but the pitches'.
+        bias: the step's input, float32 `[1, V]`, into which all is written but the pitches'.
     """
 
     def __init__(self, codec: NoteCodec, bias: NDArray[np.float32]) -> None:
         offsets = codec.offsets
-        self._rows = (
+        rows = (
             bias[0, : codec.sizes.step],
             bias[0, offsets.duration : offsets.velocity],
             bias[0, offsets.velocity : offsets.velocity + codec.sizes.velocity],
         )
-        self._tables = (
+        tables = (
             -_logs(np.maximum(codec.step_ticks, SHORTEST_TICKS)),
             -_logs(np.maximum(codec.duration_ticks, 1)),
-            (MIDDLE_VELOCITY - codec.velocities.astype(np.float64)) / VELOCITY_UNITS,
+            ((MIDDLE_VELOCITY - codec.velocities) / VELOCITY_UNITS).astype(np.float32),
         )
         self._step = Controller(STEP_GAINS, TICKS_PER_SECOND / SPEED)
         self._duration = Controller(DURATION_GAINS, POLYPHONY * TICKS_PER_SECOND / SPEED)
         self._velocity = Controller(VELOCITY_GAINS, LOUDNESS)
         self._controllers = (self._step, self._duration, self._velocity)
+        self._parts = tuple(zip(self._controllers, tables, rows, strict=True))
 
     def aim(self, targets: Targets) -> None:
         """Sets the targets from the next note on."""
         ticks = TICKS_PER_SECOND / (targets.speed or SPEED)
-        self._step.target = None if targets.speed is None else ticks
-        self._duration.target = None if targets.polyphony is None else targets.polyphony * ticks
-        self._velocity.target = targets.loudness
-        self.apply()
+        self._step.aim(None if targets.speed is None else ticks)
+        self._duration.aim(None if targets.polyphony is None else targets.polyphony * ticks)
+        self._velocity.aim(targets.loudness)
+        self._apply()
 
     def reset(self) -> None:
         """Begins as for a new piece."""
         for controller in self._controllers:
             controller.reset()
-        self.apply()
+        self._apply()
 
     def begin(self) -> None:
         """Begins to measure anew: the notes that were given have set the balance of what follows."""
         for controller in self._controllers:
             controller.begin()
-        self.apply()
+        self._apply()
 
     def measure(self, step: float | None, duration: float, velocity: float) -> None:
         """Measures a note that the model drew: its duration and its step in ticks, or None where that was given."""
@@ -238,12 +254,12 @@ class Balance:
             self._step.measure(step)
         self._duration.measure(duration)
         self._velocity.measure(velocity)
-        self.apply()
+        self._apply()
 
-    def apply(self) -> None:
+    def _apply(self) -> None:
         """Writes the biases."""
-        for controller, table, row in zip(self._controllers, self._tables, self._rows, strict=True):
-            np.multiply(table, controller.correction(), out=row, casting="same_kind")
+        for controller, table, row in self._parts:
+            np.multiply(table, np.float32(controller.correction), row)
 
     @property
     def state(self) -> tuple[float, ...]:
@@ -254,8 +270,9 @@ class Balance:
     def state(self, numbers: tuple[float, ...]) -> None:
         for controller, mean, integral in zip(self._controllers, numbers[::2], numbers[1::2], strict=True):
             controller.mean, controller.integral = mean, integral
-        self.apply()
+            controller.correct()
+        self._apply()
 
 
-def _logs(ticks: NDArray[np.integer]) -> NDArray[np.float64]:
-    return np.rint(LOG_UNITS * np.log(ticks)) / LOG_UNITS
+def _logs(ticks: NDArray[np.integer]) -> NDArray[np.float32]:
+    return (np.rint(LOG_UNITS * np.log(ticks)) / LOG_UNITS).astype(np.float32)
