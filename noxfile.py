@@ -216,7 +216,7 @@ def long_run(session: nox.Session) -> None:
 
 @nox.session(name="million-notes", python=PYTHONS[0])
 def million_notes(session: nox.Session) -> None:
-    """Compare a million notes of the bundled model on ai-edge-litert, on tflite-runtime and in Chromium."""
+    """Compare a million notes of a bundled model on ai-edge-litert, on tflite-runtime and in Chromium."""
     install_browsers(session)
     session.install(".[edge]", "playwright>=1.49", "tflite-runtime==2.14.0", "numpy<2")
     session.run("python", "tests/million_notes.py", *session.posargs)

@@ -1,4 +1,4 @@
-"""Compares a million notes of the bundled model, and the state after them, on three runtimes: `nox -s million-notes`.
+"""Compares a million notes of a bundled model, and the state after them, on three runtimes: `nox -s million-notes`.
 
 The exit code is 1 if a hash differs.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasmusic.bundled import bundled_model
+from kerasmusic.bundled import NAMES, bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.runtime import INTERPRETERS
 
@@ -46,9 +46,9 @@ PAGE_SCRIPT = """async ([notes, seed]) => {
 }"""
 
 
-def in_python(notes: int, interpreter: str) -> tuple[str, list[str]]:
+def in_python(model: str, notes: int, interpreter: str) -> tuple[str, list[str]]:
     """The interpreter's name, and the hashes of the notes and of the state."""
-    runtime = TFLiteRuntime(bundled_model(), interpreter=interpreter)
+    runtime = TFLiteRuntime(bundled_model(model), interpreter=interpreter)
     generator = Generator(runtime, seed=SEED)
     fields = np.empty((notes, 4), "<i4")
     for row in fields:
@@ -58,7 +58,7 @@ def in_python(notes: int, interpreter: str) -> tuple[str, list[str]]:
     return runtime.name, [hashlib.sha256(part.tobytes()).hexdigest() for part in parts]
 
 
-def in_chromium(notes: int) -> tuple[str, list[str]]:
+def in_chromium(model: str, notes: int) -> tuple[str, list[str]]:
     """The same of the page."""
     from playwright.sync_api import sync_playwright
 
@@ -68,7 +68,7 @@ def in_chromium(notes: int) -> tuple[str, list[str]]:
     from serving import Serving
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        write_page(bundled_model(), Path(folder) / "page")
+        write_page(bundled_model(model), Path(folder) / "page")
         serving = Serving(Path(folder) / "page")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         # The page itself runs the model in a worker, which its content security policy does not concern.
@@ -84,11 +84,14 @@ def in_chromium(notes: int) -> tuple[str, list[str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--notes", type=int, default=NOTES)
-    notes = parser.parse_args().notes
+    parser.add_argument("--model", default="small", choices=NAMES, help="a bundled model")
+    options = parser.parse_args()
     found = set()
     for play in (*(partial(in_python, interpreter=each) for each in INTERPRETERS[:2]), in_chromium):
-        name, hashes = play(notes)
-        print(f"{name}: {notes:,} notes {hashes[0][:32]}, state {hashes[1][:32]}", flush=True)
+        name, hashes = play(options.model, options.notes)
+        print(
+            f"{options.model} on {name}: {options.notes:,} notes {hashes[0][:32]}, state {hashes[1][:32]}", flush=True
+        )
         found.add(tuple(hashes))
     return int(len(found) > 1)
 
