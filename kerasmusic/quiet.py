@@ -5,6 +5,7 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from types import ModuleType
@@ -36,6 +37,25 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def captured_stderr() -> Iterator[list[str]]:
+    """Yields a list that has, after the block, the lines written to the file descriptor of standard error in it."""
+    lines: list[str] = []
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        try:
+            os.dup2(file.fileno(), 2)
+            yield lines
+        finally:
+            with suppress(ValueError):  # a closed sys.stderr has nothing to flush
+                sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            lines += file.read().decode(errors="replace").splitlines()
 
 
 def quiet_tensorflow() -> None:

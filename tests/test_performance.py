@@ -125,6 +125,28 @@ def test_it_ends_by_itself_and_says_how_late_it_was(tmp_path, data_home):
     assert not hanging(sent_by(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("options", "reasons"),
+    [
+        (
+            ["--driver", "nonsense"],
+            r"requested audio driver 'nonsense'; .*supports the following audio drivers: .*file",
+        ),
+        (["--driver", "alsa", "--card", "plughw:77"], 'open the "plughw:77" audio device'),
+    ],
+)
+def test_a_sound_device_that_cannot_be_opened_is_told_with_fluidsynths_reasons(tmp_path, options, reasons):
+    pytest.importorskip("fluidsynth")
+    with playing(tmp_path, *options) as command:
+        _, err = command.communicate(timeout=60)
+    if "FluidSynth is not installed" in err:
+        pytest.skip("needs FluidSynth")
+    assert command.returncode == 2
+    assert re.search(reasons, err)
+    assert "name another with --driver" in err
+    assert err.count("\n") == 1
+
+
 def test_ports_are_listed(tmp_path):
     with playing(tmp_path, "--ports", PORTS="Piano,Synth") as command:
         out, _ = command.communicate(timeout=60)
@@ -140,7 +162,7 @@ def test_ports_are_listed(tmp_path):
         ("--midi-out Piano --duet time", "time: --duet needs your keys"),
         ("--midi-out Piano --midi-in Piano --duet rhythm", "rhythm: in a duet the keys give one of pitch, time"),
         ("--midi-out Piano --midi-in Piano --pause 0", "0: a pause is from 0.1 to 10 seconds"),
-        ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes neither"),
+        ("--midi-out Piano --soundfont x.sf2", "Piano: a MIDI port takes no --soundfont"),
         ("--midi-out Piano --seconds 0", "0: --seconds must be more than 0"),
         ("--midi-out Piano --speed nan", "nan: a speed"),
         ("--midi-out Piano --key H", "H: no such key"),

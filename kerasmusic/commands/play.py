@@ -70,6 +70,7 @@ def _pause_help() -> str:
 @arguments.sampling
 @click.option("--soundfont", metavar="FILE", help="An .sf2 file for FluidSynth (default: a small one).")
 @click.option("--driver", help="The audio driver of FluidSynth: alsa, pulseaudio, coreaudio (default: its own choice).")
+@click.option("--card", help="The sound device of the driver, such as plughw:1 (with ALSA, 'aplay -L' lists them).")
 @click.option(
     "-o", "--output", metavar="FILE", help="Record the session to this MIDI file (default: one in your data folder)."
 )
@@ -81,8 +82,8 @@ def _pause_help() -> str:
 def run(
     model: str | None, midi_out: str | None, channel: int | None, restrike: str | None, midi_in: str | None,
     wait: bool, duet: str | None, follow: str | None, pause: float | None, seconds: float | None, seed: int | None,
-    soundfont: str | None, driver: str | None, output: str | None, no_record: bool, plain: bool, ports: bool,
-    backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
+    soundfont: str | None, driver: str | None, card: str | None, output: str | None, no_record: bool, plain: bool,
+    ports: bool, backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -120,6 +121,7 @@ def run(
         pause=PlayOptions.pause if pause is None else pause,
         soundfont=soundfont,
         driver=driver,
+        card=card,
         seconds=PlayOptions.seconds if seconds is None else seconds,
         record=None if no_record else session_path() if output is None else Path(output),
         keep=arguments.asked_targets(sampling_options),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kerasmusic.errors import PortError
+from kerasmusic.errors import PortError, printable
 from kerasmusic.live.ports import CLIENT, check_port, find_port, load_backend, open_port
 from kerasmusic.midi_parser import ALL_NOTES_OFF, ALL_SOUND_OFF, SUSTAIN
 
@@ -96,6 +97,7 @@ class FluidSynthOutput:
         soundfont: an `.sf2` file; by default the small one that comes with pretty_midi.
         driver: the name of FluidSynth's audio driver, such as "alsa", "pulseaudio", "coreaudio" or "dsound"; by default
             FluidSynth chooses.
+        card: the device of the driver, such as "plughw:1"; by default the driver's default.
         settings: further settings of FluidSynth by name.
 
     Raises:
@@ -104,14 +106,23 @@ class FluidSynthOutput:
     """
 
     def __init__(
-        self, soundfont: str | os.PathLike[str] | None = None, *, driver: str | None = None, **settings: Any
+        self,
+        soundfont: str | os.PathLike[str] | None = None,
+        *,
+        driver: str | None = None,
+        card: str | None = None,
+        **settings: Any,
     ) -> None:
         from kerasmusic.audio import import_fluidsynth, soundfont_path
-        from kerasmusic.quiet import quiet_stderr
+        from kerasmusic.quiet import captured_stderr
 
         fluidsynth = import_fluidsynth()
         path = soundfont_path(soundfont)
-        with quiet_stderr():
+        # Otherwise `--driver jack` would be heard by nobody.
+        settings = {"audio.jack.autoconnect": 1, **settings}
+        if card is not None:
+            settings[f"audio.{driver or 'alsa'}.device"] = card
+        with captured_stderr() as said:
             self._synth: Any = fluidsynth.Synth(gain=GAIN, channels=16, **settings)
             font = self._synth.sfload(path)
             if font >= 0:
@@ -122,8 +133,8 @@ class FluidSynthOutput:
             if font < 0:
                 raise PortError(f"{path}: not a SoundFont that FluidSynth can read")
             raise PortError(
-                f"{driver or named}: FluidSynth cannot open a sound device with this driver; name another with "
-                "--driver, or a MIDI port with --midi-out"
+                f"{driver or named}: FluidSynth cannot open a sound device with this driver ({_reasons(said)}); name "
+                "another with --driver, a device of it with --card, or a MIDI port with --midi-out"
             )
         for channel in CHANNELS:
             self._synth.program_select(channel, font, 0, 0)
@@ -147,6 +158,13 @@ class FluidSynthOutput:
     def close(self) -> None:
         """Closes the device."""
         self._synth.delete()
+
+
+def _reasons(said: Sequence[str]) -> str:
+    """What FluidSynth said of a device, in a line."""
+    own = [line.removeprefix("fluidsynth: ") for line in said if line.startswith("fluidsynth: ")]
+    reasons = [line.removeprefix("error: ").rstrip(".") for line in own if "ALSA sequencer" not in line]
+    return printable("; ".join(reasons)) or "it gave no reason"
 
 
 class Voices:

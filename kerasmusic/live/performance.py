@@ -176,6 +176,7 @@ class PlayOptions:
         pause: the seconds without a key down that end a phrase.
         soundfont: an `.sf2` file for FluidSynth.
         driver: the name of FluidSynth's audio driver.
+        card: the sound device, as the driver names it, such as "plughw:1".
         seconds: the longest duration of the performance.
         record: the MIDI file to record the session to; None to record nothing.
         keep: which of the speed, the polyphony and the loudness answers keep; they take the others from each phrase.
@@ -191,6 +192,7 @@ class PlayOptions:
     pause: float = PAUSE_SECONDS
     soundfont: str | os.PathLike[str] | None = None
     driver: str | None = None
+    card: str | None = None
     seconds: float = math.inf
     record: Path | None = None
     keep: frozenset[str] = frozenset()
@@ -204,8 +206,8 @@ class PlayOptions:
                 raise ArgumentError(f"{self.follow}: --follow needs your keys; name a MIDI keyboard with --midi-in")
             if self.duet:
                 raise ArgumentError(f"{self.follow}: --follow leads an endless piece; leave out --duet")
-        if self.midi_out is not None and (self.soundfont or self.driver):
-            raise ArgumentError(f"{self.midi_out}: a MIDI port takes neither --soundfont nor --driver")
+        if self.midi_out is not None and (self.soundfont or self.driver or self.card):
+            raise ArgumentError(f"{self.midi_out}: a MIDI port takes no --soundfont, --driver or --card")
         if not 1 <= self.channel <= 16:
             raise ArgumentError(f"{self.channel}: a MIDI channel is from 1 to 16")
         if not 0 <= self.restrike <= 1:
@@ -226,7 +228,7 @@ class PlayOptions:
         if (name := self.midi_out) is not None:
             opening: Callable[[], Output] = partial(open_midi_output, name, channel=self.channel - 1)
             return ReconnectingOutput(Connection(name, opening, tell, wait=self.wait))
-        return FluidSynthOutput(self.soundfont, driver=self.driver)
+        return FluidSynthOutput(self.soundfont, driver=self.driver, card=self.card)
 
 
 def play(
