@@ -16,7 +16,7 @@ from kerasmusic.edge import Generator
 from kerasmusic.live import Endless, Player
 from kerasmusic.live.keypresses import parse_keys
 from kerasmusic.live.player import AHEAD_SECONDS
-from kerasmusic.live.view import View, draw
+from kerasmusic.live.view import CLEAR, Frame, View, ansi, draw
 from kerasmusic.notes import Note
 from simulated import MemoryOutput, SteppedClock, simulate
 
@@ -63,6 +63,38 @@ def test_the_whole_keyboard_fits_every_width(width):
 
 def test_where_there_is_no_room_for_notes_there_are_words():
     assert draw([], [Note(1, 60, 1, 64)], 0, WORDS, 10, 2).lines() == ["what is   ", "what to do"]
+
+
+def screen_of(texts, width, height):
+    """What a terminal shows after texts of `ansi`."""
+    screen = [[" "] * width for _ in range(height)]
+    for text in texts:
+        row = column = 0
+        for code, place, character in re.findall(r"(\x1b\[(?:(\d+;\d+)H|[0-9;]*[mJ]))|(.)", text):
+            if place:
+                row, column = (int(number) - 1 for number in place.split(";"))
+            elif code == CLEAR:
+                screen = [[" "] * width for _ in range(height)]
+            elif character:
+                screen[row][column] = character
+                column += 1
+    return ["".join(row) for row in screen]
+
+
+def test_only_the_rows_that_differ_are_written_and_the_screen_is_the_frame():
+    frames, texts, before = [], [], None
+    for now in (0.0, 0.1, 0.2, 5.0):
+        frame = draw([Note(0, 60, 1, 64)], [Note(1, 64, 1, 110), Note(3, 67, 2, 20)], now, ["words", f"{now}"], 60, 20)
+        texts.append(ansi(frame, before))
+        frames.append(frame)
+        before = frame
+        assert screen_of(texts, 60, 20) == frame.lines()
+    assert texts[0].startswith(CLEAR)
+    assert CLEAR not in "".join(texts[1:])
+    assert len(texts[1]) < len(texts[0]) / 3
+    assert ansi(frames[-1], frames[-1]) == ""
+    assert CLEAR in ansi(frames[-1], Frame.blank(61, 20))
+    assert "\x1b[38" not in ansi(frames[0], None, colours=False)
 
 
 def test_keys_change_temperature_speed_loudness_and_key_while_it_plays():
