@@ -95,7 +95,7 @@ def test_notes_that_last_no_time_tell_only_their_loudness(notes):
         ({"speed": float("nan")}, "nan: a speed is from"),
         ({"polyphony": 100}, "100: a polyphony is from 0.5 to 20 notes"),
         ({"loudness": 200}, "200: a loudness is from 1 to 127"),
-        ({"loudness": "mff"}, "mff: no such loudness; write a velocity, or did you mean"),
+        ({"loudness": "mff"}, "mff: no such loudness; write a velocity or a dynamic; did you mean"),
         ({"loudness": "nan"}, "nan: a loudness is from 1 to 127"),
     ],
 )

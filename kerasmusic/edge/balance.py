@@ -84,14 +84,14 @@ def parse_loudness(loudness: float | str) -> float:
     80.0
     """
     if isinstance(loudness, str):
-        if loudness.strip() in DYNAMICS:
-            return DYNAMICS[loudness.strip()]
+        name = loudness.strip()
+        if name in DYNAMICS:
+            return DYNAMICS[name]
         try:
-            loudness = float(loudness)
+            loudness = float(name)
         except ValueError:
-            raise ArgumentError(
-                f"{loudness}: no such loudness; write a velocity, or {suggest(loudness, DYNAMICS)}"
-            ) from None
+            known = suggest(name, DYNAMICS)
+            raise ArgumentError(f"{name}: no such loudness; write a velocity or a dynamic; {known}") from None
     return within("loudness", loudness, LOUDNESSES, "")
 
 

@@ -30,7 +30,7 @@ from kerasmusic.live.recording import RecordedOutput, Recording
 from kerasmusic.live.view import terminal_view
 
 # How often the end of the performance, and the presence of the ports, is checked.
-TURN_SECONDS = 0.05
+TURN_SECONDS = 0.1
 # A piano that is switched off and on again is away for longer.
 CHECK_SECONDS = 0.5
 # The longest time that the main thread may take to end after a signal.
