@@ -13,6 +13,8 @@ import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 
 const MODEL = "model.tflite";
+// The buttons of the chords: those of C major and A minor, and none.
+const CHORD_BUTTONS = ["C", "Dm", "Em", "F", "G", "Am", "E7", ""];
 // The initial targets of a piece.
 const USUAL = { speed: SPEED, loudness: LOUDNESS, polyphony: POLYPHONY };
 const TARGETS = Object.keys(USUAL);
@@ -265,6 +267,7 @@ async function startAudio() {
     const context = new AudioContext({ latencyHint: "interactive" });
     const piano = new Piano(context);
     audio = { context, piano, tuned: piano.tune() };
+    setVolume();
     player.connect(context, piano);
   }
   const late = new Promise((resolve) => setTimeout(resolve, AUDIO_START_MILLISECONDS));
@@ -273,6 +276,10 @@ async function startAudio() {
     throw new Problem("The browser keeps the sound from starting; allow sound for this page, then press Play again.");
   }
   await audio.tuned;
+}
+
+function setVolume() {
+  if (audio) audio.piano.volume = Number(element("volume").value);
 }
 
 async function play() {
@@ -428,6 +435,28 @@ function showFigures() {
 
 // Wiring.
 
+/** One button a chord: it is played in from now on. */
+function connectChords() {
+  const buttons = CHORD_BUTTONS.map((chord) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = chord || "free";
+    button.addEventListener("click", () => {
+      element("chords").value = chord;
+      element("chords").dispatchEvent(new Event("change"));
+    });
+    return button;
+  });
+  element("chord-buttons").append(...buttons);
+  const show = () => {
+    for (const [index, button] of buttons.entries()) {
+      button.setAttribute("aria-pressed", String(element("chords").value.trim() === CHORD_BUTTONS[index]));
+    }
+  };
+  for (const kind of ["change", "input"]) element("chords").addEventListener(kind, show);
+  show();
+}
+
 function connectControls() {
   for (const key of KEYS) element("key").append(new Option(key, key));
   const texts = {
@@ -455,6 +484,8 @@ function connectControls() {
     };
     element(id).addEventListener("change", attempt(moved));
   }
+  connectChords();
+  element("volume").addEventListener("input", setVolume);
   element("piece").addEventListener("change", attempt(beginPiece));
   element("seed").addEventListener(
     "change",

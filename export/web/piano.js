@@ -6,12 +6,14 @@ const MAX_VOICES = 56;
 const ROOM_SECONDS = 1.8;
 const ROOM_SHARE = 0.16;
 const STEAL_SECONDS = 0.02;
+const VOLUME_SECONDS = 0.02;
 
 export class Piano {
   #context;
   #keys;
   #buffers = new Map();
   #voices = new Set();
+  #volume;
 
   constructor(context) {
     this.#context = context;
@@ -22,7 +24,14 @@ export class Piano {
     const share = new GainNode(context, { gain: ROOM_SHARE });
     this.#keys.connect(limiter);
     this.#keys.connect(room).connect(share).connect(limiter);
-    limiter.connect(context.destination);
+    this.#volume = new GainNode(context);
+    limiter.connect(this.#volume).connect(context.destination);
+  }
+
+  /** Sets the volume, from 0 to 1, without a click. */
+  set volume(share) {
+    // A slider's half is heard as half as loud.
+    this.#volume.gain.setTargetAtTime(share ** 2, this.#context.currentTime, VOLUME_SECONDS);
   }
 
   /** Renders the keys' sounds in a worker; resolves when the first is ready. */

@@ -218,6 +218,31 @@ def test_it_plays_audibly(page):
     assert page.evaluate(LOUDNESS) < 1e-3
 
 
+def test_the_volume_goes_down_to_silence_and_up_again(page):
+    page.locator("#speed").fill("15")
+    page.locator("#volume").fill("0")
+    choose_seed(page, SEED)
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"[3-9] notes played"), timeout=30_000)
+    assert max(page.evaluate(LOUDNESS) for _ in range(5)) < 1e-3
+    page.locator("#volume").fill("1")
+    page.wait_for_timeout(1_500)
+    assert max(page.evaluate(LOUDNESS) for _ in range(5)) > 0.003
+
+
+def test_a_chords_button_is_played_in_from_then_on(page, exported, tmp_path):
+    choose_seed(page, SEED)
+    page.get_by_role("button", name="F", exact=True).click()
+    expect(page.locator("#chords")).to_have_value("F")
+    expect(page.get_by_role("button", name="F", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="free", exact=True)).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#piece")).to_have_value(re.compile("/chords=F/"))
+    page.get_by_role("button", name="free", exact=True).click()
+    expect(page.locator("#chords")).to_have_value("")
+    expect(page.get_by_role("button", name="free", exact=True)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#piece")).not_to_have_value(re.compile("chords"))
+
+
 def test_a_downloaded_file_is_read_by_python_note_for_note(page, exported, tmp_path):
     choose_seed(page, SEED)
     page.wait_for_timeout(1_000)
