@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import mido
 import numpy as np
@@ -139,6 +140,33 @@ def test_the_last_five_minutes_are_kept(recording, clock):
     kept = midi.read(first)
     assert len(kept) == KEPT_SECONDS / 10
     assert kept.start[0] == 0
+
+
+def test_minutes_are_kept_while_they_are_recorded(recording):
+    playing = threading.Event()
+
+    def play():
+        try:
+            for number in range(5_000):
+                recording.hear(Strike(number / 100, 60 + number % 12, 1 + number % 127))
+                if number % 10 == 0:
+                    recording.flush()
+        finally:
+            playing.set()
+
+    thread = threading.Thread(target=play)
+    kept, interval = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        while not playing.is_set():
+            kept.append(recording.keep())
+    finally:
+        sys.setswitchinterval(interval)
+    thread.join()
+    recording.flush()
+    assert len(strikes_of(recording.path)["You"]) == 5_000
+    assert all(path is None or strikes_of(path)["You"] for path in kept[-3:])
 
 
 def test_a_long_session_goes_on_in_another_file(recording, clock):

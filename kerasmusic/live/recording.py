@@ -118,6 +118,7 @@ class Recording:
         self._tracks: Tracks | None = None
         # The sizes of the tracks in the file.
         self._written = (-1, -1)
+        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -136,7 +137,11 @@ class Recording:
         self._coming.append(Message(self._clock.now(), MODELS, NOTE_ON << 4, pitch, velocity))
 
     def flush(self) -> None:
-        """Writes what has been recorded since the last time; called on one thread at a time."""
+        """Writes what has been recorded since the last time; may be called on any thread."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         while self._coming:
             self._add(self._coming.popleft())
         if self._tracks is None or self._written == (sizes := self._tracks.sizes()):
@@ -161,9 +166,10 @@ class Recording:
         Raises:
             OSError: the file cannot be written.
         """
-        self.flush()
         since = self._clock.now() - KEPT_SECONDS
-        messages = [message for message in self._recent if message.time >= since]
+        with self._lock:
+            self._flush()
+            messages = [message for message in self._recent if message.time >= since]
         if not messages:
             return None
         tracks = Tracks(messages[0].time)
