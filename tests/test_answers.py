@@ -331,3 +331,14 @@ def test_an_answer_ends_even_where_its_phrase_did_not(player, output):
     events = events_of(phrase_of(300, gap=0.2), begins=0.0)
     simulate(player, 120, events)
     assert output.strikes[-1][0] - output.strikes[0][0] <= LONGEST_SECONDS
+
+
+def test_a_speed_that_the_user_changes_is_kept_whatever_the_phrase_has():
+    generator = Generator(bundled_model("small"), seed=7)
+    answers = Answers(generator)
+    phrase = Notes([0.0, 0.5, 1.0, 1.5], [60, 62, 64, 65], [0.4] * 4, [90] * 4)
+    answers._prime(phrase)
+    assert (generator.sampling.speed, generator.sampling.loudness) == (2.0, 90.0)
+    generator.change(speed=7.0)
+    answers._prime(phrase[:3])
+    assert (generator.sampling.speed, generator.sampling.loudness) == (7.0, 90.0)

@@ -143,3 +143,17 @@ def test_corrections_are_bounded(notes):
         balance.measure(*note)
     assert np.isfinite(bias).all()
     assert max(map(abs, balance.state[1::2])) <= LARGEST_INTEGRAL
+
+
+def test_targets_that_change_before_the_first_note_count_from_the_beginning():
+    primer = Notes(start=np.arange(20) * 0.25, pitch=[60, 64] * 10, duration=[0.2] * 20, velocity=[70] * 20)
+    before, after, restored = (Generator(bundled_model("small"), seed=5, speed=speed) for speed in (4.0, 12.0, 12.0))
+    for generator in (before, after, restored):
+        generator.prime(primer)
+    snapshot = restored.snapshot()
+    restored.take(50)
+    restored.change(speed=20.0)
+    after.change(speed=4.0)
+    restored.restore(snapshot)
+    restored.change(speed=4.0)
+    assert before.take(300) == after.take(300) == restored.take(300)

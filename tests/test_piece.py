@@ -74,6 +74,8 @@ def test_a_setting_that_a_name_leaves_out_is_not_the_default():
         (f"{ID}/-7", "not the name of a piece"),
         (f"{ID}/7/notes=3e", "a number in this name is damaged"),
         (f"{ID}/7/spede=1", "knows no setting spede of a piece; did you mean speed?"),
+        (f"{ID}/7/notes=-5", "a piece has more than 0 notes and seconds"),
+        (f"{ID}/7/seconds=0", "a piece has more than 0 notes and seconds"),
         (f"{ID}/7/temperature=pich=1", "pich: no such field for temperature"),
         (f"{ID}/7/temperature=hot", "hot: not a temperature"),
         (f"{ID}/7/key=H", "H: no such key"),

@@ -86,3 +86,18 @@ def test_a_port_that_is_not_there_yet_is_waited_for_only_if_asked(ports):
     output.note_on(60, 80)
     assert told == ["Piano: no such MIDI output; there is none at all; waiting for it", "Piano: the MIDI port is back"]
     assert sent()[-1] == "note_on channel=0 note=60 velocity=80"
+
+
+def test_no_other_port_is_taken_for_the_one_that_went_away(ports):
+    told = []
+    output = ReconnectingOutput(Connection("Piano", lambda: open_midi_output("Piano"), told.append))
+    ports[:] = ["Piano two 24:0"]
+    for _ in range(3):
+        output.check()
+        output.note_on(60, 80)
+    assert not sent()
+    ports.append("Piano 28:0")
+    output.check()
+    output.note_on(62, 80)
+    assert sent()[-1] == "note_on channel=0 note=62 velocity=80"
+    assert len(told) == 2

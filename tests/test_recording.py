@@ -142,6 +142,42 @@ def test_the_last_five_minutes_are_kept(recording, clock):
     assert kept.start[0] == 0
 
 
+def test_what_is_kept_begins_and_ends_with_nothing_held(recording, clock):
+    recording.hear(Strike(0.0, 60, 90))
+    recording.hear(Release(400.0, 60))
+    recording.hear(Strike(401.0, 62, 90))
+    recording.hear(Pedal(401.5, True))
+    clock.time = 403.0
+    path = recording.keep()
+    assert midi.read(path).end.tolist() == [2.0]
+    assert [message.type for message in mido.MidiFile(path).tracks[0] if not message.is_meta] == [
+        "note_on", "control_change", "note_on", "control_change",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_deleted_is_written_again(recording, clock):
+    for pitch in range(60, 70):
+        clock.time += 1
+        recording.play(pitch, 64)
+        recording.flush()
+        if pitch == 64:
+            recording.path.unlink()
+    assert len(strikes_of(recording.path)["kerasmusic"]) == 10
+    assert recording.failure is None
+
+
+def test_a_session_that_goes_on_in_another_file_leaves_the_first_one_whole(recording):
+    recording.hear(Strike(LONGEST_SECONDS - 1, 60, 90))
+    recording.flush()
+    recording.hear(Strike(2 * LONGEST_SECONDS - 3, 62, 90))
+    recording.hear(Release(2 * LONGEST_SECONDS - 2, 62))
+    recording.hear(Release(2 * LONGEST_SECONDS - 1.5, 60))
+    recording.hear(Strike(2 * LONGEST_SECONDS + 1, 64, 90))
+    recording.flush()
+    assert len(midi.read(recording.path.with_name("a.mid"))) == 2
+    assert len(strikes_of(recording.path)["You"]) == 1
+
+
 def test_minutes_are_kept_while_they_are_recorded(recording):
     playing = threading.Event()
 
@@ -208,6 +244,10 @@ def test_times_are_read_as_they_were_written(number):
     [
         (["-o", "a.wav"], "a.wav: the session is recorded to a MIDI file"),
         (["-o", "a.mid", "--no-record"], "leave one out"),
+        (["-o", "nowhere/a.mid"], "no file can be written here"),
+        (["--wait"], "--wait is for MIDI ports"),
+        (["--channel", "3"], "3: --channel is for a MIDI port"),
+        (["--pause", "2"], "2: --pause ends the phrases that are answered"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(options, message, capsys):

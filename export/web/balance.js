@@ -82,6 +82,8 @@ class Controller {
 }
 
 export class Balance {
+  #hasMeasured = false;
+
   /**
    * @param codec the model's codec
    * @param {Float32Array} bias the step's input, into which all but the pitches' biases are written
@@ -101,29 +103,36 @@ export class Balance {
     ];
   }
 
-  /** Sets the targets from the next note on; null leaves the model its own. */
+  /**
+   * Sets the targets from the next note on; null leaves the model its own. Before the first note, it is as if they had been
+   * there from the beginning.
+   */
   aim({ speed, polyphony, loudness }) {
     const ticks = TICKS_PER_SECOND / (speed ?? SPEED);
     this.step.target = speed === null ? null : ticks;
     this.duration.target = polyphony === null ? null : polyphony * ticks;
     this.velocity.target = loudness;
+    if (!this.#hasMeasured) this.begin();
     this.#apply();
   }
 
   /** Begins as for a new piece. */
   reset() {
+    this.#hasMeasured = false;
     for (const [controller] of this.parts) controller.reset();
     this.#apply();
   }
 
   /** Begins to measure anew: the notes that were given have set the balance of what follows. */
   begin() {
+    this.#hasMeasured = false;
     for (const [controller] of this.parts) controller.begin();
     this.#apply();
   }
 
   /** Measures a note that the model drew: its step and its duration in ticks, and its velocity. */
   measure(step, duration, velocity) {
+    this.#hasMeasured = true;
     this.step.measure(step);
     this.duration.measure(duration);
     this.velocity.measure(velocity);
@@ -131,13 +140,14 @@ export class Balance {
   }
 
   get state() {
-    return this.parts.flatMap(([{ mean, integral }]) => [mean, integral]);
+    return [...this.parts.flatMap(([{ mean, integral }]) => [mean, integral]), Number(this.#hasMeasured)];
   }
 
   set state(numbers) {
     for (const [index, [controller]] of this.parts.entries()) {
       [controller.mean, controller.integral] = numbers.slice(2 * index, 2 * index + 2);
     }
+    this.#hasMeasured = Boolean(numbers.at(-1));
     this.#apply();
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Unpack
 
@@ -108,6 +109,8 @@ def run(
         raise ArgumentError("--json is for --ports; add it")
     if output is not None and Path(output).suffix.lower() not in midi.WRITTEN_SUFFIXES:
         raise ArgumentError(f"{output}: the session is recorded to a MIDI file; name it .mid")
+    if output is not None and (Path(output).is_dir() or not os.access(Path(output).parent, os.W_OK)):
+        raise ArgumentError(f"{output}: no file can be written here; name another with -o")
     if output is not None and no_record:
         raise ArgumentError(f"{output}: -o records the session to it, and --no-record does not; leave one out")
     options = PlayOptions(

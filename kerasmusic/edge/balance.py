@@ -226,30 +226,36 @@ class Balance:
         self._duration = Controller(DURATION_GAINS, POLYPHONY * TICKS_PER_SECOND / SPEED)
         self._velocity = Controller(VELOCITY_GAINS, LOUDNESS)
         self._controllers = (self._step, self._duration, self._velocity)
+        self._has_measured = False
         self._parts = tuple(zip(self._controllers, tables, rows, strict=True))
 
     def aim(self, targets: Targets) -> None:
-        """Sets the targets from the next note on."""
+        """Sets the targets from the next note on; before the first one, they count from the beginning."""
         ticks = TICKS_PER_SECOND / (targets.speed or SPEED)
         self._step.aim(None if targets.speed is None else ticks)
         self._duration.aim(None if targets.polyphony is None else targets.polyphony * ticks)
         self._velocity.aim(targets.loudness)
+        if not self._has_measured:
+            self.begin()
         self._apply()
 
     def reset(self) -> None:
         """Begins as for a new piece."""
+        self._has_measured = False
         for controller in self._controllers:
             controller.reset()
         self._apply()
 
     def begin(self) -> None:
         """Begins to measure anew: the notes that were given have set the balance of what follows."""
+        self._has_measured = False
         for controller in self._controllers:
             controller.begin()
         self._apply()
 
     def measure(self, step: float | None, duration: float, velocity: float) -> None:
         """Measures a note that the model drew: its duration and its step in ticks, or None where that was given."""
+        self._has_measured = True
         if step is not None:
             self._step.measure(step)
         self._duration.measure(duration)
@@ -263,12 +269,15 @@ class Balance:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """The means and the integrals; assigning them restores a former balance."""
-        return tuple(number for each in self._controllers for number in (each.mean, each.integral))
+        """The means and the integrals, and whether there was a note; assigning them restores a former balance."""
+        numbers = (number for each in self._controllers for number in (each.mean, each.integral))
+        return (*numbers, float(self._has_measured))
 
     @state.setter
     def state(self, numbers: tuple[float, ...]) -> None:
-        for controller, mean, integral in zip(self._controllers, numbers[::2], numbers[1::2], strict=True):
+        *pairs, measured = numbers
+        self._has_measured = bool(measured)
+        for controller, mean, integral in zip(self._controllers, pairs[::2], pairs[1::2], strict=True):
             controller.mean, controller.integral = mean, integral
             controller.correct()
         self._apply()

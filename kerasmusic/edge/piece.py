@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -128,6 +129,8 @@ class Piece:
             raise
         except ValueError:
             raise ArgumentError(f"{name}: a number in this name is damaged; copy the name again") from None
+        if not all(0 < read.get(length, 1) < math.inf for length in ("notes", "seconds")):
+            raise ArgumentError(f"{name}: a piece has more than 0 notes and seconds; copy the name again")
         about = {part: read.pop(part) for part in ("primer", "notes", "seconds") if part in read}
         changes = {FIELD_NAMES.get(part, part): value for part, value in read.items()}
         return cls(model=model, seed=int(seed), sampling=Sampling(**{**NEUTRAL, **changes}), **about)

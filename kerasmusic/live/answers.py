@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasmusic.edge.balance import Targets
 from kerasmusic.edge.generator import Generator, Snapshot
 from kerasmusic.errors import ArgumentError
 from kerasmusic.live.inputs import Event, Strike
@@ -50,7 +51,8 @@ class Answers:
     Args:
         generator: the generator of the notes.
         pause: seconds without a key down that end a phrase.
-        keep: which of the generator's `speed`, `polyphony` and `loudness` are kept, whatever the phrase has.
+        keep: which of the generator's `speed`, `polyphony` and `loudness` are kept, whatever the phrase has; those that
+            change between phrases are kept from then on.
     """
 
     def __init__(self, generator: Generator, pause: float = PAUSE_SECONDS, keep: Collection[str] = frozenset()) -> None:
@@ -58,7 +60,9 @@ class Answers:
             raise ArgumentError(f"{pause:g}: a pause is from 0.1 to 10 seconds")
         self._generator = generator
         self._pause = pause
-        self._keep = keep
+        self._keep = set(keep)
+        # The settings after the last phrase; one that is another by now was changed by the user.
+        self._followed = generator.sampling
         self._phrase = Phrase()
         self._answer: _Answer | None = None
         # The fields that last primed the model, and its state after them: a longer phrase only adds its new notes.
@@ -104,7 +108,9 @@ class Answers:
         return note._replace(start=start)
 
     def _prime(self, phrase: Notes) -> None:
-        self._generator.sampling = self._generator.sampling.like(phrase, keep=self._keep)
+        sampling = self._generator.sampling
+        self._keep |= {name for name in Targets._fields if getattr(sampling, name) != getattr(self._followed, name)}
+        self._followed = self._generator.sampling = sampling.like(phrase, keep=self._keep)
         fields = self._generator.codec.encode(phrase)
         known = len(self._primed)
         if self._primed_snapshot is not None and known and np.array_equal(fields[:known], self._primed):

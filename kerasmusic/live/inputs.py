@@ -67,6 +67,7 @@ class MidiInput:
         # The channels on which each key is down.
         self._down: dict[int, set[int]] = {}
         full = find_port(name, "input", self._backend)
+        self.name = full
         self._port: mido.ports.BaseInput = open_port(lambda: self._backend.open_input(full, callback=self._take), full)
 
     def check(self) -> None:

@@ -57,6 +57,7 @@ class MidiOutput:
         self._message = mido.Message
         self._port = port
         self._backend = backend
+        self.name: str = port.name
         self._channels = (channel, *CHANNELS[1:])
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -54,14 +55,21 @@ def print_notice(text: str) -> None:
 
 
 class Notices:
-    """Where lines for the user go: to the view while there is one."""
+    """Lines for the user, told on any thread and shown on the main one: a terminal may stall."""
 
     def __init__(self) -> None:
+        #: Shows a line: prints it, or puts it into the view while there is one.
         self.show: Callable[[str], None] = print_notice
+        self._told: deque[str] = deque()
 
     def tell(self, text: str) -> None:
-        """Shows a line."""
-        self.show(text)
+        """Keeps a line until the next check."""
+        self._told.append(text)
+
+    def check(self) -> None:
+        """Shows what was told."""
+        while self._told:
+            self.show(self._told.popleft())
 
 
 @dataclass
@@ -103,14 +111,16 @@ def ending_in_time(signals: Signals, finish: Callable[[], None]) -> Iterator[Non
 
     Args:
         signals: the signals from `catch_signals`.
-        finish: called on a thread of its own before the process ends.
+        finish: called on a thread of its own before the process ends, which waits for it for a moment only.
     """
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(TURN_SECONDS):
             if signals.end and not ended.wait(GRACE_SECONDS):
-                finish()
+                finishing = threading.Thread(target=finish, name="finisher", daemon=True)
+                finishing.start()
+                finishing.join(GRACE_SECONDS)
                 os._exit(0)
 
     threading.Thread(target=watch, name="ender", daemon=True).start()
@@ -208,6 +218,12 @@ class PlayOptions:
                 raise ArgumentError(f"{self.follow}: --follow leads an endless piece; leave out --duet")
         if self.midi_out is not None and (self.soundfont or self.driver or self.card):
             raise ArgumentError(f"{self.midi_out}: a MIDI port takes no --soundfont, --driver or --card")
+        if self.wait and self.midi_in is None and self.midi_out is None:
+            raise ArgumentError("--wait is for MIDI ports; name one with --midi-out or --midi-in")
+        if self.channel != PlayOptions.channel and self.midi_out is None:
+            raise ArgumentError(f"{self.channel}: --channel is for a MIDI port; name one with --midi-out")
+        if self.pause != PAUSE_SECONDS and (self.midi_in is None or self.duet or self.follow):
+            raise ArgumentError(f"{self.pause:g}: --pause ends the phrases that are answered, with --midi-in alone")
         if not 1 <= self.channel <= 16:
             raise ArgumentError(f"{self.channel}: a MIDI channel is from 1 to 16")
         if not 0 <= self.restrike <= 1:
@@ -226,7 +242,7 @@ class PlayOptions:
     def open_output(self, tell: Callable[[str], None]) -> Output:
         """Opens the output; `tell` is called with one line when a MIDI port goes away or comes back."""
         if (name := self.midi_out) is not None:
-            opening: Callable[[], Output] = partial(open_midi_output, name, channel=self.channel - 1)
+            opening = partial(open_midi_output, name, channel=self.channel - 1)
             return ReconnectingOutput(Connection(name, opening, tell, wait=self.wait))
         return FluidSynthOutput(self.soundfont, driver=self.driver, card=self.card)
 
@@ -273,7 +289,7 @@ def play(
             output = RecordedOutput(output, recording)
         on_event = recording.hear if recording else None
         player = Player(source, output, clock, thru=thru, on_event=on_event, restrike=options.restrike)
-        ports: list[Checked] = [output]
+        ports: list[Checked] = [output, notices]
         if options.midi_in is not None:
             keyboard = ReconnectingInput(options.midi_in, player.handle, player.clock, notices.tell, wait=options.wait)
             stack.enter_context(closing(keyboard))
@@ -299,6 +315,7 @@ def play(
                 if view is None:
                     port = f" on {options.midi_out}" if options.midi_out else ""
                     print(f"{title} plays seed {generator.seed}{port}; Ctrl-C ends it", flush=True)
+                notices.check()
                 perform(player, signals, ports=ports, until=until, turn=view.turn if view else None)
                 notices.show = print_notice
             if signals.end or not signals.stop:
@@ -306,6 +323,7 @@ def play(
             signals.stop = False
             with player.paused():
                 os.kill(os.getpid(), signal.SIGSTOP)
+    notices.check()
     if recording is not None:
         _report(recording)
     return player.lateness

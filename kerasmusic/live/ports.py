@@ -102,7 +102,10 @@ def check_port(port: mido.ports.BaseIOPort, kind: str, backend: mido.Backend) ->
     time, which on JACK holds up all threads of Python for up to half a second.
     """
     own = getattr(port, "_rt", None)
-    names = port_names(kind, backend) if own is None else own.get_ports()
+    try:
+        names = port_names(kind, backend) if own is None else own.get_ports()
+    except Exception as error:  # every backend has errors of its own
+        raise PortError(f"{port.name}: the MIDI port cannot be asked ({error})") from None
     if port.name not in names:
         raise PortError(f"{port.name}: the MIDI port went away; connect it and start again")
 

@@ -9,11 +9,15 @@ from typing import Generic, Protocol, TypeVar
 from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock
 from kerasmusic.live.inputs import Event, MidiInput, Pedal, Release, Strike
-from kerasmusic.live.outputs import Output
+from kerasmusic.live.outputs import MidiOutput
+from kerasmusic.live.ports import plain_name
 
 
 class Closable(Protocol):
     """A port."""
+
+    #: Its full name.
+    name: str
 
     def check(self) -> None:
         """Raises PortError if the port has disappeared."""
@@ -47,8 +51,10 @@ class Connection(Generic[Port]):
         self._lock = threading.RLock()
         #: The port; None while it is away.
         self.port: Port | None = None
+        # The name without numbers of the port that was opened first: no other one is taken for it.
+        self._known: str | None = None
         try:
-            self.port = open_port()
+            self.port = self._opened()
         except PortError as error:
             if not wait:
                 raise
@@ -60,11 +66,19 @@ class Connection(Generic[Port]):
             self.attempt(lambda port: port.check())
             return False
         try:
-            self.port = self._open()
+            self.port = self._opened()
         except PortError:
             return False
         self._tell(f"{self._name}: the MIDI port is back")
         return True
+
+    def _opened(self) -> Port:
+        port = self._open()
+        if self._known not in (None, plain_name(port.name)):
+            port.close()
+            raise PortError(f"{self._name}: no such MIDI port")
+        self._known = plain_name(port.name)
+        return port
 
     def attempt(self, act: Callable[[Port], object]) -> None:
         """Uses the port if it is there; may be called on any thread."""
@@ -92,7 +106,7 @@ class ReconnectingOutput:
         connection: the connection to the output.
     """
 
-    def __init__(self, connection: Connection[Output]) -> None:
+    def __init__(self, connection: Connection[MidiOutput]) -> None:
         self._connection = connection
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:

@@ -7,6 +7,7 @@ played.
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 from collections import deque
@@ -44,6 +45,27 @@ class Message(NamedTuple):
     status: int
     first: int
     second: int
+
+
+#: What is down: a key or the pedal, as the track, status and first byte of its messages.
+Held = tuple[int, int, int]
+
+
+def hold(held: set[Held], message: Message) -> bool:
+    """Adds what a message presses to what is held, or takes away what it releases; False if that was not held."""
+    key = (message.track, message.status, message.first)
+    if message.second:
+        held.add(key)
+    elif key not in held:
+        return False
+    else:
+        held.remove(key)
+    return True
+
+
+def releases(held: set[Held], time: float) -> list[Message]:
+    """The messages that release what is held."""
+    return [Message(time, *key, 0) for key in sorted(held)]
 
 
 class Track:
@@ -114,7 +136,7 @@ class Recording:
         self.failure: str | None = None
         self._coming: deque[Message] = deque()
         self._recent: deque[Message] = deque()
-        self._sounding: set[tuple[int, int]] = set()
+        self._held: set[Held] = set()
         self._tracks: Tracks | None = None
         # The sizes of the tracks in the file.
         self._written = (-1, -1)
@@ -144,6 +166,9 @@ class Recording:
     def _flush(self) -> None:
         while self._coming:
             self._add(self._coming.popleft())
+        self._write()
+
+    def _write(self) -> None:
         if self._tracks is None or self._written == (sizes := self._tracks.sizes()):
             return
         try:
@@ -154,8 +179,8 @@ class Recording:
                 with atomic_write(self.path) as temporary:
                     temporary.write_bytes(self._tracks.to_bytes())
         except OSError as error:
-            # The music goes on.
-            self.failure = reason(error)
+            # The music goes on, and the next time everything is written anew.
+            self.failure, self._written = reason(error), (-1, -1)
             return
         self.is_empty, self.failure = False, None
         self._written = sizes
@@ -166,12 +191,16 @@ class Recording:
         Raises:
             OSError: the file cannot be written.
         """
-        since = self._clock.now() - KEPT_SECONDS
+        now = self._clock.now()
         with self._lock:
             self._flush()
-            messages = [message for message in self._recent if message.time >= since]
+            recent = [message for message in self._recent if message.time >= now - KEPT_SECONDS]
+        held: set[Held] = set()
+        # Without the releases of what was struck before.
+        messages = [message for message in recent if hold(held, message)]
         if not messages:
             return None
+        messages += releases(held, now)
         tracks = Tracks(messages[0].time)
         for message in messages:
             tracks.add(message)
@@ -190,7 +219,7 @@ class Recording:
         self._thread.join()
         self.flush()
         now = self._clock.now()
-        self._coming.extend(Message(now, track, NOTE_ON << 4, pitch, 0) for track, pitch in sorted(self._sounding))
+        self._coming.extend(releases(self._held, now))
         self.flush()
 
     def _run(self) -> None:
@@ -198,14 +227,13 @@ class Recording:
             self.flush()
 
     def _add(self, message: Message) -> None:
-        if self._tracks is not None and message.time - self._tracks.origin > LONGEST_SECONDS and not self._sounding:
+        if self._tracks is not None and message.time - self._tracks.origin > LONGEST_SECONDS and not self._held:
+            self._write()
             self.path = free_path(self.path)
             self._tracks, self._written = None, (-1, -1)
         if self._tracks is None:
             self._tracks = Tracks(message.time)
-        if message.status >> 4 == NOTE_ON:
-            key = (message.track, message.first)
-            (self._sounding.add if message.second else self._sounding.discard)(key)
+        hold(self._held, message)
         self._tracks.add(message)
         self._recent.append(message)
         while self._recent[0].time < message.time - KEPT_SECONDS:
@@ -272,8 +300,8 @@ def free_path(path: Path) -> Path:
 
 
 def session_path() -> Path:
-    """A new file for a session, by its date and time, in the user's data folder."""
+    """A new file for a session, by its date, its time and its process, in the user's data folder."""
     import platformdirs
 
     folder = platformdirs.user_data_path("kerasmusic") / "sessions"
-    return free_path(folder / f"{datetime.now().astimezone():%Y-%m-%d-%H%M%S}.mid")
+    return free_path(folder / f"{datetime.now().astimezone():%Y-%m-%d-%H%M%S}-{os.getpid()}.mid")
