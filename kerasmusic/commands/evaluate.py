@@ -50,7 +50,7 @@ def run(
 ) -> None:  # fmt: skip
     """Measure the likelihood that MODEL gives to real performances, in nats per note.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
+    MODEL is a .keras or .tflite file, a run's folder, or base (the default) or small, which are bundled.
     """
     if pieces is not None and pieces < 1:
         raise ArgumentError(f"{pieces}: --pieces must be 1 or more")

@@ -49,7 +49,10 @@ def run(
     primer: str | None, instrument: int | None, output: str | None, wav: bool, png: bool, backend: str | None,
     as_json: bool, **options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
-    """Make music with MODEL: a .keras or .tflite file or a run's folder, or the bundled model."""
+    """Make music with MODEL.
+
+    MODEL is a .keras or .tflite file, a run's folder, or base (the default) or small, which are bundled.
+    """
     from kerasmusic import midi
     from kerasmusic.edge.piece import Piece, model_id, primer_id
     from kerasmusic.notes import Notes

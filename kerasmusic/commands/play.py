@@ -88,7 +88,7 @@ def run(
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
-    MODEL is a .keras or .tflite file or a run's folder; by default the bundled model.
+    MODEL is a .keras or .tflite file, a run's folder, or base (the default) or small, which are bundled.
     """
     from kerasmusic import midi
     from kerasmusic.live.performance import PlayOptions, play
