@@ -16,7 +16,7 @@ from kerasmusic.bundled import bundled_model
 from kerasmusic.export.web_page import write_page
 from serving import Serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.device, pytest.mark.slow]
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 # Seconds within which the browser starts, and answers.

@@ -22,7 +22,7 @@ from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
 from serving import Serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.device, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
@@ -195,7 +195,7 @@ def test_500_notes_of_a_seed_are_pythons(page, exported):
 def test_an_hour_of_music_does_not_grow_memory(context, folders):
     serving = Serving(folders["int8"])
     page = open_page(context, serving.url)
-    made = page.evaluate(MAKE_NOTES, ["1", 8_000])
+    made = page.evaluate(MAKE_NOTES, ["1", 34_000])
     assert made["rows"][-1][0] > 3_600
     assert made["memory"][0] == made["memory"][-1] > 0
     serving.stop()
