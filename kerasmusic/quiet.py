@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,37 +26,36 @@ def quiet_stderr() -> Iterator[None]:
     if CAPTURED in os.environ:
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
+    with Path(os.devnull).open("wb") as nowhere, _redirected_stderr(nowhere.fileno()):
         yield
-    finally:
-        with suppress(ValueError):  # a closed sys.stderr has nothing to flush
-            sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 @contextmanager
 def captured_stderr() -> Iterator[list[str]]:
     """Yields a list that has, after the block, the lines written to the file descriptor of standard error in it."""
     lines: list[str] = []
-    sys.stderr.flush()
-    kept = os.dup(2)
     with tempfile.TemporaryFile() as file:
         try:
-            os.dup2(file.fileno(), 2)
-            yield lines
+            with _redirected_stderr(file.fileno()):
+                yield lines
         finally:
-            with suppress(ValueError):  # a closed sys.stderr has nothing to flush
-                sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
             file.seek(0)
             lines += file.read().decode(errors="replace").splitlines()
+
+
+@contextmanager
+def _redirected_stderr(target: int) -> Iterator[None]:
+    """Redirects the file descriptor of standard error to another one."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        os.dup2(target, 2)
+        yield
+    finally:
+        with suppress(ValueError):  # a closed sys.stderr has nothing to flush
+            sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def quiet_tensorflow() -> None:

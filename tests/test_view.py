@@ -66,7 +66,7 @@ def test_where_there_is_no_room_for_notes_there_are_words():
 
 
 def screen_of(texts, width, height):
-    """What a terminal shows after texts of `ansi`."""
+    """The rows that a terminal shows after it receives texts from `ansi`."""
     screen = [[" "] * width for _ in range(height)]
     for text in texts:
         row = column = 0

@@ -47,6 +47,10 @@ function checked(parse) {
   };
 }
 
+function within([lowest, highest]) {
+  return (text) => number(text, highest, lowest);
+}
+
 // How the parts of a name are read. Its length is ignored, since the page plays on.
 const READERS = {
   notes: number,
@@ -56,9 +60,9 @@ const READERS = {
   "min-p": (text) => byField(text, 1),
   key: checked(parseKey),
   range: checked(parseRange),
-  speed: (text) => number(text, ...SPEEDS.toReversed()),
-  polyphony: (text) => number(text, ...POLYPHONIES.toReversed()),
-  loudness: (text) => number(text, ...LOUDNESSES.toReversed()),
+  speed: within(SPEEDS),
+  polyphony: within(POLYPHONIES),
+  loudness: within(LOUDNESSES),
   style: (text) => text,
   chords: checked((text) => new ChordTrack(text)),
   "chord-seconds": (text) => number(text, 3600, 0.1),

@@ -45,8 +45,7 @@ class Answers:
     """A player's source that answers the user's phrases.
 
     The phrase primes the model from a fresh state, so its harmony carries over, and its speed, polyphony and loudness
-    are the answer's targets. The pause becomes the
-    step to the answer's first note.
+    are the answer's targets. The pause becomes the step to the answer's first note.
 
     Args:
         generator: the generator of the notes.

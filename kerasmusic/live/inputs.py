@@ -85,7 +85,7 @@ class MidiInput:
             self._on_event(event)
 
     def _is_double(self, event: Strike | Release, channel: int) -> bool:
-        """Whether another channel has the key down, before or after the event."""
+        """Returns True if the key is down on another channel, so that this event neither strikes nor releases it."""
         channels = self._down.setdefault(event.pitch, set())
         if isinstance(event, Release):
             channels.discard(channel)

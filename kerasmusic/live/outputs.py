@@ -162,7 +162,7 @@ class FluidSynthOutput:
 
 
 def _reasons(said: Sequence[str]) -> str:
-    """What FluidSynth said of a device, in a line."""
+    """Joins the errors that FluidSynth printed into one line."""
     own = [line.removeprefix("fluidsynth: ") for line in said if line.startswith("fluidsynth: ")]
     reasons = [line.removeprefix("error: ").rstrip(".") for line in own if "ALSA sequencer" not in line]
     return printable("; ".join(reasons)) or "it gave no reason"

@@ -43,7 +43,7 @@ Snapshot: TypeAlias = Any
 
 
 class Effect(enum.Enum):
-    """What an event of the user does to the notes of a source."""
+    """The effect of a user's event on a source's notes."""
 
     #: Nothing.
     NONE = enum.auto()

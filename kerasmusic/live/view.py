@@ -184,7 +184,7 @@ class View:
         return True
 
     def tell(self, text: str) -> None:
-        """Shows a line for some seconds; may be called on any thread."""
+        """Shows a line for some seconds."""
         self._message, self._message_ends = text, self._player.clock.now() + MESSAGE_SECONDS
 
     def _apply(self, action: Callable[[Sampling], Sampling]) -> None:
