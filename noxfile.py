@@ -153,7 +153,8 @@ def everything(session: nox.Session) -> None:
         "lint", "docs",
         *(f"{name}-{python}" for python in PYTHONS for name in ("tests-on", "main-job")),
         "tests-oldest", "coverage", "tests-edge-litert", "tests-edge-tflite-runtime", "tests-web", "tests-pi",
-        "bench-pi", "fuzz", "killed-training", "long-run", "million-notes", "bench",
+        "bench-pi", "fuzz", "killed-training", "long-run", "million-notes", "keras-passage",
+        "bench",
     ):  # fmt: skip
         session.notify(name)
 
@@ -220,6 +221,22 @@ def million_notes(session: nox.Session) -> None:
     install_browsers(session)
     session.install(".[edge]", "playwright>=1.49", "tflite-runtime==2.14.0", "numpy<2")
     session.run("python", "tests/million_notes.py", *session.posargs)
+
+
+@nox.session(name="keras-passage", python=PYTHONS[0])
+def keras_passage(session: nox.Session) -> None:
+    """Export the bundled `small`, and compare the file's notes with those of the quantised model on each Keras backend."""
+    session.install(".[jax,tensorflow,torch,edge]")
+    folder = Path(".nox/keras-passage")
+    folder.mkdir(parents=True, exist_ok=True)
+    keras_file, file = folder / "small-exact.keras", folder / "small.tflite"
+    keras_file.unlink(missing_ok=True)
+    original = "kerasmusic/weights/small.keras"
+    session.run("kerasmusic", "export", "--tflite", original, "--precision", "exact", "-o", str(file))
+    # PyTorch takes 50 milliseconds a note.
+    for backend, notes in (("jax", 10_000), ("tensorflow", 10_000), ("torch", 1_000)):
+        arguments = (str(keras_file), str(file), "--notes", str(notes))
+        session.run("python", "tests/keras_passage.py", *arguments, env={"KERAS_BACKEND": backend})
 
 
 def install_browsers(session: nox.Session) -> None:

@@ -1,7 +1,8 @@
 """Makes an `ExactNoteModel` from a trained `GatedNoteModel`.
 
 The ranges of all numbers are those that occur while the model hears notes. The weights are then rounded layer by layer
-with GPTQ's error compensation, each on the codes that the layers before it give.
+with GPTQ's error compensation, each on the codes that the layers before it give. Biases give back what rounding down
+takes away on average (bias correction: Nagel et al., 2019).
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ COARSE = 1.0 / 6.0
 ROOM = 1.3
 # The share of a norm's outputs that keep within their range; the rest is clipped. All other ranges hold all values.
 WITHIN = 0.9995
+# What rounding down takes from a number on average.
+HALF = 0.5
+# The largest bias, in units of a product of codes; weights that are smaller than it allows get coarser codes.
+LARGEST_BIAS = 2.0**20
 
 
 def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteModel:
@@ -78,7 +83,8 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
         for keys, projection in ((model.keyboard_before, model.style_trunk), (model.keyboard_now, model.style_hidden)):
             kernels[keys.name] = np.concatenate([kernels[keys.name], _array(projection.kernel)])
     keyboard = np.concatenate([keyboard, style])
-    _set_dense(exact.keyboard_before, kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit)
+    before = kernels["keyboard_before"], model.keyboard_before.bias, keyboard, x_unit
+    _set_dense(exact.keyboard_before, *before, lost=_lost_by_roots(exact, seen["ticks"][0]))
     for index, (block, source) in enumerate(zip(exact.blocks, _blocks(model), strict=True)):
         _set_block(block, source, seen, index, x_unit)
     normalized = _set_norm(exact.norm, seen["x"][-1], x_unit)
@@ -91,15 +97,19 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     hidden_unit = _set_units(exact.drawn, _set_embeddings(exact.drawn, model.drawn), largest)
     to_heads = model.trunk_to_heads
     _set_dense(exact.trunk_to_heads, to_heads.kernel, to_heads.bias, normalized, hidden_unit)
-    _set_dense(exact.keyboard_now, kernels["keyboard_now"], model.keyboard_now.bias, keyboard, hidden_unit)
+    now = kernels["keyboard_now"], model.keyboard_now.bias, keyboard, hidden_unit
+    _set_dense(exact.keyboard_now, *now, lost=_lost_by_roots(exact, seen["ticks"][1]))
     for index in range(1, len(FIELDS)):
-        code = _reach(seen["hidden"][index - 1]) / LARGEST_CODE
+        hidden, head = seen["hidden"][index - 1], model.heads[index]
+        code = _reach(hidden) / LARGEST_CODE
         exact.hidden_codes[index - 1].assign((hidden_unit / code).astype(np.float32)[None])
-        _set_dense(exact.heads[index], model.heads[index].kernel, model.heads[index].bias, code, 1.0 / GRID)
+        # Lanes at 0 lose nothing.
+        lost = HALF * (hidden > 0).mean(axis=0)
+        _set_dense(exact.heads[index], head.kernel, head.bias, code, 1.0 / GRID, lost)
         if FIELDS[index] == "duration":
-            _set_dense(exact.due_counts, model.due_counts.kernel, model.due_counts.bias, code, 1.0 / GATE_UNITS)
+            _set_dense(exact.due_counts, model.due_counts.kernel, model.due_counts.bias, code, 1.0 / GATE_UNITS, lost)
     due = model.due_to_duration
-    _set_dense(exact.due_to_duration, due.kernel, np.zeros(due.units), KEYBOARD_SCALE, 1.0 / BONUS_UNITS)
+    _set_dense(exact.due_to_duration, due.kernel, np.zeros(due.units), KEYBOARD_SCALE, 1.0 / BONUS_UNITS, lost=0.0)
     if model.context_notes:
         _set_echo(exact, model, x_unit, hidden_unit)
 
@@ -125,10 +135,11 @@ def _array(values: Any) -> NDArray[Any]:
 
 def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArray[np.float32]]]:
     """What a model computes while it hears notes: arrays `[samples, lanes]`, by name and place."""
-    seen: dict[str, list[Any]] = {"x": [], "candidate": [], "state": [], "perceptron": [], "hidden": []}
+    seen: dict[str, list[Any]] = {"x": [], "candidate": [], "state": [], "perceptron": [], "hidden": [], "ticks": []}
     previous, now = notes[:, :-1], notes[:, 1:]
     keyboard, repeats, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
     keyboard = model.keyboard.scan(keyboard, previous)
+    seen["ticks"].append(keyboard.ticks)
     echo = model.repeats.scan(repeats, previous)[1] if repeats else None
     terms = model._terms(echo, None)
     x = added(model._embed(previous), model._project_keyboard(model.keyboard_before, keyboard), *terms.trunk)
@@ -146,6 +157,7 @@ def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArra
     seen["x"].append(x)
     hidden = scaled_dense(model.trunk_to_heads, unit(x), math.sqrt(model.width))
     keyboard = model.keyboard.advance(keyboard, now[..., 0])
+    seen["ticks"].append(keyboard.ticks)
     hidden = added(hidden, model._project_keyboard(model.keyboard_now, keyboard), *terms.hidden)
     for index in range(1, len(FIELDS)):
         hidden = ops.relu(hidden + rows(model.drawn[index - 1].embeddings, now[..., index - 1]))
@@ -169,7 +181,8 @@ def _set_block(block: ExactBlock, source: RecurrentBlock, seen: dict[str, Any], 
     inner = _reach(seen["perceptron"][index]) / LARGEST_CODE
     both = np.concatenate([normalized, math.sqrt(width) * code])
     _set_dense(block.perceptron, source.perceptron.kernel, source.perceptron.bias, both, inner)
-    _set_dense(block.output_dense, source.output_dense.kernel, source.output_dense.bias, inner, x_unit)
+    # The perceptron's bias has made up for what its codes lose.
+    _set_dense(block.output_dense, source.output_dense.kernel, source.output_dense.bias, inner, x_unit, lost=0.0)
 
 
 def _set_styles(exact: ExactNoteModel, model: GatedNoteModel) -> NDArray[np.float64]:
@@ -221,7 +234,15 @@ def _set_units(layers: list[ExactEmbedding], code: float, largest: float) -> flo
     return code / units
 
 
-def _set_dense(layer: ExactDense, kernel: Any, bias: Any, inputs: Any, outputs: Any) -> None:
+def _lost_by_roots(exact: ExactNoteModel, ticks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What rounding down takes from the codes of the keys' ticks `[samples, 128]` on average; from the rest nothing."""
+    roots = exact.roots.outer * np.sqrt(ticks)
+    lost = np.zeros(exact.keyboard_now.inputs)
+    lost[:PITCHES] = (roots - np.floor(roots)).mean(axis=0)
+    return lost
+
+
+def _set_dense(layer: ExactDense, kernel: Any, bias: Any, inputs: Any, outputs: Any, lost: Any = HALF) -> None:
     """Sets a layer's weights, in units of codes that are not rounded yet, its bias and its factors.
 
     Args:
@@ -230,11 +251,14 @@ def _set_dense(layer: ExactDense, kernel: Any, bias: Any, inputs: Any, outputs: 
         bias: float `[units]`.
         inputs: the value of one code of each input, or of all.
         outputs: the value of one unit of each output, or of all.
+        lost: what rounding down took from each input's code on average, or from all.
     """
     kernel = _array(kernel).astype(np.float64) * np.broadcast_to(inputs, layer.inputs)[:, None]
-    code = np.maximum(np.abs(kernel).max(axis=0), 1e-9) / LARGEST_WEIGHT
+    bias = _array(bias) + np.broadcast_to(lost, layer.inputs) @ kernel + HALF * np.asarray(outputs)
+    code = np.maximum(np.abs(kernel).max(axis=0) / LARGEST_WEIGHT, np.abs(bias) / LARGEST_BIAS)
+    code = np.maximum(code, np.asarray(outputs) / LARGEST_BIAS)
     layer.kernel.assign(np.float32(kernel / code))
-    layer.bias.assign(np.float32(_array(bias) / code / BIAS_UNIT))
+    layer.bias.assign(np.float32(bias / code / BIAS_UNIT))
     layer.multiplier.assign(np.float32(code / np.asarray(outputs)))
 
 

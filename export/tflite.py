@@ -161,10 +161,10 @@ def apply_function(function: lookup.WholeFunction, x: Any) -> Any:
         )
     if function.function == "sigmoid":
         # XNNPACK's LOGISTIC is off by 8e-6 on 32-bit ARM, and its EXP by 9e-7.
-        return tf.round(function.outer / (1.0 + tf.exp(x * -function.inner)))
+        return tf.floor(function.outer / (1.0 + tf.exp(x * -function.inner)))
     operators = {"sqrt": tf.sqrt, "exp": tf.exp}
     inner = x if function.inner == 1.0 else x * function.inner
-    return tf.round(operators[function.function](inner) * function.outer)
+    return tf.floor(operators[function.function](inner) * function.outer)
 
 
 def convert(folder: str, precision: str, model: NoteModel, excerpts: Excerpts | None = None) -> bytes:

@@ -10,7 +10,7 @@ from changed_record import changed
 from kerasmusic.command_line import main
 from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.compiled_runtime import CompiledModelRuntime
-from kerasmusic.edge.golden import EXACT_NOTES, play, verify
+from kerasmusic.edge.golden import EXACT_NOTES, NOTES, play, verify
 from kerasmusic.edge.runtime import INTERPRETERS
 from kerasmusic.errors import ArgumentError, KerasMusicError
 from kerasmusic.export import export_tflite
@@ -40,9 +40,10 @@ def test_every_interpreter_plays_the_very_notes_with_any_number_of_threads(exact
     assert np.array_equal(runtime.state, np.round(runtime.state))
 
 
-def test_so_do_its_kernels_without_xnnpack(exact, monkeypatch):
+@pytest.mark.parametrize("kernels", ["BUILTIN_WITHOUT_DEFAULT_DELEGATES", "BUILTIN_REF"])
+def test_so_do_its_kernels_without_xnnpack_and_those_for_reference(exact, monkeypatch, kernels):
     module = importlib.import_module(INTERPRETERS[0])
-    resolver = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    resolver = module.OpResolverType[kernels]
     monkeypatch.setattr(module, "Interpreter", partial(module.Interpreter, experimental_op_resolver_type=resolver))
     assert verify(TFLiteRuntime(exact.path, interpreter=INTERPRETERS[0])).holds
 
@@ -72,7 +73,7 @@ def test_keras_plays_the_very_notes_of_the_file(exact):
     assert exact.keras.name == "styled-exact.keras"
     runtime = TFLiteRuntime(exact.path)
     model = KerasRuntime(load_model(exact.keras))
-    np.testing.assert_array_equal(play(model, 60), play(runtime, 60))
+    np.testing.assert_array_equal(play(model, NOTES), play(runtime, NOTES))
     np.testing.assert_array_equal(model.state, runtime.state)
 
 

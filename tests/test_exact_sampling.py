@@ -1,3 +1,6 @@
+import functools
+
+import keras
 import numpy as np
 import pytest
 
@@ -9,6 +12,18 @@ pytestmark = pytest.mark.every_backend
 
 CODEC = NoteCodec()
 SPREAD = (np.arange(2000) + 0.5) / 2000
+
+
+class Draw(keras.Model):
+    """The draw of the first field as a model, so that the backend compiles it."""
+
+    def call(self, inputs):
+        *inputs, logits = inputs
+        return ExactDraws(StepInputs(*inputs), CODEC)(0, logits)
+
+
+# One model for all, so that each size of a batch is compiled once.
+draw = functools.cache(Draw)
 
 
 def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
@@ -29,7 +44,8 @@ def drawn(logits, uniform, *, given=-1, temperature=1.0, min_p=0.0, bias=None):
         min_p=min_p * every,
         bias=biases,
     )
-    return np.array(ExactDraws(inputs, CODEC)(0, np.tile(row, (len(uniform), 1))))
+    tensors = [each for each in inputs if each is not None]
+    return draw().predict_on_batch([*tensors, np.tile(row, (len(uniform), 1))])
 
 
 def test_the_weights_of_all_values_have_an_exact_sum():
@@ -50,6 +66,18 @@ def test_it_draws_each_value_as_often_as_its_probability_says():
 def test_heat_flattens_and_cold_sharpens(temperature):
     share = np.mean(drawn([0, 32], SPREAD, temperature=temperature))
     assert share == pytest.approx(1 / (1 + np.exp(-1 / temperature)), abs=4e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.8, 0.9, 0.95, 1.05])
+def test_a_compiled_draw_is_numpys_to_the_bit_at_any_temperature(temperature):
+    logits = -3.0 * np.arange(CODEC.sizes.step, dtype="float32")
+    # Of a batch of 1, as on a device, the temperature is one number, and XLA divides by it inexactly.
+    some = SPREAD[::16]
+    found = [drawn(logits, [each], temperature=temperature)[0] for each in some]
+    above = np.floor(logits * (np.float32(1) / np.float32(temperature)))
+    sums = np.cumsum(np.exp(above.astype(np.float64) / GRID) * WEIGHTS.outer // 1)
+    sought = np.floor(np.float32(some) * np.float32(sums[-1]))
+    np.testing.assert_array_equal(found, np.searchsorted(sums, sought, side="right"))
 
 
 def test_a_temperature_of_zero_takes_the_first_of_the_likeliest():

@@ -6,6 +6,8 @@ from build_models import TINY
 from kerasmusic.codec import NoteCodec
 from kerasmusic.errors import KerasMusicError
 from kerasmusic.export.quantizing import check_sums, make_exact
+from kerasmusic.models.exact_layers import with_ends
+from kerasmusic.models.exact_sampling import GRID
 from kerasmusic.models.gated_model import GatedNoteModel
 from kerasmusic.models.scoring import KerasScorer
 
@@ -51,6 +53,18 @@ def test_its_sums_stay_below_2_to_the_24th(exact):
     sums = check_sums(exact)
     assert {"trunk", "hidden", "logits", "block_0/state", "head_pitch"} <= sums.keys()
     assert max(sums.values()) < 2**24
+
+
+def test_an_output_without_weights_has_its_bias(model, heard):
+    silent = GatedNoteModel(**TINY, preset="tiny", record={})
+    silent.set_weights(model.get_weights())
+    head = silent.heads[0]
+    head.kernel.assign(np.zeros(head.kernel.shape, "float32"))
+    head.bias.assign(np.linspace(-3, 3, head.bias.shape[0], dtype="float32"))
+    exact = make_exact(silent, heard)
+    assert max(check_sums(exact).values()) < 2**24
+    found = keras.ops.convert_to_numpy(exact.heads[0](with_ends(np.zeros((1, exact.width), "float32"))))
+    np.testing.assert_allclose(found[0] / GRID, keras.ops.convert_to_numpy(head.bias), atol=0.51 / GRID)
 
 
 def test_sums_that_could_be_inexact_are_refused_by_name(model, heard):

@@ -4,6 +4,9 @@ A float32 sum of whole numbers is exact, in any order, while it stays below 2**2
 two. A product with another number is rounded, but IEEE 754 says how, and a compiler cannot change it if rounding to a
 whole number follows at once. All layers here keep to such operations. Whole numbers are kept in float32.
 
+They round down, since FLOOR is the one rounding that all of LiteRT's kernels have. That takes half a unit away on
+average, which the biases give back: `kerasmusic.export.quantizing` puts it there.
+
 A *code* is what multiplies int8 weights: a whole number from -128 to 127, or from 0 to 255. TFLite's dynamic-range
 kernels quantise the input of a matrix by its own smallest and largest value. An input of codes that holds both ends of
 its range gets the scale 1 and a whole zero point, so that the product is plain integer arithmetic.
@@ -18,7 +21,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from kerasmusic.models.linear_recurrence import linear_recurrence
-from kerasmusic.models.lookup import Table, WholeFunction, rounded, rows, straight_through, value_of, whole
+from kerasmusic.models.lookup import Table, WholeFunction, floored, rounded, rows, straight_through, value_of, whole
 
 #: The limits of a signed code.
 LOWEST, HIGHEST = -128.0, 127.0
@@ -30,30 +33,32 @@ LARGEST_WEIGHT = 127.0
 EXACT = 2**24
 #: The value of one unit of a bias, in units of a product of codes.
 BIAS_UNIT = 128.0
-#: Decays in units of 2**-13, by the logits of a gate in units of `inner`, about 1/32. Of such units, this one leaves
-#: the largest tolerance.
-DECAYS = WholeFunction("sigmoid", float(np.float32(0.03145187348127365)), 2.0**13, -512, 511)
+#: The units of a decay to 1.
+DECAY_UNITS = 2.0**13
+#: Decays by the logits of a gate in units of `inner`, about 1/32. Of such units and of factors that reach a decay of 1,
+#: these leave the largest tolerance.
+DECAYS = WholeFunction("sigmoid", float(np.float32(0.03063344955444336)), DECAY_UNITS + 0.625, -512, 511)
 # The number of entries in the table of a norm's factors, and the sum of squares that one entry stands for. Sums that
 # may be inexact are beyond the last.
 FACTORS, SQUARES = 4096, 2.0**10
 
 
 def codes(x: KerasTensor) -> KerasTensor:
-    """Rounds and clips to signed codes.
+    """Rounds down and clips to signed codes.
 
-    >>> ops.convert_to_numpy(codes(ops.array([-300.0, 0.6, 127.4]))).tolist()
+    >>> ops.convert_to_numpy(codes(ops.array([-300.0, 1.6, 127.4]))).tolist()
     [-128.0, 1.0, 127.0]
     """
-    return ops.clip(rounded(x), LOWEST, HIGHEST)
+    return ops.clip(floored(x), LOWEST, HIGHEST)
 
 
 def positive_codes(x: KerasTensor) -> KerasTensor:
-    """Rounds numbers of 0 and more, and clips them at 255.
+    """Rounds numbers of 0 and more down, and clips them at 255.
 
-    >>> ops.convert_to_numpy(positive_codes(ops.array([0.0, 3.4, 400.0]))).tolist()
+    >>> ops.convert_to_numpy(positive_codes(ops.array([0.0, 3.6, 400.0]))).tolist()
     [0.0, 3.0, 255.0]
     """
-    return rounded(ops.minimum(x, LARGEST_CODE))
+    return floored(ops.minimum(x, LARGEST_CODE))
 
 
 def with_ends(*parts: Table) -> KerasTensor:
@@ -101,7 +106,7 @@ class ExactEmbedding(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasmusic")
 class ExactDense(layers.Layer):
-    """A dense layer with int8 weights: the whole numbers nearest to the product times one factor for each output.
+    """A dense layer with int8 weights: the product times one factor for each output, rounded down.
 
     Its inputs end with the ends of their range, which have no weights; see `with_ends` and `with_end`.
 
@@ -136,7 +141,7 @@ class ExactDense(layers.Layer):
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
         """The outputs, whole numbers, float32 `[..., units]`, of codes, float32 `[..., inputs + ends]`."""
-        return rounded(self.product(inputs) * self.multiplier)
+        return floored(self.product(inputs) * self.multiplier)
 
     def get_config(self) -> dict[str, Any]:
         sizes = {"inputs": self.inputs, "units": self.units, "ends": self.ends, "shifted": self.shifted}
@@ -172,7 +177,7 @@ class ExactNorm(layers.Layer):
 
     def call(self, x: KerasTensor) -> KerasTensor:
         """The codes, float32 `[..., width]`, of whole numbers `[..., width]`."""
-        coarse = rounded(x * self.coarse)
+        coarse = floored(x * self.coarse)
         squares = ops.sum(coarse * coarse, axis=-1)
         index = ops.minimum(squares * (1.0 / SQUARES), FACTORS - 1.0)
         exact = rows(self.factors, ops.cast(index, "int32"))
@@ -214,7 +219,7 @@ class ExactBlock(layers.Layer):
         x = with_ends(x)
         gate = self.decay(x)
         smooth = ops.sigmoid(gate * DECAYS.inner)
-        return straight_through(value_of(DECAYS, gate) * (1.0 / DECAYS.outer), smooth), self.candidate(x)
+        return straight_through(value_of(DECAYS, gate) * (1.0 / DECAY_UNITS), smooth), self.candidate(x)
 
     def _perceptron(self, x: KerasTensor, state: KerasTensor) -> KerasTensor:
         both = with_ends(x, codes(state * self.state_code))
@@ -225,7 +230,7 @@ class ExactBlock(layers.Layer):
         """See `Block.step`."""
         normalized = self.norm(x)
         decay, candidate = self._decay_and_candidate(normalized)
-        state = candidate + rounded(decay * (state - candidate))
+        state = candidate + floored(decay * (state - candidate))
         return x + self._perceptron(normalized, state), state
 
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
@@ -244,7 +249,7 @@ def _recurrence(decay: KerasTensor, candidate: KerasTensor, initial: KerasTensor
 
     def step(state: KerasTensor, now: tuple[KerasTensor, KerasTensor]) -> tuple[KerasTensor, KerasTensor]:
         decay, candidate = now
-        state = candidate + ops.round(decay * (state - candidate))
+        state = candidate + ops.floor(decay * (state - candidate))
         return state, state
 
     by_time = [ops.transpose(ops.stop_gradient(each), (1, 0, 2)) for each in (decay, candidate)]

@@ -24,7 +24,7 @@ from kerasmusic.models.exact_layers import (
 from kerasmusic.models.exact_sampling import GRID, ExactDraws
 from kerasmusic.models.keyboard import HORIZON, KeyboardState
 from kerasmusic.models.keyboard_model import KeyboardModel, RunBlock
-from kerasmusic.models.lookup import Table, WholeFunction, columns, rounded, value_of
+from kerasmusic.models.lookup import Table, WholeFunction, floored, value_of
 from kerasmusic.models.note_model import StepInputs
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo
 
@@ -36,12 +36,12 @@ LARGEST_ECHO_GATE = 512.0
 
 
 class ExactTerms(NamedTuple):
-    """The style's lanes beside the keyboard's codes, and the echo's terms of the vectors and the logits."""
+    """The style's lanes beside the keyboard's codes, and the echo's terms of the vectors and of each field's logits."""
 
     style: KerasTensor | None
     trunk: KerasTensor | None
     hidden: KerasTensor | None
-    logits: KerasTensor | None
+    logits: list[KerasTensor]
 
 
 @keras.saving.register_keras_serializable("kerasmusic")
@@ -95,16 +95,15 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             self.echo_units = self.add_weight(shape=(1, 2 * width), name="echo_units", **ones)
             self.echo_logit_units = self.add_weight(shape=(1, self.codec.size), name="echo_logit_units", **ones)
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
-            self.field = np.repeat(np.arange(len(FIELDS), dtype="int32"), sizes)
         self.built = True
 
     def _terms(self, echo: Echo | None, style: KerasTensor | None) -> ExactTerms:
         if style is not None:
             style = style - LOWEST
         if echo is None:
-            return ExactTerms(style, None, None, None)
+            return ExactTerms(style, None, None, [])
         codes = ops.sum(self.echo(echo.note + self.echo_offsets), axis=-2) * echo.agreement
-        vectors, logits = ops.split(codes, [2 * self.width], axis=-1)
+        vectors, *logits = ops.split(codes, [2 * self.width + offset for offset in self.codec.offsets], axis=-1)
         trunk, hidden = ops.split(vectors * self.echo_units, 2, axis=-1)
         return ExactTerms(style, trunk, hidden, logits)
 
@@ -131,7 +130,7 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
         hidden = self.trunk_to_heads(normalized)
         first = self.heads[0](normalized)
         echo: list[KerasTensor] = []
-        if terms.logits is not None:
+        if terms.logits:
             echo = self._echo_logits(terms.logits, self.echo_counts(normalized))
             first = first + echo[0]
         value = choose(0, first)
@@ -145,17 +144,18 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             logits = self.heads[index](codes)
             if field == "duration":
                 bonus = self.due_to_duration(with_end(keyboard.due)) * self.due_counts(codes)
-                logits = logits + rounded(bonus * (GRID / (BONUS_UNITS * GATE_UNITS)))
+                logits = logits + floored(bonus * (GRID / (BONUS_UNITS * GATE_UNITS)))
             if echo:
                 logits = logits + echo[index]
             value = choose(index, logits)
         return keyboard
 
-    def _echo_logits(self, logits: KerasTensor, gates: KerasTensor) -> list[KerasTensor]:
+    def _echo_logits(self, logits: list[KerasTensor], gates: KerasTensor) -> list[KerasTensor]:
         """The echo's addition to each field's logits, in units of the grid."""
-        gates = columns(ops.clip(gates, -LARGEST_ECHO_GATE, LARGEST_ECHO_GATE), self.field)
-        together = rounded(logits * gates * self.echo_logit_units)
-        return ops.split(together, list(self.codec.offsets)[1:], axis=-1)
+        clipped = ops.clip(gates, -LARGEST_ECHO_GATE, LARGEST_ECHO_GATE)
+        units = ops.split(self.echo_logit_units, list(self.codec.offsets)[1:], axis=-1)
+        gates = ops.split(clipped, len(FIELDS), axis=-1)
+        return [floored(each * gate * unit) for each, gate, unit in zip(logits, gates, units, strict=True)]
 
     def _keyboard_codes(self, keyboard: KeyboardState, style: KerasTensor | None) -> KerasTensor:
         """The codes of the roots of the keys' ticks, those of the note-offs due, and the style's."""

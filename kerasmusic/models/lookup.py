@@ -1,4 +1,4 @@
-"""Table lookups with indices in range, argmin, argmax and rounding, in as few TFLite operators as possible."""
+"""Table lookups with indices in range, argmin, argmax and whole numbers, in as few TFLite operators as possible."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ kept: Callable[..., KerasTensor] = _unchanged
 
 @dataclass(frozen=True)
 class WholeFunction:
-    """A function from whole numbers to whole numbers: `outer * function(inner * x)`, rounded, by a table.
+    """A function from whole numbers to whole numbers: `outer * function(inner * x)`, rounded down, by a table.
 
     An exported graph computes the function instead, since looking up a number costs as much as computing ten. The
     result is the same, as long as the device's function is more exact than `tolerance`.
@@ -70,18 +70,19 @@ class WholeFunction:
     @property
     def table(self) -> NDArray[np.float32]:
         """The values, float32 `[last - first + 1]`."""
-        return np.round(self._exact()).astype(np.float32)
+        return np.floor(self._exact()).astype(np.float32)
 
     @property
     def tolerance(self) -> float:
-        """The largest relative error of a device's function that changes no rounded value.
+        """The largest relative error of a device's function that changes no value of the table.
 
-        >>> WholeFunction("sqrt", 1.0, 1.0, 0, 100).tolerance > 1e-3
+        >>> WholeFunction("sqrt", 1.0, 1.001, 0, 100).tolerance > 1e-6
         True
         """
         values = self._exact()
-        with np.errstate(divide="ignore"):
-            return float(np.min(np.abs(values - np.floor(values) - 0.5) / values))
+        # A root of 0 is 0 on every device.
+        values = values[values > 0]
+        return float(np.min(np.abs(values - np.round(values)) / values))
 
 
 def _looked_up(function: WholeFunction, x: KerasTensor) -> KerasTensor:
@@ -96,7 +97,7 @@ apply: Callable[..., KerasTensor] = _looked_up
 def value_of(function: WholeFunction, x: KerasTensor) -> KerasTensor:
     """The function's values at whole numbers, float32 of any shape.
 
-    >>> ops.convert_to_numpy(value_of(WholeFunction("sqrt", 1.0, 10.0, 0, 9), ops.array([2.0, 4.0, 90.0]))).tolist()
+    >>> ops.convert_to_numpy(value_of(WholeFunction("sqrt", 1.0, 10.1, 0, 9), ops.array([2.0, 4.0, 90.0]))).tolist()
     [14.0, 20.0, 30.0]
     """
     return apply(function, x)
@@ -174,6 +175,15 @@ def rounded(x: KerasTensor) -> KerasTensor:
     [0.0, 2.0, -3.0]
     """
     return straight_through(ops.round(x), x)
+
+
+def floored(x: KerasTensor) -> KerasTensor:
+    """The largest whole numbers that are not above `x`, with the gradient of `x`.
+
+    >>> ops.convert_to_numpy(floored(ops.array([0.5, 2.0, -2.6]))).tolist()
+    [0.0, 2.0, -3.0]
+    """
+    return straight_through(ops.floor(x), x)
 
 
 def whole(x: KerasTensor) -> KerasTensor:
