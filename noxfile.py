@@ -225,7 +225,7 @@ def million_notes(session: nox.Session) -> None:
 
 @nox.session(name="keras-passage", python=PYTHONS[0])
 def keras_passage(session: nox.Session) -> None:
-    """Export the bundled `small`, and compare the file's notes with those of the quantised model on each Keras backend."""
+    """Export the bundled `small`, and compare its notes with those of the quantised model on each Keras backend."""
     session.install(".[jax,tensorflow,torch,edge]")
     folder = Path(".nox/keras-passage")
     folder.mkdir(parents=True, exist_ok=True)
