@@ -212,3 +212,33 @@ def models_version():
     for library in ("keras", "tensorflow", "numpy"):
         digest.update(importlib.metadata.version(library).encode())
     return digest.hexdigest()[:16]
+
+
+class JackServer:
+    """A JACK server without a device, which provides virtual ports and a sound device on any machine."""
+
+    def __init__(self):
+        self.process = None
+
+    def start(self):
+        command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "1024"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def jack_server(monkeypatch):
+    """A running JACK server; None if JACK is not installed."""
+    if not shutil.which("jackd"):
+        yield None
+        return
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
+    server = JackServer()
+    server.start()
+    yield server
+    server.kill()

@@ -1,6 +1,3 @@
-import os
-import shutil
-import subprocess
 import time
 
 import mido
@@ -264,20 +261,6 @@ def test_a_scripted_player_is_answered_over_a_backend_of_our_own():
     sent = [message for _, message in scripted_midi.messages]
     assert sum(message.type == "note_on" for message in sent) >= 10
     assert sum(message.type == "note_on" for message in sent) == sum(message.type == "note_off" for message in sent)
-
-
-@pytest.fixture
-def jack_server(monkeypatch):
-    """A JACK server without a device, if JACK is installed; it provides virtual ports on any machine."""
-    if not shutil.which("jackd"):
-        yield
-        return
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
-    command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "1024"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
-        yield
-        server.terminate()
 
 
 @pytest.mark.slow

@@ -1,15 +1,21 @@
+import ctypes
+import itertools
 import math
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import mido
 import numpy as np
 import pytest
 
+import scripted_midi
 from kerasmusic import midi
 from kerasmusic.command_line import main
 from kerasmusic.edge.sampling import Sampling
@@ -22,7 +28,7 @@ pytestmark = [pytest.mark.device, pytest.mark.slow]
 HERE = Path(__file__).parent
 
 
-def playing(tmp_path, *arguments, **environment):
+def playing(tmp_path, *arguments, stdout=subprocess.PIPE, **environment):
     """Starts the command on the scripted MIDI backend."""
     return subprocess.Popen(
         [sys.executable, "-m", "kerasmusic.command_line", "play", *arguments],
@@ -30,7 +36,7 @@ def playing(tmp_path, *arguments, **environment):
             **os.environ, "MIDO_BACKEND": "scripted_midi", "PYTHONPATH": str(HERE), "PORTS": "Piano",
             "SENT": str(tmp_path / "sent.txt"), **environment,
         },
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=tmp_path,
+        stdout=stdout, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd=tmp_path,
     )  # fmt: skip
 
 
@@ -55,6 +61,28 @@ def hanging(lines):
         if words[0] in ("note_on", "note_off"):
             (sounding.add if words[0] == "note_on" else sounding.discard)(words[2])
     return sounding
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs tgkill")
+def test_one_signal_to_any_of_its_threads_ends_it_though_nobody_reads_its_output(tmp_path):
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, bytes(4096))
+    os.set_blocking(write, True)
+    with playing(tmp_path, "--midi-out", "Piano", "--plain", stdout=write) as command:
+        # It says what it plays, which nobody reads, and plays.
+        wait_for(tmp_path, 20)
+        threads = sorted(int(each.name) for each in Path(f"/proc/{command.pid}/task").iterdir())
+        assert ctypes.CDLL(None).tgkill(command.pid, threads[-1], signal.SIGTERM) == 0
+        try:
+            assert command.wait(timeout=20) == 0
+        finally:
+            command.kill()
+    os.close(read)
+    os.close(write)
+    assert not hanging(sent_by(tmp_path))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP])
@@ -201,6 +229,44 @@ def test_fluidsynth_plays_what_the_model_makes(tmp_path):
     assert np.abs(samples).max() < 0.99
 
 
+@pytest.mark.parametrize(("option", "sounds"), [("--thru", True), ("--no-thru", False), (None, False)])
+def test_ones_own_keys_sound_on_a_midi_port_only_if_asked(monkeypatch, option, sounds):
+    monkeypatch.setenv("MIDO_BACKEND", "scripted_midi")
+    monkeypatch.setattr(scripted_midi, "ports", ["Piano", "Keys"])
+    monkeypatch.setattr(scripted_midi, "messages", [])
+    monkeypatch.setattr(scripted_midi, "inputs", {})
+
+    def press():
+        while not scripted_midi.inputs.get("Keys"):
+            time.sleep(0.05)
+        scripted_midi.Output("Keys").send(mido.Message("note_on", note=21, velocity=80, channel=9))
+
+    person = threading.Thread(target=press)
+    person.start()
+    named = [option] if option else []
+    arguments = ["play", "--midi-out", "Piano", "--midi-in", "Keys", "--no-record", "--plain", "--seconds", "3", *named]
+    assert main(arguments) == 0
+    person.join()
+    sent = [message for _, message in scripted_midi.messages if message.type == "note_on" and message.note == 21]
+    assert [message.channel for message in sent] == ([9, 1] if sounds else [9])
+
+
+def test_a_sound_device_that_is_lost_is_waited_for_and_opened_again(tmp_path, jack_server):
+    pytest.importorskip("fluidsynth", exc_type=ImportError)
+    if jack_server is None:
+        pytest.skip("needs jackd")
+    with playing(tmp_path, "--driver", "jack", "--seconds", "60") as command:
+        assert "plays seed" in command.stdout.readline()
+        jack_server.kill()
+        lost = itertools.takewhile(lambda line: "went away" not in line, command.stderr)
+        assert "Traceback" not in "".join(lost)
+        jack_server.start()
+        assert command.stderr.readline() == "jack: the sound device is back\n"
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(timeout=60) == 0
+        assert "notes" in command.stdout.read()
+
+
 def test_signals_are_recorded_and_handlers_restored():
     before = signal.getsignal(signal.SIGTERM)
     with catch_signals() as signals:
@@ -229,6 +295,8 @@ def test_contradictory_options_are_refused():
     assert PlayOptions().seconds == math.inf
     with pytest.raises(ArgumentError, match="pitch: --duet"):
         PlayOptions(duet="pitch")
+    with pytest.raises(ArgumentError, match="--thru and --no-thru are about your keys"):
+        PlayOptions(thru=True)
 
 
 def test_what_a_killed_process_left_sounding_is_silenced_at_the_start(tmp_path):

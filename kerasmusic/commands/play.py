@@ -54,7 +54,7 @@ def _pause_help() -> str:
     "--restrike", metavar="TIME", help="Let a key up for so long before it is struck again, such as 20ms (default: 0)."
 )
 @click.option("--midi-in", metavar="PORT", help="Listen to a MIDI keyboard, and answer each phrase in its style.")
-@click.option("--wait", is_flag=True, help="Wait for MIDI ports that are not there yet.")
+@click.option("--wait", is_flag=True, help="Wait for MIDI ports, or a sound device, that are not there yet.")
 @click.option(
     "--duet",
     metavar="pitch|time",
@@ -64,6 +64,11 @@ def _pause_help() -> str:
     "--follow",
     metavar="chords",
     help="With --midi-in: play without end, in the chords that your left hand holds below middle C.",
+)
+@click.option(
+    "--thru/--no-thru",
+    default=None,
+    help="With --midi-in: sound your keys on the output too (default: with FluidSynth, but not in a duet).",
 )
 @click.option("--pause", type=float, metavar="SECONDS", cls=LateHelp, late_help=_pause_help)
 @click.option("--seconds", type=float, help="Stop after this time (default: play until Ctrl-C).")
@@ -82,9 +87,9 @@ def _pause_help() -> str:
 @as_json
 def run(
     model: str | None, midi_out: str | None, channel: int | None, restrike: str | None, midi_in: str | None,
-    wait: bool, duet: str | None, follow: str | None, pause: float | None, seconds: float | None, seed: int | None,
-    soundfont: str | None, driver: str | None, card: str | None, output: str | None, no_record: bool, plain: bool,
-    ports: bool, backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
+    wait: bool, duet: str | None, follow: str | None, thru: bool | None, pause: float | None,
+    seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None, card: str | None,
+    output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
@@ -121,6 +126,7 @@ def run(
         wait=wait,
         duet=duet,
         follow=follow,
+        thru=thru,
         pause=PlayOptions.pause if pause is None else pause,
         soundfont=soundfont,
         driver=driver,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CHANNELS = (0, 1)
 #: The name of an output that is a port of our own.
 VIRTUAL = "virtual"
+# A device whose time stood still at so many checks in a row is lost.
+LOST_CHECKS = 3
 # FluidSynth's default of 0.2 is meant for orchestras. At this gain a chord of ten keys at velocity 127 peaks at 0.82.
 GAIN = 1.3
 
@@ -117,6 +119,7 @@ class FluidSynthOutput:
         from kerasmusic.audio import import_fluidsynth, soundfont_path
         from kerasmusic.quiet import captured_stderr
 
+        self.name = driver or "FluidSynth"
         fluidsynth = import_fluidsynth()
         path = soundfont_path(soundfont)
         # Otherwise `--driver jack` would be heard by nobody.
@@ -139,6 +142,10 @@ class FluidSynthOutput:
             )
         for channel in CHANNELS:
             self._synth.program_select(channel, font, 0, 0)
+        # FluidSynth does not report a lost device, but then renders no more, so that this clock stands still.
+        self._rendered: Any = fluidsynth.Sequencer(use_system_timer=False)
+        self._rendered.register_fluidsynth(self._synth)
+        self._ticks, self._still = -1, 0
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:
         """Strikes a key."""
@@ -154,10 +161,16 @@ class FluidSynthOutput:
             self._synth.all_notes_off(channel)
 
     def check(self) -> None:
-        """Does nothing, since FluidSynth cannot report a lost device."""
+        """Raises PortError if the device has taken no sound for several checks, which are to be half a second apart."""
+        ticks = self._rendered.get_tick()
+        self._still = self._still + 1 if ticks == self._ticks else 0
+        self._ticks = ticks
+        if self._still >= LOST_CHECKS:
+            raise PortError(f"{self.name}: the sound device takes no more sound; connect it and start again")
 
     def close(self) -> None:
         """Closes the device."""
+        self._rendered.delete()
         self._synth.delete()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,9 @@ CHECK_SECONDS = 0.5
 GRACE_SECONDS = 2.0
 # Python's default of 5 ms between thread switches is half of what counts as late.
 SWITCH_SECONDS = 0.001
+# The signals that end a performance, where the system has them, and how many are taken in one call.
+ENDS = [getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS_AT_ONCE = 64
 # What an endless piece can follow.
 FOLLOWED = ("chords",)
 
@@ -74,10 +78,24 @@ class Notices:
 
 @dataclass
 class Signals:
-    """Requests to end, or to stop until continued."""
+    """Requests to end, or to stop until continued.
 
-    end: bool = field(default=False)
-    stop: bool = field(default=False)
+    Args:
+        arrivals: receives the number of each signal, as a byte, even while the main thread is blocked.
+    """
+
+    arrivals: socket.socket
+    end: bool = False
+    stop: bool = False
+
+    def listen(self) -> None:
+        """Takes the signals that have arrived; called on another thread than the main one.
+
+        Python runs a handler on the main thread, which does not wake up from writing to a terminal that takes no output
+        if the system hands the signal to another thread.
+        """
+        with suppress(BlockingIOError):
+            self.end |= any(number in ENDS for number in self.arrivals.recv(SIGNALS_AT_ONCE))
 
 
 @contextmanager
@@ -86,7 +104,10 @@ def catch_signals() -> Iterator[Signals]:
 
     A handler may run while the main thread holds any lock, so it only sets a flag.
     """
-    signals = Signals()
+    arrivals, departures = socket.socketpair()
+    for end in (arrivals, departures):
+        end.setblocking(False)
+    signals = Signals(arrivals)
 
     def note_end(*_: object) -> None:
         signals.end = True
@@ -94,15 +115,19 @@ def catch_signals() -> Iterator[Signals]:
     def note_stop(*_: object) -> None:
         signals.stop = True
 
-    ends = dict.fromkeys(("SIGINT", "SIGQUIT", "SIGTERM", "SIGHUP"), note_end)
-    notes = {**ends, "SIGTSTP": note_stop}
-    numbers = {getattr(signal, name): note for name, note in notes.items() if hasattr(signal, name)}
+    numbers = dict.fromkeys(ENDS, note_end)
+    if hasattr(signal, "SIGTSTP"):
+        numbers[signal.SIGTSTP] = note_stop
     before = {number: signal.signal(number, note) for number, note in numbers.items()}
+    woken = signal.set_wakeup_fd(departures.fileno(), warn_on_full_buffer=False)
     try:
         yield signals
     finally:
+        signal.set_wakeup_fd(woken)
         for number, handler in before.items():
             signal.signal(number, handler)
+        arrivals.close()
+        departures.close()
 
 
 @contextmanager
@@ -117,6 +142,7 @@ def ending_in_time(signals: Signals, finish: Callable[[], None]) -> Iterator[Non
 
     def watch() -> None:
         while not ended.wait(TURN_SECONDS):
+            signals.listen()
             if signals.end and not ended.wait(GRACE_SECONDS):
                 finishing = threading.Thread(target=finish, name="finisher", daemon=True)
                 finishing.start()
@@ -181,8 +207,10 @@ class PlayOptions:
         restrike: seconds for which a key is up before it is struck again.
         midi_in: the name of the MIDI input that the user plays on, or a part of it.
         duet: what the user's keys give in a duet, "pitch" or "time"; None to answer phrases.
-        wait: whether to wait for MIDI ports that are not there yet.
+        wait: whether to wait for MIDI ports, or a sound device, that are not there yet.
         follow: what of the user's playing an endless piece follows, "chords"; None to answer phrases.
+        thru: whether the user's own keys sound on the output too; None where they have no sound of their own: with
+            FluidSynth, but not in a duet.
         pause: the seconds without a key down that end a phrase.
         soundfont: an `.sf2` file for FluidSynth.
         driver: the name of FluidSynth's audio driver.
@@ -199,6 +227,7 @@ class PlayOptions:
     duet: str | None = None
     wait: bool = False
     follow: str | None = None
+    thru: bool | None = None
     pause: float = PAUSE_SECONDS
     soundfont: str | os.PathLike[str] | None = None
     driver: str | None = None
@@ -218,8 +247,8 @@ class PlayOptions:
                 raise ArgumentError(f"{self.follow}: --follow leads an endless piece; leave out --duet")
         if self.midi_out is not None and (self.soundfont or self.driver or self.card):
             raise ArgumentError(f"{self.midi_out}: a MIDI port takes no --soundfont, --driver or --card")
-        if self.wait and self.midi_in is None and self.midi_out is None:
-            raise ArgumentError("--wait is for MIDI ports; name one with --midi-out or --midi-in")
+        if self.thru is not None and self.midi_in is None:
+            raise ArgumentError("--thru and --no-thru are about your keys; name a MIDI keyboard with --midi-in")
         if self.channel != PlayOptions.channel and self.midi_out is None:
             raise ArgumentError(f"{self.channel}: --channel is for a MIDI port; name one with --midi-out")
         if self.pause != PAUSE_SECONDS and (self.midi_in is None or self.duet or self.follow):
@@ -240,11 +269,13 @@ class PlayOptions:
         return Duet(generator, self.duet) if self.duet else Answers(generator, self.pause, self.keep)
 
     def open_output(self, tell: Callable[[str], None]) -> Output:
-        """Opens the output; `tell` is called with one line when a MIDI port goes away or comes back."""
-        if (name := self.midi_out) is not None:
-            opening = partial(open_midi_output, name, channel=self.channel - 1)
-            return ReconnectingOutput(Connection(name, opening, tell, wait=self.wait))
-        return FluidSynthOutput(self.soundfont, driver=self.driver, card=self.card)
+        """Opens the output; `tell` is called with one line when its port or device goes away or comes back."""
+        if self.midi_out is not None:
+            opening = partial(open_midi_output, self.midi_out, channel=self.channel - 1)
+            return ReconnectingOutput(Connection(self.midi_out, opening, tell, wait=self.wait))
+        device = partial(FluidSynthOutput, self.soundfont, driver=self.driver, card=self.card)
+        name = self.driver or "FluidSynth"
+        return ReconnectingOutput(Connection(name, device, tell, wait=self.wait, kind="sound device"))
 
 
 def play(
@@ -267,7 +298,7 @@ def play(
     Returns:
         The lateness of the notes.
 
-    A MIDI port that disappears is waited for, and opened again by its name.
+    A MIDI port or a sound device that disappears is waited for, and opened again by its name.
 
     Raises:
         PortError: a port or device does not exist.
@@ -275,8 +306,9 @@ def play(
     """
     with catch_signals() as signals, ExitStack() as stack:
         source = options.source(generator)
-        # FluidSynth and the caller's output have to sound the user's keys too; a MIDI keyboard has its own sound.
-        thru = options.midi_out is None and options.midi_in is not None and not options.duet
+        thru = options.thru
+        if thru is None:
+            thru = options.midi_out is None and options.midi_in is not None and not options.duet
         notices = Notices()
         output = output or options.open_output(notices.tell)
         stack.enter_context(closing(output))

@@ -1,4 +1,4 @@
-"""Reconnecting: MIDI ports that are opened again, by their names, when they have gone away."""
+"""Reconnecting: MIDI ports and sound devices that are opened again, by their names, when they have gone away."""
 
 from __future__ import annotations
 
@@ -9,43 +9,55 @@ from typing import Generic, Protocol, TypeVar
 from kerasmusic.errors import PortError
 from kerasmusic.live.clock import Clock
 from kerasmusic.live.inputs import Event, MidiInput, Pedal, Release, Strike
-from kerasmusic.live.outputs import MidiOutput
+from kerasmusic.live.outputs import Output
 from kerasmusic.live.ports import plain_name
 
 
 class Closable(Protocol):
-    """A port."""
+    """A port or device."""
 
     #: Its full name.
     name: str
 
     def check(self) -> None:
-        """Raises PortError if the port has disappeared."""
+        """Raises PortError if it has disappeared."""
 
     def close(self) -> None:
-        """Closes the port."""
+        """Closes it."""
+
+
+class NamedOutput(Output, Closable, Protocol):
+    """An output with a name."""
 
 
 Port = TypeVar("Port", bound=Closable)
 
 
 class Connection(Generic[Port]):
-    """A port, and how to open it again.
+    """A port or device, and how to open it again.
 
     Args:
         name: the name that the user gave.
         open_port: opens the port.
         tell: called with one line when the port goes away or comes back.
         wait: whether to wait for a port that is not there yet.
+        kind: what it is, for the lines.
 
     Raises:
         PortError: the port cannot be opened, and `wait` is False.
     """
 
     def __init__(
-        self, name: str, open_port: Callable[[], Port], tell: Callable[[str], None], *, wait: bool = False
+        self,
+        name: str,
+        open_port: Callable[[], Port],
+        tell: Callable[[str], None],
+        *,
+        wait: bool = False,
+        kind: str = "MIDI port",
     ) -> None:
         self._name = name
+        self._kind = kind
         self._open = open_port
         self._tell = tell
         self._lock = threading.RLock()
@@ -69,14 +81,14 @@ class Connection(Generic[Port]):
             self.port = self._opened()
         except PortError:
             return False
-        self._tell(f"{self._name}: the MIDI port is back")
+        self._tell(f"{self._name}: the {self._kind} is back")
         return True
 
     def _opened(self) -> Port:
         port = self._open()
         if self._known not in (None, plain_name(port.name)):
             port.close()
-            raise PortError(f"{self._name}: no such MIDI port")
+            raise PortError(f"{self._name}: no such {self._kind}")
         self._known = plain_name(port.name)
         return port
 
@@ -89,7 +101,7 @@ class Connection(Generic[Port]):
                 act(self.port)
             except PortError:
                 self.close()
-                self._tell(f"{self._name}: the MIDI port went away; waiting for it")
+                self._tell(f"{self._name}: the {self._kind} went away; waiting for it")
 
     def close(self) -> None:
         """Closes the port."""
@@ -100,13 +112,13 @@ class Connection(Generic[Port]):
 
 
 class ReconnectingOutput:
-    """An output whose port may go away and come back; notes in between are not heard.
+    """An output whose port or device may go away and come back; notes in between are not heard.
 
     Args:
         connection: the connection to the output.
     """
 
-    def __init__(self, connection: Connection[MidiOutput]) -> None:
+    def __init__(self, connection: Connection[NamedOutput]) -> None:
         self._connection = connection
 
     def note_on(self, pitch: int, velocity: int, channel: int = 0) -> None:
