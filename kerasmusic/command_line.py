@@ -14,8 +14,8 @@ from kerasmusic.errors import KerasMusicError, reason, suggest
 
 # In the order of their use; each is a module of kerasmusic.commands.
 COMMANDS = (
-    "generate", "play", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect", "check-model",
-    "bench", "completion",
+    "generate", "play", "service", "plot", "render", "data", "train", "evaluate", "export", "verify", "inspect",
+    "check-model", "bench", "completion",
 )  # fmt: skip
 
 

@@ -2,8 +2,6 @@ import doctest
 import importlib.metadata
 import pkgutil
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,18 +50,3 @@ def test_a_fresh_pi_comes_to_sound_in_five_commands():
     assert commands[-1].endswith("kerasmusic play")
     extras = re.search(r"kerasmusic\[(.+)\]", commands[3])[1].split(",")
     assert set(extras) <= set(importlib.metadata.metadata("kerasmusic").get_all("Provides-Extra"))
-
-
-def test_the_unit_of_a_pi_is_one_that_systemd_takes(tmp_path):
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("needs systemd-analyze")
-    text = (ROOT / "docs" / "raspberry-pi.md").read_text()
-    unit = re.search(r"<<END\n(.+?)^END$", text, flags=re.MULTILINE | re.DOTALL)[1]
-    command = tmp_path / "music" / "bin" / "kerasmusic"
-    command.parent.mkdir(parents=True)
-    command.write_text("#!/bin/sh\n")
-    command.chmod(0o755)
-    place = tmp_path / "kerasmusic.service"
-    place.write_text(unit.replace("$USER", "root").replace("$HOME", str(tmp_path)))
-    done = subprocess.run(["systemd-analyze", "verify", place], capture_output=True, text=True)
-    assert "kerasmusic" not in done.stderr

@@ -89,7 +89,7 @@ def layer_of(name):
 LAYERS = [
     {"errors", "files", "archives", "quiet", "progress", "child", "processes"},
     {"notes", "midi", "midi_parser", "midi_channels", "general_midi", "codec", "pitch_names"},
-    {"bundled", "audio", "edge"},
+    {"bundled", "audio", "edge", "service"},
     {"live", "data"},
     {"models"},
     {"opening"},

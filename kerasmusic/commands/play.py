@@ -89,7 +89,8 @@ def run(
     model: str | None, midi_out: str | None, channel: int | None, restrike: str | None, midi_in: str | None,
     wait: bool, duet: str | None, follow: str | None, thru: bool | None, pause: float | None,
     seconds: float | None, seed: int | None, soundfont: str | None, driver: str | None, card: str | None,
-    output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None, as_json: bool, **sampling_options: Unpack[arguments.SamplingOptions],
+    output: str | None, no_record: bool, plain: bool, ports: bool, backend: str | None, as_json: bool,
+    **sampling_options: Unpack[arguments.SamplingOptions],
 ) -> None:  # fmt: skip
     """Play without end or together with you, on the machine's own sound or a MIDI port.
 
