@@ -2,8 +2,18 @@
 
 import heapq
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from kerasmusic.live.inputs import Release, Strike
+
+
+class Happening(NamedTuple):
+    """Something that happens in a simulation: `act` is called at its time."""
+
+    time: float
+    number: int
+    act: Callable[[], object]
 
 
 class SteppedClock:
@@ -86,7 +96,7 @@ def simulate(player, seconds, events=(), *, making=0.001, each=None):
     """Runs a player on its stepped clock for a number of seconds.
 
     Args:
-        events: the performer's key events.
+        events: the performer's key events, or happenings.
         making: seconds to generate each note, during which nothing else runs, as on one slow core.
         each: called after each turn.
     """
@@ -94,7 +104,11 @@ def simulate(player, seconds, events=(), *, making=0.001, each=None):
     heapq.heapify(coming)
     while clock.time < seconds:
         while coming and coming[0].time <= clock.time:
-            player.handle(heapq.heappop(coming))
+            event = heapq.heappop(coming)
+            if isinstance(event, Happening):
+                event.act()
+            else:
+                player.handle(event)
         made = player.make()
         if made <= clock.time:
             clock.time += making
