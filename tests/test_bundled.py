@@ -72,6 +72,12 @@ def test_a_model_is_named(tmp_path, capsys):
     assert made[0] == made[1] != made[2]
 
 
+@pytest.mark.parametrize("command", [["verify", "--notes", "100"], ["inspect"]])
+def test_a_model_is_named_where_a_file_may_be(command, capsys):
+    assert main([*command, "small"]) == 0
+    assert "small.tflite" in capsys.readouterr().out
+
+
 def test_an_installation_without_them_says_so_in_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
     with pytest.raises(ModelFileError, match=r"weights.small\.keras: no model came with this installation"):

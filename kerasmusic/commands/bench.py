@@ -284,9 +284,9 @@ def _music(data: str | None) -> str:
 
 
 def _models(named: tuple[str, ...]) -> list[str]:
-    from kerasmusic.bundled import bundled_model
+    from kerasmusic.opening import TFLITE, find_model
 
-    return list(named) or [str(bundled_model())]
+    return [str(find_model(name, prefer=TFLITE)) for name in named or (None,)]
 
 
 def numbers(text: str, least: int = 1) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from kerasmusic.commands.command import answer, as_json, command
 @command(
     "inspect",
     """
+    kerasmusic inspect small
     kerasmusic inspect runs/mine/model.tflite
     kerasmusic inspect music.mid --instrument 0
     """,
@@ -21,12 +22,13 @@ from kerasmusic.commands.command import answer, as_json, command
 @arguments.instrument
 @as_json
 def run(file: str, instrument: int | None, as_json: bool) -> None:
-    """Show what FILE is: a .tflite, .keras or MIDI file, or the model in a run's folder."""
+    """Show what FILE is: a .tflite, .keras or MIDI file, a run's folder, or base or small, which are bundled."""
+    from kerasmusic.bundled import NAMES
     from kerasmusic.commands.inspection import describe, summary
     from kerasmusic.opening import find_model
 
     path = Path(file)
-    path = find_model(file) if path.is_dir() else path
+    path = find_model(file) if path.is_dir() or file in NAMES else path
     if as_json:
         answer(summary(path, instrument))
         return

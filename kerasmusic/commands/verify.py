@@ -13,6 +13,7 @@ from kerasmusic.commands.command import answer, as_json, command
     "verify",
     """
     kerasmusic verify
+    kerasmusic verify small
     kerasmusic verify model.tflite --notes 1000
     """,
 )
@@ -22,14 +23,15 @@ from kerasmusic.commands.command import answer, as_json, command
 def run(file: str | None, notes: int | None, as_json: bool) -> int:
     """Prove an exported model on this device and runtime, by the notes inside it.
 
-    FILE is a .tflite file; by default the bundled model. An exact file plays the very same notes everywhere; files of
-    other precisions score the same within a tolerance. The exit code is 0 where that holds, else 1.
+    FILE is a .tflite file, a run's folder, or base (the default) or small, which are bundled. An exact file plays the
+    very same notes everywhere; files of other precisions score the same within a tolerance. The exit code is 0 where
+    that holds, else 1.
     """
-    from kerasmusic.bundled import bundled_model
     from kerasmusic.edge.golden import EXACT_NOTES, verify
     from kerasmusic.edge.runtime import TFLiteRuntime
+    from kerasmusic.opening import TFLITE, find_model
 
-    path = bundled_model() if file is None else file
+    path = find_model(file, prefer=TFLITE)
     verdict = verify(TFLiteRuntime(path), EXACT_NOTES if notes is None else notes)
     file = str(path)
     if as_json:
