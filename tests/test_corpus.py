@@ -10,11 +10,14 @@ import pytest
 
 from conftest import PERFORMANCES
 from kerasmusic import midi
+from kerasmusic.bundled import bundled_keras_file
 from kerasmusic.codec import NoteCodec
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.data.reader_pool import encode_files
 from kerasmusic.data.sources import MAESTRO_LICENCE, UNKNOWN_LICENCE
 from kerasmusic.errors import CorpusError, MidiError
+from kerasmusic.models.keras_file import read_keras_config
+from kerasmusic.training.settings import Settings
 
 
 def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip, performances, tmp_path):
@@ -30,6 +33,38 @@ def test_it_holds_each_performance_as_the_codec_encodes_it(midi_folder, midi_zip
             np.testing.assert_array_equal(corpus.fields[start:end], expected)
         assert corpus.summary()["train"]["performances"] == 2
         assert [len(piece) for piece in corpus.performances("validation")] == [corpus.summary()["validation"]["notes"]]
+
+
+def test_composers_stay_with_their_performances_and_their_spellings_are_brought_together(
+    midi_folder, performances, tmp_path
+):
+    by_member = dict(zip((name for name, _ in performances), ("Chopin", "Bach", "Chopin"), strict=True))
+    whole = open_corpus(midi_folder, cache=tmp_path / "cache")
+    assert [by_member[name] for name in whole.names] == whole.composers
+    assert whole.composers_of("validation") == ["Chopin"]
+    lengths = dict(zip(whole.names, np.diff(whole.bounds).tolist(), strict=True))
+    train = {"Bach": lengths[performances[1][0]], "Chopin": lengths[performances[0][0]]}
+    assert whole.notes_by_composer("train") == train
+    assert whole.styles(1) == ["Bach", "Chopin"]
+    assert whole.styles(max(train.values())) == [max(train, key=train.get)]
+    assert whole.styles(0) == []
+    # A file that cannot be read leaves its composer out too; a source without a table has none.
+    (midi_folder / performances[0][0]).write_text("not music")
+    write_all(tmp_path / "mine", {"a.mid": performances[0][1]})
+    both = open_corpus([midi_folder, tmp_path / "mine"], cache=tmp_path / "cache")
+    assert both.composers == [*(by_member[name] for name in both.parts[0].names), None]
+    assert sorted(both.parts[0].composers) == ["Bach", "Chopin"]
+    assert both.notes_by_composer("train") == {"Bach": train["Bach"]}
+
+
+def test_a_corpus_in_the_cache_takes_the_composers_of_a_table_that_changes(midi_folder, tmp_path):
+    (table,) = midi_folder.glob("*.csv")
+    text = table.read_text()
+    assert "Bach" in open_corpus(midi_folder, cache=tmp_path / "cache").composers
+    table.write_text(text.replace("canonical_composer", "composer").replace("Johann Sebastian Bach", "???"))
+    assert set(open_corpus(midi_folder, cache=tmp_path / "cache").composers) == {"Chopin", None}
+    table.write_text(text.replace("canonical_composer", "by"))
+    assert open_corpus(midi_folder, cache=tmp_path / "cache").composers == [None] * 3
 
 
 @pytest.mark.slow
@@ -69,6 +104,10 @@ def test_all_of_maestro_is_read(maestro, tmp_path):
     counts = {split: counts["performances"] for split, counts in corpus.summary().items()}
     assert counts.items() >= PERFORMANCES.items()
     assert not corpus.skipped
+    assert None not in corpus.composers
+    styles = corpus.styles(Settings.style_notes)
+    assert len(styles) == 16
+    assert set(styles) < set(read_keras_config(bundled_keras_file()).config["styles"])
 
 
 def test_files_that_are_listed_but_absent_are_named_even_from_the_cache(midi_folder, tmp_path):

@@ -383,7 +383,7 @@ def test_a_model_that_was_trained_before_hears_other_windows_than_then(run, corp
     train(load_model(tmp_path / "first"), corpus, tmp_path / "second", settings)
     train(load_model(tmp_path / "second"), corpus, tmp_path / "third", settings)
     third = len(seen) // 3
-    trained = [windows[0] for windows in (seen[:third], seen[third : 2 * third], seen[2 * third :])]
+    trained = [batches[0][0] for batches in (seen[:third], seen[third : 2 * third], seen[2 * third :])]
     assert not any(np.array_equal(*pair) for pair in itertools.combinations(trained, 2))
 
 
@@ -397,7 +397,7 @@ def test_a_model_of_another_codec_is_no_start(run, corpus, tmp_path):
 
 def test_the_defaults_of_the_command_line_and_the_windows_are_those_of_the_settings():
     options = {option.name: option.default for option in train_command.run.params}
-    for name in ("transposition", "stretch", "precision", "seed"):
+    for name in ("transposition", "stretch", "style_notes", "precision", "seed"):
         assert options[name] == getattr(Settings(minutes=1), name)
     assert inspect.signature(Windows).parameters["transposition"].default == Settings.transposition
 

@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from kerasmusic import midi
+from kerasmusic.codec import VELOCITY
 from kerasmusic.data.corpus import open_corpus
 from kerasmusic.errors import CorpusError
 from kerasmusic.notes import Notes
@@ -226,3 +229,48 @@ def test_batches_one_after_another_share_no_run_of_windows(tmp_path):
     for lag in range(20):
         # An eighth agree by chance; a fifth is ten standard deviations more.
         assert np.mean(one[lag:] == two[: len(two) - lag]) < 0.2
+
+
+def rows_of(piece, window):
+    """Whether a window is of a piece: its velocities are, which stretching sorts otherwise but does not change."""
+    velocity = np.lib.stride_tricks.sliding_window_view(piece[:, VELOCITY].astype(np.int32), len(window))
+    return (np.sort(velocity, axis=1) == np.sort(window[:, VELOCITY])).all(axis=1).any()
+
+
+@pytest.mark.parametrize("stretch", [0.0, 0.05])
+def test_a_windows_style_is_the_composer_of_its_piece(corpus, stretch):
+    styles = ["Verdi", "Chopin", "Bach"]
+    pieces = dict(zip(corpus.composers_of("train"), corpus.performances("train"), strict=True))
+    assert set(pieces) == {"Bach", "Chopin"}
+    ((notes, style),) = windows(corpus, styles=styles, batch_size=200, stretch=stretch)[1]
+    assert style.shape == (200,)
+    assert style.dtype == np.int32
+    assert set(style.tolist()) == {-1, 1, 2}
+    for window, index in zip(notes, style.tolist(), strict=True):
+        composers = {composer for composer, piece in pieces.items() if rows_of(piece, window[1:])}
+        assert composers == {styles[index]} if index >= 0 else composers
+
+
+def test_half_of_the_windows_are_without_their_style_and_all_are_the_same_as_without_styles(corpus):
+    styled, plain = windows(corpus, styles=["Bach", "Chopin"], batch_size=4000), windows(corpus, batch_size=4000)
+    for batch in range(2):
+        ((notes, style),) = styled[batch]
+        np.testing.assert_array_equal(notes, plain[batch][0])
+        assert 0.46 < (style == -1).mean() < 0.54
+    assert not np.array_equal(styled[0][0][1], styled[1][0][1])
+    np.testing.assert_array_equal(styled[1][0][1], style)
+
+
+def test_a_composer_that_is_no_style_is_as_one_that_nobody_knows(corpus):
+    ((_, style),) = windows(corpus, styles=["Verdi", "Chopin"], batch_size=1000)[0]
+    assert set(style.tolist()) == {-1, 1}
+    unknown = dataclasses.replace(corpus, composers=[None] * len(corpus.composers))
+    ((_, style),) = windows(unknown, styles=["Verdi", "Chopin"])[0]
+    assert set(style.tolist()) == {-1}
+
+
+def test_a_process_takes_the_styles_of_its_windows(corpus):
+    ((notes, style),) = windows(corpus, styles=["Bach", "Chopin"])[0]
+    ((own_notes, own_style),) = windows(corpus, styles=["Bach", "Chopin"], rows=slice(8, 16))[0]
+    np.testing.assert_array_equal(own_notes, notes[8:16])
+    np.testing.assert_array_equal(own_style, style[8:16])

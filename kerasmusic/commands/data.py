@@ -11,6 +11,7 @@ import click
 from kerasmusic.commands import arguments
 from kerasmusic.commands.command import answer, as_json, command, length, say
 from kerasmusic.errors import ArgumentError, CorpusError, printable
+from kerasmusic.training.settings import Settings
 
 if TYPE_CHECKING:
     from kerasmusic.data.corpus import Corpus
@@ -107,6 +108,7 @@ def _show(corpus: Corpus, as_json: bool) -> None:
                 "absent": corpus.absent,
                 "empty": corpus.empty,
                 "licence": corpus.licence,
+                "composers": corpus.notes_by_composer("train"),
                 "kept_in": corpus.path,
             }
         )
@@ -115,6 +117,11 @@ def _show(corpus: Corpus, as_json: bool) -> None:
         click.echo(
             f"{split:<11} {counts['performances']:>6,} performances {counts['notes']:>10,} notes "
             f"{length(3600 * counts['hours']):>11}"
+        )
+    styles = corpus.styles(Settings.style_notes)
+    if styles:
+        click.echo(
+            f"styles      {', '.join(styles)}: the composers with {Settings.style_notes:,} training notes or more"
         )
     for reason in corpus.skipped.values():
         click.echo(f"skipped: {reason}")

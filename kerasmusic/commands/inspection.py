@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ def _describe_tflite(path: Path) -> Iterator[str]:
     record = read_record(data, str(path))
     yield f"{path}: a model of notes for TFLite, {len(data):,} bytes, {record['precision']}"
     yield f"preset      {record['preset']}, {record['parameters']:,} parameters, a state of {record['state_size']}"
+    yield from _describe_styles(record.get("styles", {}))
     yield from _describe_record(record["training"], NoteCodec.from_json(record["codec"]))
     yield f"runtime     TFLite {record.get('runtime', 'unknown')} or newer: ai-edge-litert, tflite-runtime, LiteRT.js"
     operators = record["operators"]
@@ -116,7 +117,13 @@ def _describe_keras(path: Path) -> Iterator[str]:
     name, config, _ = read_keras_config(path)
     yield f"{path}: a model of notes for Keras, {path.stat().st_size:,} bytes, {name}"
     yield f"preset      {config['preset']}"
+    yield from _describe_styles(config.get("styles", ()))
     yield from _describe_record(config["record"], NoteCodec.from_json(config["codec"]))
+
+
+def _describe_styles(names: Collection[str]) -> Iterator[str]:
+    if names:
+        yield f"styles      {', '.join(names)}"
 
 
 def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:

@@ -33,8 +33,8 @@ BUNDLED = "bundled"
 # The options that a run keeps when it is resumed, by the name of the setting.
 FIXED = {
     "preset": "--preset", "batch_size": "--batch-size", "learning_rate": "--learning-rate",
-    "transposition": "--transposition", "stretch": "--stretch", "precision": "--precision", "seed": "--seed",
-    "no_pedal": "--no-pedal",
+    "transposition": "--transposition", "stretch": "--stretch", "style_notes": "--style-notes",
+    "precision": "--precision", "seed": "--seed", "no_pedal": "--no-pedal",
 }  # fmt: skip
 
 
@@ -91,6 +91,15 @@ FIXED = {
     show_default=True,
     metavar="SHARE",
     help="Play it up to this share slower or faster, such as 0.05; for performances, not for music on a grid.",
+)
+@click.option(
+    "--style-notes",
+    type=int,
+    default=Settings.style_notes,
+    show_default=True,
+    metavar="NOTES",
+    help="Learn as a style for 'generate --style' each composer of whom the data's csv names this many notes or more; "
+    "with --from, those that the model knows; 0 learns none.",
 )
 @click.option(
     "--precision",
@@ -239,6 +248,7 @@ def _new_settings(options: dict[str, Any]) -> Settings:
         learning_rate=options["learning_rate"],
         transposition=options["transposition"],
         stretch=options["stretch"],
+        style_notes=options["style_notes"],
         precision=options["precision"],
         seed=options["seed"],
     )

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.codec import FIELDS, STEP, NoteCodec
+from kerasmusic.data.composers import composer_name
 from kerasmusic.data.reader_pool import encode_files
 from kerasmusic.data.sources import SPLITS, Source, SourceListing, join_licences, open_source
 from kerasmusic.errors import CorpusError
@@ -58,6 +59,7 @@ class Corpus:
         path: its folder in the cache.
         empty: the reason for each split without performances.
         parts: the corpora of its sources, if it has several.
+        composers: the family name of each performance's composer; None where the source names none.
     """
 
     fields: NDArray[np.int16]
@@ -73,18 +75,38 @@ class Corpus:
     path: Path
     empty: dict[str, str]
     parts: list[Corpus]
+    composers: list[str | None]
 
     def pieces(self, split: str) -> NDArray[np.int64]:
         """int64 `[pieces, 2]`: the range in `fields`, start and end, of each performance of a split."""
-        if split not in SPLITS:
-            raise CorpusError(f"{split}: no such split; there are {', '.join(SPLITS)}")
-        chosen = np.array([piece_split == split for piece_split in self.splits], bool)
-        return np.stack([self.bounds[:-1], self.bounds[1:]], axis=1)[chosen]
+        return np.stack([self.bounds[:-1], self.bounds[1:]], axis=1)[self._of(split)]
 
     def performances(self, split: str) -> Iterator[NDArray[np.int16]]:
         """Yields the fields `[notes, 4]` of each performance of a split."""
         for start, end in self.pieces(split):
             yield self.fields[start:end]
+
+    def composers_of(self, split: str) -> list[str | None]:
+        """The composer of each performance of a split, in the order of `pieces`."""
+        return [self.composers[index] for index in self._of(split)]
+
+    def notes_by_composer(self, split: str) -> dict[str, int]:
+        """The number of notes of each known composer in a split, in the order of their names."""
+        notes: Counter[str] = Counter()
+        for composer, (start, end) in zip(self.composers_of(split), self.pieces(split).tolist(), strict=True):
+            if composer is not None:
+                notes[composer] += end - start
+        return dict(sorted(notes.items()))
+
+    def styles(self, notes: int) -> list[str]:
+        """The composers of whom the training split has this many notes or more; none for 0."""
+        return [name for name, count in self.notes_by_composer("train").items() if 0 < notes <= count]
+
+    def _of(self, split: str) -> NDArray[np.int64]:
+        """The indices of the performances of a split."""
+        if split not in SPLITS:
+            raise CorpusError(f"{split}: no such split; there are {', '.join(SPLITS)}")
+        return np.array([index for index, each in enumerate(self.splits) if each == split], np.int64)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """The numbers of performances, notes and hours of each split."""
@@ -195,6 +217,7 @@ def _open_joined(parts: list[Corpus], cache: Path, rebuild: bool) -> Corpus:
             if all(split in part.empty for part in parts)
         },
         parts=parts,
+        composers=[composer for part in parts for composer in part.composers],
     )
 
 
@@ -308,6 +331,7 @@ def _load(folder: Path, listing: SourceListing, keys: NDArray[np.uint64]) -> Cor
         path=folder,
         empty=_why_empty(listing, splits),
         parts=[],
+        composers=[composer_name(listing.composers.get(name, "")) for name in names],
     )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kerasmusic.archives import read_member
+from kerasmusic.data.composers import COLUMNS
 from kerasmusic.errors import CorpusError, printable
 from kerasmusic.midi import MAX_BYTES, SUFFIXES
 
@@ -42,6 +43,7 @@ class SourceListing:
         absent: the names in that table of files that do not exist.
         unreadable: the reason for each folder that cannot be listed and each broken link.
         licence: the licence of models trained on the source.
+        composers: the composer of each name, as the source writes it; names without one may be left out.
     """
 
     root: Path
@@ -51,6 +53,7 @@ class SourceListing:
     absent: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
     licence: str = UNKNOWN_LICENCE
+    composers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -170,7 +173,7 @@ class _FileSource(Source):
     """Files under names with slashes, and among them csv tables.
 
     If a table has the columns `midi_filename` and `split`, as MAESTRO's has, it decides the splits, and files that it
-    does not name are left out.
+    does not name are left out. Its column `canonical_composer` or `composer`, if there is one, names the composers.
     """
 
     def identity(self) -> bytes:
@@ -178,13 +181,15 @@ class _FileSource(Source):
         return os.fsencode(self.root.resolve()) if type(self) in (FolderSource, ZipSource) else super().identity()
 
     def list_files(self) -> SourceListing:
-        """Lists the MIDI files in the order of their names, with the splits of a table if there is one."""
+        """Lists the MIDI files in the order of their names, with the splits and the composers of their tables."""
         root, found = self.root, self._find()
         names = found.names
         if not names:
             reasons = "".join(f"; {reason}" for reason in list(found.unreadable.values())[:1])
             raise CorpusError(f"{root}: holds no MIDI file ({' or '.join(SUFFIXES)}){reasons}")
-        splits = self._read_tables(sorted(found.tables)) or None
+        rows = self._read_tables(sorted(found.tables))
+        splits = {name: row["split"] for name, row in rows.items()} or None
+        composers = {name: row[column] for name, row in rows.items() for column in COLUMNS if row.get(column)}
         order = sorted(range(len(names)), key=names.__getitem__)
         absent: list[str] = []
         if splits is not None:
@@ -194,14 +199,17 @@ class _FileSource(Source):
                 raise CorpusError(f"{root}: none of the {len(splits)} files that its csv lists exists")
         stamps = np.frombuffer(found.stamps, np.int64).reshape(-1, 2)[order]
         licence = MAESTRO_LICENCE if any("maestro" in table.lower() for table in found.tables) else UNKNOWN_LICENCE
-        return SourceListing(root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence)
+        return SourceListing(
+            root, [names[index] for index in order], stamps, splits, absent, found.unreadable, licence, composers
+        )
 
     @abstractmethod
     def _find(self) -> _Found:
         """Finds the files, in any order."""
 
-    def _read_tables(self, tables: list[str]) -> dict[str, str]:
-        splits: dict[str, str] = {}
+    def _read_tables(self, tables: list[str]) -> dict[str, dict[str, str]]:
+        """The row of each file that the tables list."""
+        listed: dict[str, dict[str, str]] = {}
         for table, data in self.read(tables):
             if isinstance(data, str):
                 raise CorpusError(f"{self.root}: its table {data}")
@@ -210,8 +218,8 @@ class _FileSource(Source):
                 folder = PurePosixPath(table).parent
                 for row in rows:
                     if row["split"] in SPLITS and row["midi_filename"]:
-                        splits[str(folder / row["midi_filename"])] = row["split"]
-        return splits
+                        listed[str(folder / row["midi_filename"])] = row
+        return listed
 
 
 class FolderSource(_FileSource):

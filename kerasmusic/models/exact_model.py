@@ -18,6 +18,7 @@ from kerasmusic.models.exact_layers import (
     ExactEmbedding,
     ExactNorm,
     positive_codes,
+    weight_codes,
     with_end,
     with_ends,
 )
@@ -96,6 +97,9 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
             self.echo_logit_units = self.add_weight(shape=(1, self.codec.size), name="echo_logit_units", **ones)
             self.echo_offsets = np.array([[getattr(self.codec.offsets, field) for field in ECHO_FIELDS]], "int32")
         self.built = True
+
+    def _style_table(self) -> KerasTensor:
+        return weight_codes(self.styles.embeddings)
 
     def _terms(self, echo: Echo | None, style: KerasTensor | None) -> ExactTerms:
         if style is not None:

@@ -24,14 +24,14 @@ def grown(model: NoteModel, preset: str) -> NoteModel:
     """A new model of a wider preset with the same probabilities as a trained model.
 
     Args:
-        model: the trained model; the new model has its codec and its record.
+        model: the trained model; the new model has its codec, its styles and its record.
         preset: the wider preset. Its width and hidden units must be the same multiple of the model's, and its depth and
             kind of block must be the same.
 
     Raises:
         ArgumentError: the model cannot be widened to this preset, or the preset does not exist.
     """
-    wide = NoteModel.new(preset, model.codec)
+    wide = NoteModel.new(preset, model.codec, styles=model.style_names, style_size=model.style_size)
     factor = _factor(model, wide)
     if not (factor and isinstance(wide, GatedNoteModel)):
         raise ArgumentError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import keras
 import numpy as np
 from keras import KerasTensor, ops
 
 from kerasmusic.models.blocks import Embedding
 from kerasmusic.models.choosing import Chooser, Labels
 from kerasmusic.models.keyboard import Keyboard, KeyboardState
+from kerasmusic.models.lookup import rows
 from kerasmusic.models.note_model import NoteModel, StepInputs
 from kerasmusic.models.repeats import Echo, Repeats, RepeatsState
 
@@ -60,6 +62,7 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
         style_size, codec, preset, record: see `NoteModel`.
     """
 
+    learns_styles: ClassVar[bool] = True
     blocks: list[BlockType]
 
     def __init__(
@@ -103,7 +106,6 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
     def score(
         self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
     ) -> tuple[KerasTensor, KerasTensor]:
-        """See `NoteModel.score`; `style`, float32 `[batch, D]`, holds for all notes, and None stands for zeros."""
         keyboard, repeats, states = self._split_state(state)
         previous, now = notes[:, :-1], notes[:, 1:]
         keyboards = self.keyboard.scan(keyboard, previous)
@@ -123,6 +125,19 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
             return {}
         table = ops.convert_to_numpy(self.styles.embeddings).round(6)
         return dict(zip(self.style_names, table.tolist(), strict=True))
+
+    def styles_at(self, index: KerasTensor) -> KerasTensor:
+        known = ops.cast(index >= 0, "float32")
+        return rows(self._style_table(), ops.maximum(index, 0)) * known[:, None]
+
+    def exclude_from_decay(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Styles do not decay, so that those that the music lacks keep their vectors."""
+        if self.style_names:
+            optimizer.exclude_from_weight_decay(var_list=[self.styles.embeddings])
+
+    def _style_table(self) -> KerasTensor:
+        """The vectors as a step takes them, float32 `[styles, D]`."""
+        return ops.convert_to_tensor(self.styles.embeddings)
 
     def _terms(self, echo: Echo | None, style: KerasTensor | None) -> TermsType:
         """The terms of the echo and the style in the trunk's input, the heads' hidden vector and the logits.

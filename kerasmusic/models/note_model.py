@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -29,6 +30,8 @@ SAVED_CLASSES = (
     keras.Layer, keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule, keras.Initializer,
     keras.constraints.Constraint, keras.Regularizer,
 )  # fmt: skip
+# The size of the vector of a style in a new model, unless its preset says otherwise.
+STYLE_SIZE = 32
 
 
 class StepInputs(NamedTuple):
@@ -56,12 +59,17 @@ class StepInputs(NamedTuple):
     style: KerasTensor | None = None
 
 
+#: What a model is trained on: windows, or windows and the index of each one's style.
+Batch = KerasTensor | tuple[KerasTensor, KerasTensor] | list[KerasTensor]
+
+
 class NoteModel(keras.Model):
     """The base class of all note models.
 
     A subclass implements `state_size`, `step` and `score`, and may set `window`. `fit` trains on windows, int32
     `[batch, context_notes + 1 + T, 4]`: context notes, the note before the window, and the window's T notes. Rows of -1
-    pad windows at a piece's beginning and end.
+    pad windows at a piece's beginning and end. A model that learns styles may be given pairs: windows, and the index of
+    each one's style among `style_names`, int32 `[batch]`, -1 for none.
 
     Args:
         codec: translates between fields and times and velocities; `NoteCodec()` by default.
@@ -82,6 +90,10 @@ class NoteModel(keras.Model):
     style_size: int = 0
     #: Whether a style's numbers are whole, from -127 to 127.
     whole_style: ClassVar[bool] = False
+    #: Whether the class learns styles from music: it takes the arguments `styles`, names, and `style_size`.
+    learns_styles: ClassVar[bool] = False
+    #: The names of the styles that the model learns, such as composers; see `styles_at`.
+    style_names: Sequence[str] = ()
     #: The number of windows in a batch.
     batch_size: int = 8
     #: The peak learning rate.
@@ -102,8 +114,16 @@ class NoteModel(keras.Model):
         self._field_losses = [keras.metrics.Mean(name=field) for field in FIELDS]
 
     @staticmethod
-    def new(preset: str, codec: NoteCodec | None = None) -> NoteModel:
+    def new(
+        preset: str, codec: NoteCodec | None = None, *, styles: Sequence[str] = (), style_size: int = STYLE_SIZE
+    ) -> NoteModel:
         """A new model of a preset's architecture, with random weights from Keras's global seed.
+
+        Args:
+            preset: the preset's name.
+            codec: the model's codec.
+            styles: the names of the styles to learn; a preset whose class does not learn styles ignores them.
+            style_size: the size of their vectors.
 
         Raises:
             ArgumentError: there is no such preset, or its factory returned something else than a NoteModel.
@@ -112,7 +132,10 @@ class NoteModel(keras.Model):
         256
         """
         found = find_preset(preset)
-        model = found.factory()(**found.config, codec=codec)
+        factory = found.factory()
+        learnt = {"styles": list(styles), "style_size": style_size}
+        config = learnt if styles and getattr(factory, "learns_styles", False) else {}
+        model = factory(**{**config, **found.config}, codec=codec)
         if not isinstance(model, NoteModel):
             raise ArgumentError(f"{preset}: this preset's factory returned a {type(model).__name__}, not a NoteModel")
         model.preset = preset
@@ -155,12 +178,16 @@ class NoteModel(keras.Model):
         """
         raise NotImplementedError
 
-    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    def score(
+        self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
         """The log probabilities of a sequence's notes, each given the notes before it: `step` over a whole sequence.
 
         Args:
             notes: int32 `[batch, T + 1, 4]`: the previous note, then the T notes to score.
             state: float32 `[batch, S]`, from the previous sequence; zeros at a piece's start.
+            style: float32 `[batch, D]`, holds for all notes, and None stands for zeros; only for a model that has
+                `style_names`.
 
         Returns:
             Natural logs, float32 `[batch, T, 4]`, NaN for fields without a distribution, and the final state.
@@ -170,6 +197,10 @@ class NoteModel(keras.Model):
     def style_vectors(self) -> dict[str, list[float]]:
         """The styles that the model knows by name, D numbers each."""
         return {}
+
+    def styles_at(self, index: KerasTensor) -> KerasTensor:
+        """The vectors, float32 `[batch, D]`, of styles by their index, int32 `[batch]`; zeros for -1."""
+        raise NotImplementedError
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
         """The initial state of a training window, float32 `[batch, S]`, given the notes before it.
@@ -182,23 +213,28 @@ class NoteModel(keras.Model):
         """
         return ops.zeros((ops.shape(context)[0], self.state_size))
 
-    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+    def losses_of(self, notes: KerasTensor, style: KerasTensor | None = None) -> KerasTensor:
         """The training loss of each field of each note, float32 `[batch, T, 4]`, from a window without padding.
 
         By default it is the figure that evaluation reports: nats, corrected for the bins' widths (`codec.log_widths`).
+
+        Args:
+            notes: int32 `[batch, context_notes + 1 + T, 4]`.
+            style: float32 `[batch, D]`; given only where windows come with their styles.
         """
         context, notes = notes[:, : self.context_notes], notes[:, self.context_notes :]
-        log_prob, _ = self.score(notes, self.state_after(context))
+        log_prob, _ = self.score(notes, self.state_after(context), *([] if style is None else [style]))
         widths = [
             ops.take(ops.convert_to_tensor(width, "float32"), notes[:, 1:, index])
             for index, width in enumerate(self.codec.log_widths)
         ]
         return ops.stack(widths, axis=-1) - log_prob
 
-    def call(self, inputs: KerasTensor) -> KerasTensor:
+    def call(self, inputs: Batch) -> KerasTensor:
         """The training loss of each field of each note, float32 `[batch, T, 4]`, zero at padding."""
-        window = ops.cast(inputs, "int32")
-        losses = self.losses_of(ops.maximum(window, 0))
+        window = ops.cast(_windows(inputs), "int32")
+        style = [self.styles_at(ops.cast(inputs[1], "int32"))] if isinstance(inputs, list | tuple) else []
+        losses = self.losses_of(ops.maximum(window, 0), *style)
         return losses * _is_note(window, losses)[..., None]
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
@@ -220,19 +256,19 @@ class NoteModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a model that is loaded, with the optimizer of its file; Keras does so only for its own `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
+        # An optimizer's configuration does not say what it decays.
+        self.exclude_from_decay(self.optimizer)
         self.optimizer.build(self.trainable_variables)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> KerasTensor:
         """Nats per note: the sum of the fields' losses, averaged over the notes."""
-        return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(x, y_pred)), 1.0)
+        return ops.sum(y_pred) / ops.maximum(ops.sum(_is_note(_windows(x), y_pred)), 1.0)
 
-    def compute_metrics(
-        self, x: KerasTensor, y: object, y_pred: KerasTensor, sample_weight: object = None
-    ) -> dict[str, Any]:
+    def compute_metrics(self, x: Batch, y: object, y_pred: KerasTensor, sample_weight: object = None) -> dict[str, Any]:
         """The loss, and the loss of each field."""
-        is_note = _is_note(x, y_pred)
+        is_note = _is_note(_windows(x), y_pred)
         for index, metric in enumerate(self._field_losses):
             metric.update_state(y_pred[..., index], sample_weight=is_note)
         return self.get_metrics_result()
@@ -246,6 +282,9 @@ class NoteModel(keras.Model):
             clip: the largest global norm of the gradient (Pascanu et al., 2013).
         """
         return keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, global_clipnorm=clip)
+
+    def exclude_from_decay(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Tells an optimizer that is not built yet which weights it must not decay; by default none."""
 
     def get_config(self) -> dict[str, Any]:
         return {"codec": self.codec.to_json(), "preset": self.preset, "record": dict(self.record), "name": self.name}
@@ -308,6 +347,10 @@ def _own_class(named: NamedClass, path: Path) -> type[Any]:
 def log_prob_of(logits: KerasTensor, value: KerasTensor) -> KerasTensor:
     """The log probabilities, float32 `[...]`, of values, int32 `[...]`, under logits `[..., n]`."""
     return ops.take_along_axis(ops.log_softmax(ops.cast(logits, "float32"), axis=-1), value[..., None], axis=-1)[..., 0]
+
+
+def _windows(batch: Batch) -> KerasTensor:
+    return batch[0] if isinstance(batch, list | tuple) else batch
 
 
 def _is_note(window: KerasTensor, losses: KerasTensor) -> KerasTensor:

@@ -79,14 +79,16 @@ class TutorialModel(NoteModel):
             ops.cast(ops.concatenate([hidden, carry], axis=-1), "float32"),
         )
 
-    def score(self, notes: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    def score(
+        self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
+    ) -> tuple[KerasTensor, KerasTensor]:
         hidden, *states = self.lstm(self._inputs(notes[:, :-1]), initial_state=ops.split(state, 2, axis=-1))
         log_prob = log_prob_of(self.pitch(hidden), notes[:, 1:, 1])
         unknown = ops.full_like(log_prob, float("nan"))
         state = ops.cast(ops.concatenate(states, axis=-1), "float32")
         return ops.stack([unknown, log_prob, unknown, unknown], axis=-1), state
 
-    def losses_of(self, notes: KerasTensor) -> KerasTensor:
+    def losses_of(self, notes: KerasTensor, style: KerasTensor | None = None) -> KerasTensor:
         """The tutorial's losses of a window's last notes with its weights: float32 `[batch, labels_per_window, 4]`."""
         hidden = self.lstm(self._inputs(notes[:, :-1]))[0][:, -self.labels_per_window :]
         labels = notes[:, -self.labels_per_window :]

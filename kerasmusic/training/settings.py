@@ -26,6 +26,8 @@ class Settings:
         weight_decay, clip: of the model's optimizer; see `NoteModel.make_optimizer`.
         transposition: windows are transposed by up to this many semitones; see `Windows`.
         stretch: the times of a window are scaled by up to this share; see `Windows`.
+        style_notes: the styles that a new model learns are the composers of whom the training split has this many notes
+            or more; a model that was trained before learns those that it knows; 0 trains no styles.
         precision: of matrix products: "float32", or "bfloat16", at which many processors are faster; weights, sums
             and what is saved are float32 always.
         seed: of the weights and the windows.
@@ -48,6 +50,7 @@ class Settings:
     clip: float = 1.0
     transposition: int = 5
     stretch: float = 0.0
+    style_notes: int = 40_000
     precision: str = "float32"
     seed: int = 0
     validations: int = 10
@@ -61,6 +64,8 @@ class Settings:
             raise ArgumentError(f"{self.stretch}: a stretch is from 0 to below 1, such as 0.05 for up to 5 %")
         if self.transposition < 0:
             raise ArgumentError(f"{self.transposition}: a transposition is by 0 semitones or more")
+        if self.style_notes < 0:
+            raise ArgumentError(f"{self.style_notes}: a composer's notes are 0, for no styles, or more")
         for name in ("minutes", "epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:

@@ -128,6 +128,7 @@ def train(
             chosen = trained.make_optimizer(peak_rate(trained, settings), settings.weight_decay, settings.clip)
         else:
             chosen = type(optimizer).from_config(optimizer.get_config())
+        trained.exclude_from_decay(chosen)
         trained.compile(chosen)
         return _train(trained, {"steps": 0, "seconds": 0.0}, corpus, run, settings, opened, callbacks)
 
@@ -240,7 +241,10 @@ def _new_model(model: str | NoteModel, corpus: Corpus, settings: Settings) -> No
     if not isinstance(model, str | NoteModel):
         raise ArgumentError(f"a {type(model).__name__} is no model; begin with a preset's name or a NoteModel")
     with computing_in(settings.precision):
-        made = NoteModel.new(model, corpus.codec) if isinstance(model, str) else _copy(model)
+        if isinstance(model, str):
+            made = NoteModel.new(model, corpus.codec, styles=corpus.styles(settings.style_notes))
+        else:
+            made = _copy(model)
     if not type(made).__module__.startswith("kerasmusic."):
         # In float32, at which a step and a sequence agree.
         require_contract(_copy(made))
@@ -285,6 +289,7 @@ def _training_windows(
         corpus, "train", length=model.window, context=model.context_notes, batch_size=batch_size,
         batches=STEPS_PER_ROUND, seed=_seed_of_windows(settings.seed, model.record), first_batch=first_batch,
         transposition=settings.transposition, stretch=settings.stretch, rows=rows,
+        styles=model.style_names if settings.style_notes else (),
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Training windows: batches of note sequences, cut at random from a corpus."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from kerasmusic.errors import CorpusError
 from kerasmusic.training.settings import Settings
 
 LOWEST_KEY, HIGHEST_KEY = 21, 108
+# The share of the windows whose style is left out, so that the model learns to play without one too.
+WITHOUT_STYLE = 0.5
 
 
 class Windows(keras.utils.PyDataset):
@@ -18,6 +22,9 @@ class Windows(keras.utils.PyDataset):
     All windows that fit into a piece are equally likely. A window holds the note before it (the codec's start note at
     the beginning of a piece) and `length` notes. It never crosses the border between two pieces; where a piece ends
     first, the rest is filled with -1.
+
+    With styles, a batch is a pair: the windows, and the index of each one's style, which is its piece's composer. The
+    index is -1 in half of the windows, chosen at random, and where the composer is unknown or no style.
 
     Args:
         corpus: an opened corpus.
@@ -33,6 +40,7 @@ class Windows(keras.utils.PyDataset):
             their character when stretched by 5 % (Oore et al., 2018); music that is written on a grid does not.
         advance: whether the next epoch has the batches that follow, or the same again.
         rows: the windows of each batch that this process takes, where several share a batch; all by default.
+        styles: the names of the styles that the model learns.
     """
 
     def __init__(
@@ -50,6 +58,7 @@ class Windows(keras.utils.PyDataset):
         stretch: float = 0.0,
         advance: bool = True,
         rows: slice | None = None,
+        styles: Sequence[str] = (),
     ) -> None:
         super().__init__()
         pieces = corpus.pieces(split)
@@ -63,6 +72,9 @@ class Windows(keras.utils.PyDataset):
         self.transposition, self.stretch = transposition, stretch
         self.rows = rows or slice(None)
         self.within_pass = False
+        index = {style: number for number, style in enumerate(styles)}
+        self.style_of_piece = np.array([index.get(each or "", -1) for each in corpus.composers_of(split)], np.int32)
+        self.has_styles = bool(styles)
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
         self.ends = pieces[:, 1]
@@ -71,8 +83,9 @@ class Windows(keras.utils.PyDataset):
     def __len__(self) -> int:
         return self.batches
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.int32]]:
-        return (self.batch(self.first_batch + index)[self.rows],)
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int32] | tuple[NDArray[np.int32], NDArray[np.int32]]]:
+        windows, styles = self.batch(self.first_batch + index)
+        return ((windows[self.rows], styles[self.rows]) if self.has_styles else windows[self.rows],)
 
     def on_epoch_begin(self) -> None:
         """Notes that an epoch begins; Keras calls it."""
@@ -89,8 +102,8 @@ class Windows(keras.utils.PyDataset):
         """Notes in the split."""
         return int((self.ends - self.starts).sum())
 
-    def batch(self, number: int) -> NDArray[np.int32]:
-        """The windows of one batch, int32 `[batch, context + 1 + length, 4]`."""
+    def batch(self, number: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The windows of one batch, int32 `[batch, context + 1 + length, 4]`, and their styles, int32 `[batch]`."""
         random = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, number]))
         choice = random.integers(self.choices[-1], size=self.batch_size)
         piece = np.searchsorted(self.choices, choice, side="right") - 1
@@ -105,7 +118,9 @@ class Windows(keras.utils.PyDataset):
             window = _stretched(self.codec, window, random.uniform(1 - self.stretch, 1 + self.stretch, len(window)))
         window[~within] = -1
         window[index == self.starts[piece, None] - 1] = self.codec.start_note
-        return window
+        # Drawn last: with and without styles, the windows are the same.
+        left_out = random.random(self.batch_size) < WITHOUT_STYLE
+        return window, np.where(left_out, np.int32(-1), self.style_of_piece[piece])
 
     def _shifts(
         self, random: np.random.Generator, pitch: NDArray[np.int32], within: NDArray[np.bool_]
