@@ -128,7 +128,7 @@ def test_what_is_heavy_is_imported_where_it_belongs_and_nowhere_else():
 def test_the_distribution_has_its_packages_licence_and_command():
     distribution = importlib.metadata.distribution("kerasmusic")
     assert distribution.version == kerasmusic.__version__
-    assert distribution.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-NC-SA-4.0"
+    assert distribution.metadata["License-Expression"] == "Apache-2.0 AND CC-BY-NC-SA-4.0 AND CC-BY-3.0"
     extras = set(distribution.metadata.get_all("Provides-Extra"))
     assert {"jax", "jax-cuda", "tensorflow", "tensorflow-cuda", "edge", "audio", "plot", "live"} <= extras
     assert "kerasmusic" in {entry.name for entry in distribution.entry_points}

@@ -256,6 +256,7 @@ def page(exported, tmp_path_factory):
 def test_a_page_holds_everything_it_fetches(page, exported):
     assert (page / "model.tflite").read_bytes() == exported["tiny"][1].read_bytes()
     assert "Apache License" in (page / "LICENCES.txt").read_text()
+    assert "Salamander Grand Piano V3 by Alexander Holm" in (page / "LICENCES.txt").read_text()
     assert "@litertjs/wasm-utils" not in (page / "runtime" / "litert.js").read_text()
     _, listed = json.loads(
         next(line for line in (page / "service_worker.js").read_text().splitlines() if "VERSION, FILES" in line)
@@ -264,6 +265,7 @@ def test_a_page_holds_everything_it_fetches(page, exported):
     )
     found = {path.relative_to(page).as_posix() for path in page.rglob("*") if path.is_file()}
     assert {*listed, "index.html", "service_worker.js"} == {*found, "./"}
+    assert {f"samples/{name}" for name in ("index.json", "soft.mp3", "medium.mp3", "loud.mp3")} <= found
 
 
 @pytest.mark.slow

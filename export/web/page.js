@@ -11,6 +11,7 @@ import { parsePiece, pieceName } from "./piece.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
+import { fetchSamples } from "./sampled_sound.js";
 
 const MODEL = "model.tflite";
 // The buttons of the chords: those of C major and A minor, and none.
@@ -105,6 +106,8 @@ const handlers = {
     for (const id of ["play", "restart", "verify", "open", "piece"]) element(id).disabled = false;
     begin();
     say("Ready.");
+    // Without them, strings play.
+    fetchSamples().catch(() => {});
     keepOffline();
   },
   notes({ piece: name, first, notes, microseconds = [], fed, primer: id }) {

@@ -1,7 +1,11 @@
 /** A piano of built-in Web Audio nodes, which need no secure context, and which the page's other work cannot delay. */
 
-import { HIGHEST, LOWEST } from "./piano_range.js";
+import { HIGHEST } from "./piano_range.js";
+import { SampledSound } from "./sampled_sound.js";
+import { StringSound } from "./string_sound.js";
 
+// The velocities 10 and 127 are 29 decibels apart, and somewhat more by their timbre.
+const LOUDNESS_EXPONENT = 1.3;
 const MAX_VOICES = 56;
 const ROOM_SECONDS = 1.8;
 const ROOM_SHARE = 0.16;
@@ -11,13 +15,14 @@ const VOLUME_SECONDS = 0.02;
 export class Piano {
   #context;
   #keys;
-  #buffers = new Map();
+  #sound;
+  #sampled;
   #voices = new Set();
   #volume;
 
   constructor(context) {
     this.#context = context;
-    this.#keys = new GainNode(context, { gain: 0.5 });
+    this.#keys = new GainNode(context, { gain: 0.375 });
     const limits = { threshold: -9, knee: 6, ratio: 14, attack: 0.003, release: 0.2 };
     const limiter = new DynamicsCompressorNode(context, limits);
     const room = new ConvolverNode(context, { buffer: roomResponse(context) });
@@ -34,19 +39,22 @@ export class Piano {
     this.#volume.gain.setTargetAtTime(share ** 2, this.#context.currentTime, VOLUME_SECONDS);
   }
 
-  /** Renders the keys' sounds in a worker; resolves when the first is ready. */
-  tune() {
-    return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL("./strings_worker.js", import.meta.url), { type: "module" });
-      worker.onmessage = ({ data: { pitch, samples } }) => {
-        const buffer = new AudioBuffer({ length: samples.length, sampleRate: this.#context.sampleRate });
-        buffer.copyToChannel(samples, 0);
-        this.#buffers.set(pitch, buffer);
-        resolve();
-      };
-      worker.onerror = reject;
-      worker.postMessage({ rate: this.#context.sampleRate });
-    });
+  /** Makes the piano playable: resolves as soon as its first strings are; the recorded sound follows when it is there. */
+  async tune() {
+    const strings = new StringSound(this.#context);
+    await strings.tune();
+    this.#sound = strings;
+    this.#sampled = SampledSound.load(this.#context).then(
+      (sound) => {
+        this.#sound = sound;
+      },
+      (error) => console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`),
+    );
+  }
+
+  /** Resolves when the recorded sound plays, or could not be loaded. */
+  get sampled() {
+    return this.#sampled;
   }
 
   /**
@@ -56,20 +64,9 @@ export class Piano {
    * @returns a function that releases the key at a given time
    */
   strike(pitch, velocity, when, until = null) {
-    const nearest = [...this.#buffers.keys()].reduce((best, key) =>
-      Math.abs(key - pitch) < Math.abs(best - pitch) ? key : best,
-    );
-    const context = this.#context;
-    const loudness = velocity / 127;
-    const playbackRate = 2 ** ((pitch - nearest) / 12);
-    const source = new AudioBufferSourceNode(context, { buffer: this.#buffers.get(nearest), playbackRate });
-    // A soft strike is not only quieter, but also duller.
-    const frequency = Math.min(18_000, 500 + 9_000 * loudness ** 1.8 + 2.5 * 440 * 2 ** ((pitch - 69) / 12));
-    const tone = new BiquadFilterNode(context, { type: "lowpass", frequency, Q: 0.4 });
-    const gain = new GainNode(context, { gain: 0.05 + 0.75 * loudness ** 1.7 });
-    const pan = new StereoPannerNode(context, { pan: (0.7 * (pitch - (LOWEST + HIGHEST) / 2)) / (HIGHEST - LOWEST) });
-    source.connect(tone).connect(gain).connect(pan).connect(this.#keys);
-    source.start(when);
+    const { source, output } = this.#sound.start(pitch, velocity, when);
+    const gain = new GainNode(this.#context, { gain: (velocity / 127) ** LOUDNESS_EXPONENT });
+    output.connect(gain).connect(this.#keys);
     const voice = { source, gain, when };
     // The lowest strings take longest to damp, and the highest have no dampers.
     const damping = pitch > 88 ? 0.5 : 0.05 + 0.0012 * (HIGHEST - pitch);
@@ -80,7 +77,7 @@ export class Piano {
     this.#voices.add(voice);
     source.onended = () => {
       this.#voices.delete(voice);
-      pan.disconnect();
+      gain.disconnect();
     };
     if (until !== null) release(until);
     this.#stealOldest();

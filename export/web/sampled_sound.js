@@ -1,0 +1,98 @@
+/** The sound of a recorded grand piano; `web_samples.py` made the files. */
+
+const FOLDER = "./samples/";
+// A strike twice as hard has this much more in the overtones, in decibels. Between two layers, a filter makes up for the
+// distance from the velocity at which the nearest was recorded, so that the timbre does not jump where layers change;
+// around a middle velocity, it adds to what the layers have, which are more alike than listeners expect.
+const LAYERS_TILT = 4;
+const MORE_TILT = 3;
+const MIDDLE_VELOCITY = 64;
+const MAX_TILT = 12;
+// The pulse that tells a decoder's delay is within this time.
+const PULSE_SECONDS = 0.25;
+
+const MAX_RATE = 48_000;
+
+let fetched = null;
+
+/** Fetches the files, once; rejects if one is missing, and tries again at the next call. */
+export function fetchSamples() {
+  fetched ??= fetchAll().catch((error) => {
+    fetched = null;
+    throw error;
+  });
+  return fetched;
+}
+
+async function fetchAll() {
+  const fetchFile = async (name) => {
+    const response = await fetch(new URL(FOLDER + name, import.meta.url));
+    if (!response.ok) throw new Error(`${name}: status ${response.status}`);
+    return response;
+  };
+  const index = await (await fetchFile("index.json")).json();
+  const files = await Promise.all(index.layers.map(async ({ file }) => (await fetchFile(file)).arrayBuffer()));
+  return { index, files };
+}
+
+export class SampledSound {
+  #context;
+  #layers;
+  #clips;
+
+  constructor(context, layers, clips) {
+    this.#context = context;
+    this.#layers = layers;
+    this.#clips = clips;
+  }
+
+  /** The sound, once its files are fetched and decoded. */
+  static async load(context) {
+    const { index, files } = await fetchSamples();
+    // At a higher rate, the clips would take more memory and sound the same.
+    const decoder = new OfflineAudioContext(2, 1, Math.min(context.sampleRate, MAX_RATE));
+    const layers = await Promise.all(
+      index.layers.map(async ({ velocity }, number) => {
+        // Decoding takes the bytes away.
+        const buffer = await decoder.decodeAudioData(files[number].slice(0));
+        return { velocity, buffer, delay: pulseSeconds(buffer) - index.pulse };
+      }),
+    );
+    return new SampledSound(context, layers, index.clips);
+  }
+
+  /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */
+  start(pitch, velocity, when) {
+    const context = this.#context;
+    const clip = nearest(this.#clips, (each) => Math.abs(each.pitch - pitch));
+    const layer = nearest(this.#layers, (each) => Math.abs(Math.log(each.velocity / velocity)));
+    const source = new AudioBufferSourceNode(context, {
+      buffer: layer.buffer,
+      playbackRate: 2 ** ((pitch - clip.pitch) / 12),
+    });
+    const tilt =
+      LAYERS_TILT * Math.log2(velocity / layer.velocity) + MORE_TILT * Math.log2(velocity / MIDDLE_VELOCITY);
+    const tone = new BiquadFilterNode(context, {
+      type: "highshelf",
+      frequency: Math.min(12_000, 400 + 2 * 440 * 2 ** ((pitch - 69) / 12)),
+      gain: Math.max(-MAX_TILT, Math.min(MAX_TILT, tilt)),
+    });
+    source.connect(tone);
+    source.start(when, clip.start + layer.delay, clip.seconds);
+    return { source, output: tone };
+  }
+}
+
+function nearest(items, distance) {
+  return items.reduce((best, item) => (distance(item) < distance(best) ? item : best));
+}
+
+/** The time of the pulse at a file's beginning in seconds. */
+function pulseSeconds(buffer) {
+  const samples = buffer.getChannelData(0).subarray(0, Math.round(PULSE_SECONDS * buffer.sampleRate));
+  let highest = 0;
+  for (let index = 1; index < samples.length; index += 1) {
+    if (Math.abs(samples[index]) > Math.abs(samples[highest])) highest = index;
+  }
+  return highest / buffer.sampleRate;
+}
