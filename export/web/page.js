@@ -106,8 +106,6 @@ const handlers = {
     for (const id of ["play", "restart", "verify", "open", "piece"]) element(id).disabled = false;
     begin();
     say("Ready.");
-    // Without them, strings play.
-    fetchSamples().catch(() => {});
     keepOffline();
   },
   notes({ piece: name, first, notes, microseconds = [], fed, primer: id }) {
@@ -129,6 +127,8 @@ const handlers = {
     }
     times.push(...microseconds);
     times.splice(0, times.length - TIMES_KEPT);
+    // The piano's recordings wait for the first notes; if they cannot be fetched, strings play.
+    if (element("download").disabled) fetchSamples().catch(() => {});
     element("download").disabled = false;
   },
   verdict({ holds, exact, notes, differsFrom, group, difference, tolerance, precision }) {

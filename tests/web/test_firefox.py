@@ -13,7 +13,8 @@ pytest.importorskip("websockets", reason="needs the packages of nox -s tests-web
 from websockets.sync.client import connect
 
 from kerasmusic.bundled import bundled_model
-from kerasmusic.export.web_page import write_page
+from kerasmusic.export.web_page import SOURCES, write_page
+from rendering import centroid, delay, render_each
 from serving import Serving
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
@@ -96,3 +97,12 @@ def test_the_bundled_model_plays_its_very_notes(firefox, tmp_path):
     assert verdict.startswith(
         "Verified: it plays the very notes of this exact file, 10,000 of 10,000; log probabilities"
     )
+
+
+def test_the_recorded_piano_sounds_at_once_and_is_brighter_at_loud_strikes(firefox):
+    serving = Serving(SOURCES)
+    firefox.open(serving.url)
+    sounds = render_each(firefox, [(60, 40), (60, 64), (60, 110)], slot=1.5)
+    serving.stop()
+    assert all(0 <= delay(sound) < 0.01 for sound in sounds)
+    assert centroid(sounds[2]) >= 1.2 * centroid(sounds[0])

@@ -1,6 +1,5 @@
 """Measures the sound of the page's piano, rendered by a headless Chromium: `nox -s tests-web`."""
 
-import base64
 import shutil
 
 import numpy as np
@@ -11,34 +10,13 @@ pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web
 from playwright.sync_api import sync_playwright
 
 from kerasmusic.export.web_page import SOURCES
+from rendering import MOST_VOICES, RATE, centroid, cents_off, decibels, delay, level, render_each, spectrum
 from serving import Serving
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium")
-RATE = 48_000
-# The page's own piano in an offline context; both channels as little-endian floats in base64, since a list is too slow.
-RENDER = """async ([strikes, seconds, rate]) => {
-  const { Piano } = await import("./piano.js");
-  const context = new OfflineAudioContext(2, Math.round(seconds * rate), rate);
-  const piano = new Piano(context);
-  await piano.tune();
-  await piano.sampled;
-  for (const [pitch, velocity, when, until] of strikes) piano.strike(pitch, velocity, when, until);
-  const rendered = await context.startRendering();
-  const text = async (channel) => {
-    const reader = new FileReader();
-    reader.readAsDataURL(new Blob([rendered.getChannelData(channel)]));
-    await new Promise((resolve) => { reader.onload = resolve; });
-    return reader.result.slice(reader.result.indexOf(",") + 1);
-  };
-  return [await text(0), await text(1)];
-}"""
-# The look-ahead of Web Audio's compressor, which is the piano's limiter.
-LIMITER_SECONDS = 0.006
 C4, A0, C8 = 60, 21, 108
-# In one rendering; the piano silences the oldest of more.
-MOST_VOICES = 50
 
 
 @pytest.fixture(scope="module")
@@ -53,54 +31,6 @@ def page():
         yield opened
         browser.close()
     serving.stop()
-
-
-def render(page, strikes, seconds, rate=RATE):
-    """The sound of strikes (pitch, velocity, onset, release), of the shape (samples, 2)."""
-    channels = page.evaluate(RENDER, [strikes, seconds, rate])
-    return np.column_stack([np.frombuffer(base64.b64decode(text), "<f4") for text in channels]).astype(float)
-
-
-def render_each(page, notes, *, held=1.0, slot=3.0):
-    """The sounds of single notes (pitch, velocity), each from its strike to the end of its slot."""
-    # The first slot is silent, since Chromium's compressor begins with a lower gain.
-    strikes = [(pitch, velocity, index * slot, index * slot + held) for index, (pitch, velocity) in enumerate(notes, 1)]
-    sound = render(page, strikes, slot * (len(notes) + 1))
-    return sound.reshape(len(notes) + 1, -1, 2)[1:]
-
-
-def decibels(power):
-    return 10 * np.log10(np.mean(power) + 1e-30)
-
-
-def level(sound):
-    """The level of the first half second."""
-    return decibels(sound[: RATE // 2] ** 2)
-
-
-def spectrum(sound):
-    """Frequencies in hertz and the power of the first second at each, of both channels together."""
-    first = sound[:RATE] * np.hanning(RATE)[:, None]
-    return np.fft.rfftfreq(RATE, 1 / RATE), (np.abs(np.fft.rfft(first, axis=0)) ** 2).sum(axis=1)
-
-
-def centroid(sound):
-    hertz, power = spectrum(sound)
-    return (hertz * power).sum() / power.sum()
-
-
-def cents_off(sound, pitch):
-    """How far the strongest of the first partials is from where it should be, in cents."""
-    fundamental = 440 * 2 ** ((pitch - 69) / 12)
-    first = sound[:RATE].sum(axis=1) * np.hanning(RATE)
-    length = 8 * RATE
-    magnitudes = np.abs(np.fft.rfft(first, length))
-    peaks = []
-    for partial in range(1, 5):
-        low, high = (round(partial * fundamental * 2 ** (cents / 1200) * length / RATE) for cents in (-50, 50))
-        place = low + int(np.argmax(magnitudes[low:high]))
-        peaks.append((magnitudes[place], 1200 * np.log2(place * RATE / length / (partial * fundamental))))
-    return max(peaks)[1]
 
 
 def test_a_loud_strike_is_brighter_than_a_soft_one(page):
@@ -133,7 +63,6 @@ def test_loudness_rises_with_velocity_without_a_jump(page):
     assert 15 < levels[-1] - levels[0] < 35
 
 
-
 @pytest.fixture(scope="module")
 def every_key(page):
     """The sound of each key at velocity 70, by pitch."""
@@ -159,9 +88,7 @@ def test_every_clip_of_every_layer_sounds_at_once(page):
     for velocity in (36, 60, 108):
         notes = [(pitch, velocity) for pitch in range(24, C8 + 1, 6)]
         for (pitch, _), sound in zip(notes, render_each(page, notes, held=0.3, slot=1.5), strict=True):
-            heights = np.abs(sound).max(axis=1)
-            onset = np.argmax(heights > 0.05 * heights[: RATE // 10].max()) / RATE
-            assert 0 <= onset - LIMITER_SECONDS < 0.01, (pitch, velocity)
+            assert 0 <= delay(sound) < 0.01, (pitch, velocity)
 
 
 def test_a_release_makes_no_click(page):
