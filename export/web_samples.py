@@ -2,7 +2,8 @@
 
 The recordings are Alexander Holm's Salamander Grand Piano (CC BY 3.0), from npm packages that hold one of its sixteen
 velocity layers each. Three layers make three MP3 files, since every browser decodes MP3. A file holds a clip of every
-sixth key. The clips of a key have the same place and the same loudness in each file; the page sets the loudness.
+sixth key. The clips of a key have the same place in each file, and are equally loud but for their overtones; the page
+sets the loudness.
 
 Decoders disagree on the silence that an MP3 encoder adds at the start. Each file therefore begins with a pulse at a
 known time, from which the page takes the delay.
@@ -89,21 +90,35 @@ def make_samples(folder: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as temporary:
         clips = {name: _read_layer(layer, Path(temporary)) for name, (layer, _) in LAYERS.items()}
     levels = _smooth_levels(clips["medium"])
-    for layer in clips.values():
-        for pitch, clip in layer.items():
-            clip *= 10 ** ((levels[pitch] - loudness(clip)) / 20)
+    for pitch, clip in clips["medium"].items():
+        clip *= 10 ** ((levels[pitch] - loudness(clip)) / 20)
+        for layer in clips.values():
+            layer[pitch] *= 10 ** ((bands(clip, pitch)[0] - bands(layer[pitch], pitch)[0]) / 20)
     peak = max(np.abs(clip).max() for layer in clips.values() for clip in layer.values())
     folder.mkdir(parents=True, exist_ok=True)
     for name, layer in clips.items():
         _encode(_joined([clip * PEAK / peak for clip in layer.values()]), folder / f"{name}.mp3")
-    tuning = {pitch: _sounding_pitch(clip, pitch) for pitch, clip in clips["medium"].items()}
-    (folder / "index.json").write_text(json.dumps(_index(tuning), indent=1) + "\n")
+    (folder / "index.json").write_text(json.dumps(_index(clips), indent=1) + "\n")
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def loudness(clip: Samples) -> float:
     """The level of a clip's beginning in decibels of full scale."""
     return float(10 * np.log10(np.mean(clip[: round(LOUDNESS_SECONDS * RATE)] ** 2)))
+
+
+def overtones_from(pitch: int) -> int:
+    """The frequency in hertz above which the page's filter makes a strike brighter or duller."""
+    return round(min(12_000, 400 + 2 * 440 * 2 ** ((pitch - 69) / 12)))
+
+
+def bands(clip: Samples, pitch: int) -> tuple[float, float]:
+    """The levels of a clip's first second below and above that frequency, in decibels."""
+    first = clip[:RATE]
+    power = (np.abs(np.fft.rfft(first, axis=0)) ** 2).sum(axis=1)
+    low = np.fft.rfftfreq(len(first), 1 / RATE) < overtones_from(pitch)
+    below, above = (float(10 * np.log10(power[band].sum())) for band in (low, ~low))
+    return below, above
 
 
 def _sounding_pitch(clip: Samples, pitch: int) -> float:
@@ -120,11 +135,24 @@ def _sounding_pitch(clip: Samples, pitch: int) -> float:
     return round(pitch + (cents - float(np.clip(cents, -MOST_STRETCH, MOST_STRETCH))) / 100, 3)
 
 
-def _index(tuning: dict[int, float]) -> dict[str, object]:
-    """What the page needs to know: the files, and where the clips are; times in seconds from the start of a file."""
+def _index(layers_clips: dict[str, dict[int, Samples]]) -> dict[str, object]:
+    """What the page needs to know of the files and the clips.
+
+    Times are in seconds from the start of a file, frequencies in hertz, and the level of the overtones above that
+    frequency, in each layer, in decibels relative to what is below it.
+    """
     clips, start = [], FIRST_SECONDS
     for pitch in PITCHES:
-        clips.append({"pitch": tuning[pitch], "start": round(start, 2), "seconds": clip_seconds(pitch)})
+        levels = [bands(layer[pitch], pitch) for layer in layers_clips.values()]
+        clips.append(
+            {
+                "pitch": _sounding_pitch(layers_clips["medium"][pitch], pitch),
+                "start": round(start, 2),
+                "seconds": clip_seconds(pitch),
+                "hertz": overtones_from(pitch),
+                "overtones": [round(above - below, 1) for below, above in levels],
+            }
+        )
         start += clip_seconds(pitch) + GAP_SECONDS
     layers = [{"file": f"{name}.mp3", "velocity": velocity} for name, (_, velocity) in LAYERS.items()]
     return {"pulse": PULSE_SECONDS, "layers": layers, "clips": clips}

@@ -1,10 +1,9 @@
 /** The sound of a recorded grand piano; `web_samples.py` made the files. */
 
 const FOLDER = "./samples/";
-// A strike twice as hard has this much more in the overtones, in decibels. Between two layers, a filter makes up for the
-// distance from the velocity at which the nearest was recorded, so that the timbre does not jump where layers change;
-// around a middle velocity, it adds to what the layers have, which are more alike than listeners expect.
-const LAYERS_TILT = 4;
+// A strike twice as hard as the hardest layer or the middle of the keyboard's velocities has overtones louder by so many
+// decibels. The second is added to what the layers have, since they are more alike than listeners expect.
+const OUTER_TILT = 4;
 const MORE_TILT = 3;
 const MIDDLE_VELOCITY = 64;
 const MAX_TILT = 12;
@@ -66,20 +65,26 @@ export class SampledSound {
     const context = this.#context;
     const clip = nearest(this.#clips, (each) => Math.abs(each.pitch - pitch));
     const layer = nearest(this.#layers, (each) => Math.abs(Math.log(each.velocity / velocity)));
-    const source = new AudioBufferSourceNode(context, {
-      buffer: layer.buffer,
-      playbackRate: 2 ** ((pitch - clip.pitch) / 12),
-    });
-    const tilt =
-      LAYERS_TILT * Math.log2(velocity / layer.velocity) + MORE_TILT * Math.log2(velocity / MIDDLE_VELOCITY);
-    const tone = new BiquadFilterNode(context, {
-      type: "highshelf",
-      frequency: Math.min(12_000, 400 + 2 * 440 * 2 ** ((pitch - 69) / 12)),
-      gain: Math.max(-MAX_TILT, Math.min(MAX_TILT, tilt)),
-    });
+    const playbackRate = 2 ** ((pitch - clip.pitch) / 12);
+    const source = new AudioBufferSourceNode(context, { buffer: layer.buffer, playbackRate });
+    const frequency = clip.hertz * playbackRate;
+    const tone = new BiquadFilterNode(context, { type: "highshelf", frequency, gain: this.#tilt(clip, layer, velocity) });
     source.connect(tone);
     source.start(when, clip.start + layer.delay, clip.seconds);
     return { source, output: tone };
+  }
+
+  /** By how many decibels a strike's overtones differ from the recorded ones; where layers change, it evens them out. */
+  #tilt(clip, layer, velocity) {
+    const number = this.#layers.indexOf(layer);
+    const next = number + (velocity > layer.velocity ? 1 : -1);
+    const other = this.#layers[next];
+    const perDoubling = other
+      ? (clip.overtones[next] - clip.overtones[number]) / Math.log2(other.velocity / layer.velocity)
+      : OUTER_TILT;
+    const tilt =
+      perDoubling * Math.log2(velocity / layer.velocity) + MORE_TILT * Math.log2(velocity / MIDDLE_VELOCITY);
+    return Math.max(-MAX_TILT, Math.min(MAX_TILT, tilt));
   }
 }
 

@@ -63,6 +63,12 @@ def centroid(sound):
     return (hertz * power).sum() / power.sum()
 
 
+def overtones(sound, pitch):
+    """The share of the power that is above the fundamental, in decibels."""
+    hertz, power = spectrum(sound)
+    return 10 * np.log10(power[hertz > 300 + 1.5 * 440 * 2 ** ((pitch - 69) / 12)].sum() / power.sum())
+
+
 def cents_off(sound, pitch):
     """How far the strongest of the first partials is from where it should be, in cents."""
     fundamental = 440 * 2 ** ((pitch - 69) / 12)

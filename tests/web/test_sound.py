@@ -10,7 +10,7 @@ pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web
 from playwright.sync_api import sync_playwright
 
 from kerasmusic.export.web_page import SOURCES
-from rendering import MOST_VOICES, RATE, centroid, cents_off, decibels, delay, level, render_each, spectrum
+from rendering import MOST_VOICES, RATE, centroid, cents_off, decibels, delay, level, overtones, render_each, spectrum
 from serving import Serving
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
@@ -61,6 +61,15 @@ def test_loudness_rises_with_velocity_without_a_jump(page):
     assert (np.diff(levels) > -0.5).all()
     assert (np.diff(levels[::5]) > 0).all()
     assert 15 < levels[-1] - levels[0] < 35
+
+
+def test_neither_loudness_nor_timbre_jumps_where_layers_change(page):
+    # The layers were played at 36, 60 and 108; the geometric means are between them.
+    notes = [(pitch, velocity) for pitch in range(24, 79, 6) for velocity in (46, 47, 80, 81)]
+    sounds = render_each(page, notes, held=0.5, slot=1.6)
+    for below, above, (pitch, velocity) in zip(sounds[::2], sounds[1::2], notes[::2], strict=True):
+        assert abs(level(above) - level(below)) < 0.5, (pitch, velocity)
+        assert abs(overtones(above, pitch) - overtones(below, pitch)) < 3, (pitch, velocity)
 
 
 @pytest.fixture(scope="module")
