@@ -11,7 +11,7 @@ import { parsePiece, pieceName } from "./piece.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
-import { fetchSamples } from "./sampled_sound.js";
+import { loadSamples } from "./sampled_sound.js";
 
 const MODEL = "model.tflite";
 // The buttons of the chords: those of C major and A minor, and none.
@@ -127,8 +127,8 @@ const handlers = {
     }
     times.push(...microseconds);
     times.splice(0, times.length - TIMES_KEPT);
-    // The piano's recordings wait for the first notes; if they cannot be fetched, strings play.
-    if (element("download").disabled) fetchSamples().catch(() => {});
+    // The piano's recordings wait for the first notes; without them, strings play.
+    if (element("download").disabled) loadSamples().catch(() => {});
     element("download").disabled = false;
   },
   verdict({ holds, exact, notes, differsFrom, group, difference, tolerance, precision }) {

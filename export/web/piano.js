@@ -1,7 +1,7 @@
 /** A piano of built-in Web Audio nodes, which need no secure context, and which the page's other work cannot delay. */
 
 import { HIGHEST } from "./piano_range.js";
-import { SampledSound } from "./sampled_sound.js";
+import { SampledSound, loadSamples } from "./sampled_sound.js";
 import { StringSound } from "./string_sound.js";
 
 // The velocities 10 and 127 are 29 decibels apart, and somewhat more by their timbre.
@@ -39,17 +39,20 @@ export class Piano {
     this.#volume.gain.setTargetAtTime(share ** 2, this.#context.currentTime, VOLUME_SECONDS);
   }
 
-  /** Makes the piano playable: resolves as soon as its first strings are; the recorded sound follows when it is there. */
+  /** Makes the piano playable: resolves when the recordings or, if they take longer, the first strings are ready. */
   async tune() {
     const strings = new StringSound(this.#context);
-    await strings.tune();
-    this.#sound = strings;
-    this.#sampled = SampledSound.load(this.#context).then(
-      (sound) => {
-        this.#sound = sound;
-      },
-      (error) => console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`),
-    );
+    const recorded = loadSamples().then((samples) => {
+      this.#sound = new SampledSound(this.#context, samples);
+      strings.stopTuning();
+    });
+    this.#sampled = recorded.catch((error) => {
+      console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`);
+    });
+    const tuned = strings.tune().then(() => {
+      this.#sound ??= strings;
+    });
+    await Promise.any([recorded, tuned]);
   }
 
   /** Resolves when the recorded sound plays, or could not be loaded. */

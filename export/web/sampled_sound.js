@@ -10,28 +10,34 @@ const MAX_TILT = 12;
 // The pulse that tells a decoder's delay is within this time.
 const PULSE_SECONDS = 0.25;
 
-const MAX_RATE = 48_000;
+// That of the files. A context of another rate resamples them as it plays.
+const RATE = 48_000;
 
-let fetched = null;
+let loading = null;
 
-/** Fetches the files, once; rejects if one is missing, and tries again at the next call. */
-export function fetchSamples() {
-  fetched ??= fetchAll().catch((error) => {
-    fetched = null;
+/** Fetches and decodes the recordings, once; rejects if a file is missing, and tries again at the next call. */
+export function loadSamples() {
+  loading ??= load().catch((error) => {
+    loading = null;
     throw error;
   });
-  return fetched;
+  return loading;
 }
 
-async function fetchAll() {
+async function load() {
   const fetchFile = async (name) => {
     const response = await fetch(new URL(FOLDER + name, import.meta.url));
     if (!response.ok) throw new Error(`${name}: status ${response.status}`);
     return response;
   };
-  const index = await (await fetchFile("index.json")).json();
-  const files = await Promise.all(index.layers.map(async ({ file }) => (await fetchFile(file)).arrayBuffer()));
-  return { index, files };
+  const { pulse, layers, clips } = await (await fetchFile("index.json")).json();
+  // Unlike a context that plays, this one needs no action of the user.
+  const decoder = new OfflineAudioContext(2, 1, RATE);
+  const decoded = layers.map(async ({ file, velocity }) => {
+    const buffer = await decoder.decodeAudioData(await (await fetchFile(file)).arrayBuffer());
+    return { velocity, buffer, delay: pulseSeconds(buffer) - pulse };
+  });
+  return { layers: await Promise.all(decoded), clips };
 }
 
 export class SampledSound {
@@ -39,25 +45,10 @@ export class SampledSound {
   #layers;
   #clips;
 
-  constructor(context, layers, clips) {
+  constructor(context, { layers, clips }) {
     this.#context = context;
     this.#layers = layers;
     this.#clips = clips;
-  }
-
-  /** The sound, once its files are fetched and decoded. */
-  static async load(context) {
-    const { index, files } = await fetchSamples();
-    // At a higher rate, the clips would take more memory and sound the same.
-    const decoder = new OfflineAudioContext(2, 1, Math.min(context.sampleRate, MAX_RATE));
-    const layers = await Promise.all(
-      index.layers.map(async ({ velocity }, number) => {
-        // Decoding takes the bytes away.
-        const buffer = await decoder.decodeAudioData(files[number].slice(0));
-        return { velocity, buffer, delay: pulseSeconds(buffer) - index.pulse };
-      }),
-    );
-    return new SampledSound(context, layers, index.clips);
   }
 
   /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */

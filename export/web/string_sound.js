@@ -7,6 +7,7 @@ const PAN = 0.7;
 export class StringSound {
   #context;
   #buffers = new Map();
+  #worker = null;
 
   constructor(context) {
     this.#context = context;
@@ -16,6 +17,7 @@ export class StringSound {
   tune() {
     return new Promise((resolve, reject) => {
       const worker = new Worker(new URL("./strings_worker.js", import.meta.url), { type: "module" });
+      this.#worker = worker;
       worker.onmessage = ({ data: { pitch, samples } }) => {
         const buffer = new AudioBuffer({ length: samples.length, sampleRate: this.#context.sampleRate });
         buffer.copyToChannel(samples, 0);
@@ -25,6 +27,11 @@ export class StringSound {
       worker.onerror = reject;
       worker.postMessage({ rate: this.#context.sampleRate });
     });
+  }
+
+  /** Leaves the keys that are not rendered yet. */
+  stopTuning() {
+    this.#worker?.terminate();
   }
 
   /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */
