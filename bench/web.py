@@ -28,7 +28,7 @@ MAKE_NOTES = """([warmUp, wanted]) => new Promise((resolve, reject) => {
   let times = [];
   let count = 0;
   worker.onmessage = ({ data }) => {
-    if (data.kind === "ready") worker.postMessage({ kind: "begin", piece: 1, seed: 7n, settings: {} });
+    if (data.kind === "ready") worker.postMessage({ kind: "begin", request: 1, seed: 7n, settings: {} });
     if (data.kind === "problem") reject(new Error(data.text));
     if (data.kind !== "notes") return;
     count += data.notes.length;

@@ -9,7 +9,7 @@ import pytest
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator, TFLiteRuntime
 from kerasmusic.edge.controls import parse_key
-from kerasmusic.edge.generator import DENSEST
+from kerasmusic.edge.generator import DENSEST, HEARD_NOTES
 from kerasmusic.edge.model_file import CHECKSUM, FORMAT, read_model_bytes, read_record, with_record
 from kerasmusic.edge.sampling import Sampling, SamplingChanges
 from kerasmusic.errors import ArgumentError, ModelFileError
@@ -183,6 +183,21 @@ def test_its_own_notes_as_primer_bring_it_where_it_was(small):
         first.append(played._runtime.note[0].copy())
     primed.prime_fields(np.stack(first))
     np.testing.assert_allclose(primed._runtime.state, played._runtime.state, atol=1e-5)
+
+
+def test_of_a_long_primer_the_last_notes_are_fed_and_the_others_take_their_time(small, notes):
+    long, short = Generator(small, seed=5), Generator(small, seed=5)
+    fields = np.resize(long.codec.encode(notes.without_leading_silence()), (HEARD_NOTES + 700, 4))
+    long.prime_fields(fields)
+    short.prime_fields(fields[:700])
+    time = short.seconds
+    short.forget()
+    short._runtime.previous[:] = fields[699]
+    short.prime_fields(fields[700:])
+    assert long.seconds == pytest.approx(time + short.seconds)
+    music, expected = long.take(30), short.take(30)
+    assert music.pitch.tolist() == expected.pitch.tolist()
+    np.testing.assert_allclose(music.start, expected.start + time)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from kerasmusic.commands import export
 from kerasmusic.edge import balance, chords, controls, golden, styles
 from kerasmusic.edge.balance import Balance, Targets
 from kerasmusic.edge.controls import pitch_bias
+from kerasmusic.edge.generator import HEARD_NOTES
 from kerasmusic.edge.model_file import read_model_bytes, read_record
 from kerasmusic.edge.piece import Piece, primer_id
 from kerasmusic.edge.sampling import MIN_P, Sampling
@@ -395,6 +396,7 @@ def constant_of(file, name):
         ("golden.js", "SETTINGS", golden.FIRST_SETTINGS),
         ("golden.js", "CHORDS", [list(chord) for chord in golden.CHORDS]),
         ("generator.js", "MIN_P", dict(MIN_P)),
+        ("generator.js", "HEARD_NOTES", HEARD_NOTES),
         ("controls.js", "RULED_OUT", controls.RULED_OUT),
         *(
             ("balance.js", name, [*value] if isinstance(value := getattr(balance, name), tuple) else value)

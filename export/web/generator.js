@@ -12,6 +12,9 @@ const START_NOTE = [0, 0, 0, 0];
 // The default of Python's `Sampling`; a test compares them.
 export const MIN_P = { pitch: 0.02 };
 
+/** Of many given notes, the model is fed only the last ones: see `kerasmusic.edge.generator`, which a test compares. */
+export const HEARD_NOTES = 2048;
+
 const byField = (value, fallback) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));
 
@@ -38,12 +41,8 @@ export class Generator {
   /** Begins the piece of a seed, a BigInt. */
   begin(seed, settings = {}) {
     this.#uniforms = new Uniforms(seed);
-    this.#drawn = 0;
-    this.#tick = 0;
-    this.step.state.fill(0);
-    this.step.previous.set(START_NOTE);
     this.change(settings);
-    this.#balance.reset();
+    this.enter();
   }
 
   /** Sets the sampling from the next note on: temperature and min-p, a number or by field, and the other settings. */
@@ -78,11 +77,22 @@ export class Generator {
     }
     if (this.#chords) await this.#runInChord(this.#chords);
     else await step.run();
+    return this.#drew(step.note);
+  }
+
+  /** Makes the next note again, of which the fields are known: afterwards, the generator is where `next` had brought it. */
+  async repeat(fields) {
+    this.step.given.set(fields);
+    await this.step.run();
+    return this.#drew(fields);
+  }
+
+  #drew(fields) {
     this.#drawn += 1;
-    const [gap, , duration, velocity] = step.note;
+    const [gap, , duration, velocity] = fields;
     const { stepTicks, durationTicks, velocities } = this.codec;
     this.#balance.measure(stepTicks[gap], durationTicks[duration], velocities[velocity]);
-    return this.#played(step.note);
+    return this.#played(fields);
   }
 
   /** Runs the step with the bias of the chord at the time of the note, which the step itself draws. */
@@ -111,6 +121,26 @@ export class Generator {
     await this.step.run();
     this.#balance.begin();
     return this.#played(fields);
+  }
+
+  /**
+   * Goes to a place in the piece as a model that has heard nothing: only the notes that are fed from here count.
+   *
+   * @param previous the fields of the note before, if there is one
+   * @param tick the time of that note
+   * @param drawn how many notes before were made
+   */
+  enter({ previous = START_NOTE, tick = 0, drawn = 0 } = {}) {
+    this.step.state.fill(0);
+    this.step.previous.set(previous);
+    this.#tick = tick;
+    this.#drawn = drawn;
+    this.#balance.reset();
+  }
+
+  /** The time of the last note in ticks. */
+  get tick() {
+    return this.#tick;
   }
 
   /** The complete state of the generator except its settings. */

@@ -1,17 +1,17 @@
 /** The page's controls and messages. */
 
-import { LOUDNESS, POLYPHONY, SPEED, targetsOf } from "./balance.js";
+import { LOUDNESS, POLYPHONY, SPEED } from "./balance.js";
 import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { KEYS } from "./controls.js";
 import { MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
-import { readMidi, writeMidi } from "./midi_file.js";
 import { Piano } from "./piano.js";
-import { parsePiece, pieceName } from "./piece.js";
+import { parsePiece } from "./piece.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
 import { loadSamples } from "./sampled_sound.js";
+import { Session } from "./session.js";
 
 const MODEL = "model.tflite";
 // The buttons of the chords: those of C major and A minor, and none.
@@ -24,8 +24,6 @@ const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const MAX_SEED = 2n ** 64n - 1n;
 const AUDIO_START_MILLISECONDS = 1_500;
 const FIGURES_MILLISECONDS = 250;
-// How much of a dropped file is played before the model carries on.
-const JOIN_SECONDS = 4;
 const TIMES_KEPT = 512;
 // The slowest tenth is left out, since it shows other work of the processor.
 const TIMES_SHOWN = 0.9;
@@ -34,42 +32,46 @@ const element = (id) => document.getElementById(id);
 const count = (number, name) => `${number.toLocaleString("en")} ${name}${number === 1 ? "" : "s"}`;
 
 const worker = { post: () => {} };
-const player = new Player(onTurn);
+const player = new Player(() => session.tellPosition());
 const roll = new Roll(element("roll"));
 const keys = new Keys(onPress, onRelease);
+const session = new Session({
+  player,
+  model: MODEL_ID,
+  post: (kind, more, transfer) => worker.post(kind, more, transfer),
+  controls,
+  follow: showTargets,
+  liftAll: () => keys.releaseAll(),
+  show,
+});
 
 let audio = null;
-// The number of the last request to the worker.
-let piece = 0;
-// The number of notes at the piece's beginning that cannot change, up to the last that was fed to the model.
-let fixed = 0;
-// How many seconds before the last of these playing begins.
-let join = 0;
-// The name of a file that is being fed to the model.
-let opened = "";
-// The last file that was opened: its notes and, once they were fed, the name that a piece gives them.
-let primer = null;
-// The same if this piece continues it.
-let primed = null;
-// What made the notes: the seed, and whether anything was changed or played since.
-let origin = { seed: 0n, changed: false };
-// The settings of a piece that was entered by its name, as long as their controls are not moved.
-let entered = {};
-let verifying = false;
+let shownName = null;
 // The microseconds of the worker's most recent notes.
 const times = [];
-
-// The notes that the user plays, and the index in the piece after which they come; null while the user does not play.
-let own = null;
+// The functions that release the sounds of the keys that the user holds, by pitch.
+const sounding = new Map();
 
 function showProblem(text) {
   element("problem").textContent = text;
   element("problem").hidden = !text;
 }
 
-const say = (text) => {
-  element("status").textContent = text;
-};
+/** Shows what the session's view says. */
+function show() {
+  const { status, play, name, enabled } = session.view;
+  if (element("status").textContent !== status) element("status").textContent = status;
+  element("play").textContent = play;
+  // The field is the user's until the piece has another name.
+  if (name !== shownName) element("piece").value = name;
+  shownName = name;
+  for (const [id, isEnabled] of Object.entries(enabled)) {
+    // A disabled button would lose the focus.
+    if (!isEnabled && document.activeElement === element(id)) element("play").focus();
+    element(id).disabled = !isEnabled;
+  }
+  showTimeline();
+}
 
 /** Wraps an action of the user, and shows its errors on the page. */
 function attempt(action) {
@@ -92,7 +94,7 @@ function startWorker() {
   thread.onerror = () => {
     showProblem("The model's worker could not be started; reload, or try a newer browser if that does not help.");
   };
-  worker.post = (kind, more = {}) => thread.postMessage({ kind, ...more });
+  worker.post = (kind, more = {}, transfer = []) => thread.postMessage({ kind, ...more }, transfer);
   worker.post("load", { model: new URL(MODEL, location).href });
 }
 
@@ -103,34 +105,23 @@ const handlers = {
     element("style").replaceChildren(new Option("any", ""), ...styles);
     element("style").disabled = !record.styles;
     element("licence").textContent = `The model's licence: ${record.licence ?? "not recorded"}.`;
-    for (const id of ["play", "restart", "verify", "open", "piece"]) element(id).disabled = false;
-    begin();
-    say("Ready.");
+    session.modelIsReady(seed());
     keepOffline();
   },
-  notes({ piece: name, first, notes, microseconds = [], fed, primer: id }) {
-    if (name !== piece) return;
-    player.cut(first);
-    for (const note of notes) player.notes.push(note);
-    if (fed) {
-      fixed = player.notes.length;
-      if (id) {
-        primed.id = id;
-        showPiece();
-      }
-      player.moveTo(Math.max(0, player.notes.at(-1).start - join));
-      if (opened) {
-        const invitation = player.isPlaying ? "" : "; press Play to carry on from there";
-        say(`${opened}: ${count(fixed, "note")} read${invitation}.`);
-        opened = "";
-      }
-    }
-    times.push(...microseconds);
-    times.splice(0, times.length - TIMES_KEPT);
-    // The piano's recordings wait for the first notes; without them, strings play.
-    if (element("download").disabled) loadSamples().catch(() => {});
-    element("download").disabled = false;
+  file: (answer) => session.fileIsRead(answer),
+  refused(answer) {
+    if (session.fileIsRefused(answer)) showProblem(answer.text);
   },
+  given: (answer) => session.takeGiven(answer),
+  progress: (answer) => session.takeProgress(answer),
+  notes(answer) {
+    session.takeMade(answer);
+    // The piano's recordings wait for the first notes; without them, strings play.
+    if (!times.length) loadSamples().catch(() => {});
+    times.push(...answer.microseconds);
+    times.splice(0, times.length - TIMES_KEPT);
+  },
+  written: ({ bytes }) => save(bytes),
   verdict({ holds, exact, notes, differsFrom, group, difference, tolerance, precision }) {
     const within = difference <= tolerance ? "within" : "NOT within";
     const number = (value) => value.toLocaleString("en");
@@ -142,31 +133,32 @@ const handlers = {
     } else if (differsFrom) {
       played = `the notes differ from note ${number(differsFrom)} on${holds ? `, as ${precision} may` : ""}`;
     }
-    verifying = false;
+    session.isVerifying = false;
     element("verdict").textContent =
       `${holds ? "Verified" : "FAILED"}: ${played}; log probabilities ${within} ${tolerance} ` +
       `(largest difference ${difference.toPrecision(2)}).`;
   },
   problem({ text }) {
     showProblem(text);
-    verifying = false;
-    if (!player.notes.length) say("");
+    session.fail();
   },
 };
 
-const settings = () => ({
-  temperature: Number(element("temperature").value),
-  minP: MIN_P,
-  speed: Number(element("speed").value),
-  polyphony: Number(element("polyphony").value),
-  loudness: Number(element("loudness").value),
-  key: element("key").value,
-  range: "",
-  style: element("style").value,
-  chords: element("chords").value.trim(),
-  chordSeconds: CHORD_SECONDS,
-  ...entered,
-});
+/** The settings of the controls. */
+function controls() {
+  return {
+    temperature: Number(element("temperature").value),
+    minP: MIN_P,
+    speed: Number(element("speed").value),
+    polyphony: Number(element("polyphony").value),
+    loudness: Number(element("loudness").value),
+    key: element("key").value,
+    range: "",
+    style: element("style").value,
+    chords: element("chords").value.trim(),
+    chordSeconds: CHORD_SECONDS,
+  };
+}
 
 function seed() {
   const text = element("seed").value.trim();
@@ -180,35 +172,13 @@ function chooseSeed() {
   element("seed").value = crypto.getRandomValues(new Uint32Array(1))[0];
 }
 
-/** Begins the seed's piece, or one that continues an opened file. */
-function begin(file = null) {
-  const chosen = seed();
-  forget();
-  player.reset();
-  fixed = 0;
-  opened = "";
-  piece += 1;
-  primed = file;
-  origin = { seed: chosen, changed: false };
-  worker.post("begin", { piece, seed: chosen, settings: settings(), primer: file?.notes ?? [] });
-  showPiece();
-}
-
-/** Shows the name of a piece whose settings have been the same from its first note, or nothing. */
-function showPiece(hasName = true) {
-  origin.changed ||= !hasName;
-  const known = hasName && (!primed || primed.id);
-  const name = () => pieceName({ model: MODEL_ID, seed: seed(), primer: primed?.id ?? "", settings: settings() });
-  element("piece").value = known ? name() : "";
-}
-
 /** Begins the piece whose name was entered. */
 function beginPiece() {
   const named = parsePiece(element("piece").value);
   if (named.model !== MODEL_ID) {
     throw new Problem(`That is a piece of the model ${named.model}; this page has the model ${MODEL_ID}.`);
   }
-  if (named.primer && named.primer !== primer?.id) {
+  if (named.primer && named.primer !== session.file?.id) {
     throw new Problem(`That piece continues a MIDI file (${named.primer}); open the file, then enter the name again.`);
   }
   const { temperature, key, style, chords } = named.settings;
@@ -218,9 +188,8 @@ function beginPiece() {
   setControl("key", KEYS.find((each) => each.replace(" ", "") === key) ?? "");
   setControl("style", style);
   setControl("chords", chords.replaceAll(",", " "));
-  entered = { ...named.settings };
-  join = JOIN_SECONDS;
-  begin(named.primer ? primer : null);
+  shownName = null;
+  session.beginNamed(named);
 }
 
 /** Moves the sliders to targets; null leaves the model its own, and an unknown one what was chosen. */
@@ -231,33 +200,9 @@ function showTargets(targets) {
   }
 }
 
-/** Keeps to what notes keep to, which the model carries on from. */
-function keepTo(notes) {
-  const targets = targetsOf(notes);
-  for (const id of Object.keys(targets)) delete entered[id];
-  showTargets(targets);
-}
-
 function setControl(id, value) {
   element(id).value = value;
   element(id).dispatchEvent(new Event("input"));
-}
-
-/** Applies changed controls: all notes that have not been struck yet are made again. */
-function change() {
-  // While the user plays, the settings are sent when the model carries on.
-  if (own) return;
-  // Before the first note, the piece begins again.
-  if (!player.position && !fixed) {
-    begin(primed);
-    return;
-  }
-  const from = Math.max(player.changeable, fixed);
-  piece += 1;
-  player.cut(from);
-  worker.post("change", { piece, from, settings: settings() });
-  // Up to the end of the primer, no setting has mattered.
-  showPiece(Boolean(primed) && from === primed.notes.length);
 }
 
 // Sound.
@@ -286,28 +231,15 @@ function setVolume() {
 }
 
 async function play() {
-  if (player.isPlaying) return pause();
+  if (session.state === "playing") return pause();
   await startAudio();
-  if (own) carryOn();
-  player.play();
-  showPlaying();
-  say("Playing.");
+  session.play();
 }
 
 function pause() {
-  player.pause();
-  showPlaying();
+  session.pause();
   // Shows the notes that were struck since the last update.
   showFigures();
-  say("Paused.");
-}
-
-function showPlaying() {
-  element("play").textContent = player.isPlaying ? "Pause" : "Play";
-}
-
-function onTurn() {
-  worker.post("playhead", { index: player.played, seconds: player.position });
 }
 
 // Playing by hand.
@@ -315,75 +247,33 @@ function onTurn() {
 const seconds = () => performance.now() / 1000;
 
 async function onPress(pitch, velocity) {
-  if (!own) {
-    const at = Math.max(player.played, fixed);
-    const position = Math.max(player.position, player.notes[at - 1]?.start ?? 0);
-    if (player.isPlaying) pause();
-    own = { at, offset: position - seconds(), notes: [], releases: new Map() };
-    say("Listening: press Carry on when you are done.");
-  }
-  const note = { start: seconds() + own.offset, pitch, duration: null, velocity };
-  own.notes.push(note);
-  for (const id of ["carry-on", "forget"]) element(id).disabled = false;
-  const { releases } = own;
+  session.press(pitch, velocity, seconds());
+  sounding.set(pitch, null);
   await attempt(startAudio)();
-  if (audio?.context.state !== "running" || note.duration !== null) return;
-  releases.set(pitch, audio.piano.strike(pitch, velocity, audio.context.currentTime));
+  if (audio?.context.state !== "running" || !sounding.has(pitch)) return;
+  sounding.set(pitch, audio.piano.strike(pitch, velocity, audio.context.currentTime));
 }
 
 function onRelease(pitch) {
-  if (!own) return;
-  const note = own.notes.findLast((candidate) => candidate.pitch === pitch && candidate.duration === null);
-  if (note) note.duration = Math.max(0.03, seconds() + own.offset - note.start);
-  own.releases.get(pitch)?.(audio.context.currentTime);
-  own.releases.delete(pitch);
-}
-
-/** Feeds the user's notes to the model, which carries on from there. */
-function carryOn() {
-  keys.releaseAll();
-  const { at, notes } = own;
-  forget();
-  piece += 1;
-  player.cut(at);
-  join = 0;
-  keepTo(notes);
-  worker.post("carryOn", { piece, from: at, notes, settings: settings() });
-  showPiece(false);
-}
-
-function forget() {
-  keys.releaseAll();
-  own = null;
-  for (const id of ["carry-on", "forget"]) {
-    // A disabled button would lose the focus.
-    if (document.activeElement === element(id)) element("play").focus();
-    element(id).disabled = true;
-  }
+  session.lift(pitch, seconds());
+  sounding.get(pitch)?.(audio.context.currentTime);
+  sounding.delete(pitch);
 }
 
 async function open(file) {
-  const notes = readMidi(new Uint8Array(await file.arrayBuffer()), file.name);
-  const first = notes[0].start;
-  join = JOIN_SECONDS;
-  primer = { name: file.name, notes: notes.map((note) => ({ ...note, start: note.start - first })) };
-  keepTo(primer.notes);
-  begin(primer);
-  opened = file.name;
-  say(`Listening to ${opened}…`);
+  session.read(file.name, await file.arrayBuffer());
 }
 
 // Downloads and caching.
 
-function download() {
-  const played = player.position ? player.notes.slice(0, Math.max(player.played, fixed)) : player.notes;
+/** Saves a MIDI file of the piece under its name. */
+function save(bytes) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([writeMidi(played)], { type: "audio/midi" }));
-  const beginning = primed ? `${primed.name.replace(/\.[^.]*$/, "")}-continued` : "kerasmusic";
-  link.download = `${beginning}-${origin.seed}${origin.changed ? "-changed" : ""}.mid`;
+  link.href = URL.createObjectURL(new Blob([bytes], { type: "audio/midi" }));
+  link.download = session.fileName;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  say(`${link.download}: ${count(played.length, "note")}.`);
+  session.say(`Saved ${link.download}.`);
 }
 
 async function keepOffline() {
@@ -417,15 +307,30 @@ let drawn = "";
 
 function draw() {
   requestAnimationFrame(draw);
-  const position = own ? seconds() + own.offset : player.position;
+  const position = session.position(seconds());
   // Draws only if something has changed.
-  const moment = [position, piece, player.notes.length, ...keys.pressed].join();
+  const moment = [position, session.request, player.notes.length, ...keys.pressed].join();
   if (moment === drawn && !roll.isStale) return;
   drawn = moment;
-  roll.draw(player.notes, position, own?.notes ?? [], keys.pressed);
+  roll.draw(player.notes, position, session.own?.notes ?? [], keys.pressed);
 }
 
+/** Shows where in the notes that are ready the piece is. */
+function showTimeline() {
+  const timeline = element("timeline");
+  const last = player.notes.at(-1)?.start ?? 0;
+  const position = Math.min(player.position, last);
+  timeline.max = last;
+  timeline.value = position;
+  const words = `${Math.round(position)} of ${Math.round(last)} seconds`;
+  timeline.setAttribute("aria-valuetext", words);
+  element("timeline-value").textContent = `${minutes(position)} / ${minutes(last)}`;
+}
+
+const minutes = (time) => `${Math.floor(time / 60)}:${String(Math.floor(time % 60)).padStart(2, "0")}`;
+
 function showFigures() {
+  showTimeline();
   const last = player.notes.at(-1);
   if (!last || !times.length) return;
   // A mean over many notes, since browser clocks are coarse.
@@ -482,41 +387,41 @@ function connectControls() {
     const moved = () => {
       // Tells of an invalid chord before anything is changed.
       if (id === "chords" && element(id).value.trim()) new ChordTrack(element(id).value);
-      delete entered[id];
-      change();
+      session.move(id);
     };
     element(id).addEventListener("change", attempt(moved));
   }
   connectChords();
   element("volume").addEventListener("input", setVolume);
+  element("timeline").addEventListener("input", () => session.seek(Number(element("timeline").value)));
   element("piece").addEventListener("change", attempt(beginPiece));
   element("seed").addEventListener(
     "change",
-    attempt(() => begin()),
+    attempt(() => session.beginSeed(seed())),
   );
   const onClick = {
     play,
-    restart: () => begin(primed),
-    download,
+    restart: () => session.seek(0),
+    "new-piece": () => {
+      chooseSeed();
+      session.begin(seed());
+    },
+    download: () => worker.post("write", { count: session.playedNotes }),
     verify: () => {
-      if (verifying) return;
-      verifying = true;
+      if (session.isVerifying) return;
+      session.isVerifying = true;
       element("verdict").textContent = "Playing and scoring the passage…";
       worker.post("verify");
     },
     "new-seed": () => {
       chooseSeed();
-      begin();
+      session.beginSeed(seed());
     },
     "carry-on": play,
-    forget: () => {
-      forget();
-      change();
-      say("Forgotten.");
-    },
+    forget: () => session.forget(),
     open: () => element("file").click(),
-    lower: () => say(`Keys from ${keys.shift(-1, element("keys"))}.`),
-    higher: () => say(`Keys from ${keys.shift(1, element("keys"))}.`),
+    lower: () => session.say(`Keys from ${keys.shift(-1, element("keys"))}.`),
+    higher: () => session.say(`Keys from ${keys.shift(1, element("keys"))}.`),
     connect: connectMidi,
   };
   for (const [id, action] of Object.entries(onClick)) element(id).addEventListener("click", attempt(action));

@@ -64,8 +64,15 @@ export class Player {
 
   /** Removes the notes from an index on. */
   cut(index) {
-    this.notes.length = index;
+    this.notes.length = Math.min(this.notes.length, index);
     this.#scheduled = Math.min(this.#scheduled, index);
+  }
+
+  /** Replaces the notes from an index on by others. */
+  replace(index, notes) {
+    this.cut(index);
+    if (!this.notes.length) this.notes = notes;
+    else for (const note of notes) this.notes.push(note);
   }
 
   play() {

@@ -3,20 +3,26 @@
  *
  * It receives messages with a `kind`:
  *   load {model}: fetch and open a model; replies ready {record, bytes}
- *   begin {piece, seed, settings, primer}: begin a piece with the primer's notes
- *   change {piece, from, settings}: replace the notes from index `from` on
- *   carryOn {piece, from, notes, settings}: likewise, but feed the given notes first; their onsets are absolute
+ *   read {request, name, bytes}: read a MIDI file and keep it; replies file {request, name, id, count, targets}, or
+ *     refused {request, text}
+ *   begin {request, seed, settings, primer}: begin a piece, with the notes of the file that was read if `primer` is its id
+ *   change {request, from, settings}: replace the notes from index `from` on
+ *   carryOn {request, from, notes, settings}: likewise, but by the given notes first; their onsets are absolute
  *   playhead {index, seconds}: the position of playing; notes are made up to `AHEAD_SECONDS` beyond it
+ *   write {count}: replies written {bytes}, a MIDI file of the piece's first notes
  *   verify: play and score the golden passage; replies verdict
- * It sends notes {piece, first, notes, microseconds, memory}, for notes that it was given with fed and, where they are a
- * primer, its name as `primer`, and problem {text} when it cannot continue. `piece` is
- * the number of the page's last request: the page discards notes of an older one.
+ * It sends given {request, notes}, slices of the notes that the request has added, and progress {request, heard, of} while
+ * the model hears notes; then notes {request, first, notes, microseconds, memory}, and problem {text} when it cannot
+ * continue. `request` is the number that the page gave its last begin, change or carryOn: it discards notes of an older one.
  */
 
-import { Codec, TICKS_PER_SECOND } from "./codec.js";
+import { targetsOf } from "./balance.js";
+import { Codec } from "./codec.js";
 import { Generator } from "./generator.js";
 import { verify } from "./golden.js";
 import { openStep, startRuntime } from "./litert_step.js";
+import { MadePiece } from "./made_piece.js";
+import { readMidi, writeMidi } from "./midi_file.js";
 import { readRecord } from "./model_record.js";
 import { primerId } from "./piece.js";
 import { Problem } from "./problem.js";
@@ -26,18 +32,30 @@ const REST_SECONDS = 2;
 // Bounds the number of notes if a model's steps are all zero.
 const AHEAD_NOTES = 2_000;
 const NOTES_PER_TURN = 16;
+// Few enough that the page takes them up between two frames.
+const NOTES_PER_SLICE = 2_000;
+// How long messages wait while the model listens, and how often the page is told how far it is.
+const SLICE_MILLISECONDS = 50;
+const PROGRESS_MILLISECONDS = 250;
 
 let record;
 let generator;
 let working = false;
 let filling = false;
+// The file that was read last: its id and the fields of its notes.
+let file = { id: "", rows: [] };
 
-// The current piece, with its number of notes, and snapshots after those notes that may still be replaced.
+// The current piece, the number of the page's last request, and where the page plays.
 let piece = null;
+let current = 0;
+let playing = { index: 0, seconds: 0 };
+// The notes that the page has not been sent yet, and the number of the request that gave them.
+let unsent = { request: 0, from: 0, to: 0 };
+let told = 0;
 
 const send = (kind, more = {}) => postMessage({ kind, ...more });
 
-async function load(url) {
+async function load({ model: url }) {
   startRuntime().catch(() => {});
   let response;
   try {
@@ -62,95 +80,112 @@ async function load(url) {
   send("ready", { record: about, bytes: bytes.length });
 }
 
-/** Begins a piece with the notes of the primer. */
-async function begin({ piece: name, seed, settings, primer = [] }) {
-  generator.begin(seed, settings);
-  piece = { name, count: 0, snapshots: new Map([[0, generator.snapshot()]]), played: 0, seconds: 0, end: 0 };
-  await feed(primer, { isPrimer: true });
+function read({ request, name, bytes }) {
+  let notes;
+  try {
+    notes = readMidi(new Uint8Array(bytes), name);
+  } catch (error) {
+    send("refused", { request, text: textOf(error) });
+    return;
+  }
+  const first = notes[0].start;
+  for (const note of notes) note.start -= first;
+  const rows = generator.codec.encode(notes);
+  file = { id: primerId(rows), rows };
+  send("file", { request, name, id: file.id, count: rows.length, targets: targetsOf(notes) });
 }
 
-async function change({ piece: name, from, settings }) {
-  goBack(name, from);
-  generator.change(settings);
+function begin({ request, seed, settings, primer = "" }) {
+  const given = primer ? file.rows : [];
+  piece = new MadePiece(generator, seed, settings, given);
+  current = request;
+  give(request, 0);
 }
 
-async function carryOn({ piece: name, from, notes, settings }) {
-  goBack(name, from);
-  generator.change(settings);
-  await feed(notes);
+function change({ request, from, settings }) {
+  piece.change(from, settings);
+  current = request;
 }
 
-function goBack(name, from) {
-  const snapshot = piece.snapshots.get(from);
-  generator.restore(snapshot);
-  piece.end = snapshot.tick / TICKS_PER_SECOND;
-  for (const index of piece.snapshots.keys()) if (index > from) piece.snapshots.delete(index);
-  piece.name = name;
-  piece.count = from;
+function carryOn({ request, from, notes, settings }) {
+  piece.carryOn(from, notes, settings);
+  current = request;
+  give(request, from);
 }
 
-async function feed(notes, { isPrimer = false } = {}) {
-  const first = piece.count;
-  const fed = [];
-  const rows = generator.codec.encode(notes, generator.snapshot().tick);
-  for (const fields of rows) fed.push(await generator.feed(fields));
-  addToPiece(fed);
+function give(request, from) {
+  unsent = { request, from, to: piece.count };
   playhead({ index: piece.count, seconds: piece.end });
-  if (fed.length) send("notes", { piece: piece.name, first, notes: fed, fed: true, primer: isPrimer ? primerId(rows) : "" });
 }
 
-/** Adds notes to the piece's count, and keeps a snapshot after them. */
-function addToPiece(notes) {
-  piece.count += notes.length;
-  piece.end = notes.at(-1)?.start ?? piece.end;
-  piece.snapshots.set(piece.count, generator.snapshot());
+function sendGiven() {
+  const { request, from, to } = unsent;
+  unsent.from = Math.min(from + NOTES_PER_SLICE, to);
+  send("given", { request, notes: piece.notes(from, unsent.from) });
+}
+
+/** Lets the model hear a few notes, and tells how far it is. */
+async function listen() {
+  const began = performance.now();
+  while (piece.isListening && performance.now() - began < SLICE_MILLISECONDS) await piece.hear();
+  if (piece.isListening && performance.now() - told < PROGRESS_MILLISECONDS) return;
+  told = performance.now();
+  send("progress", { request: current, ...piece.progress });
 }
 
 function playhead({ index, seconds }) {
-  if (!piece) return;
-  for (const old of piece.snapshots.keys()) if (old < index) piece.snapshots.delete(old);
-  piece.played = index;
-  piece.seconds = seconds;
+  playing = { index, seconds };
+  piece?.playedTo(index);
+}
+
+function write({ count }) {
+  const bytes = writeMidi(piece.notes(0, count));
+  postMessage({ kind: "written", bytes }, [bytes.buffer]);
 }
 
 /** Whether more notes are needed. Hysteresis lets the worker rest between bursts. */
 function isBehind() {
-  if (!piece) return false;
-  const ahead = piece.end - piece.seconds;
+  const ahead = piece.end - playing.seconds;
   filling =
-    piece.count - piece.played < AHEAD_NOTES && ahead < (filling ? AHEAD_SECONDS : AHEAD_SECONDS - REST_SECONDS);
+    piece.count - playing.index < AHEAD_NOTES && ahead < (filling ? AHEAD_SECONDS : AHEAD_SECONDS - REST_SECONDS);
   return filling;
 }
 
 /** Makes a few notes and sends them. */
-async function turn() {
+async function make() {
   const first = piece.count;
   const notes = [];
   const times = [];
   while (notes.length < NOTES_PER_TURN && isBehind()) {
     const began = performance.now();
-    const note = await generator.next();
+    notes.push(await piece.make());
     times.push((performance.now() - began) * 1000);
-    notes.push(note);
-    addToPiece([note]);
   }
-  send("notes", { piece: piece.name, first, notes, microseconds: times, memory: generator.step.memory });
+  send("notes", { request: current, first, notes, microseconds: times, memory: generator.step.memory });
 }
 
-const tasks = { begin, change, carryOn, playhead };
+/** What is to be done next for the piece. */
+function nextTurn() {
+  if (!piece) return null;
+  if (unsent.from < unsent.to) return sendGiven;
+  if (piece.isListening) return listen;
+  return isBehind() ? make : null;
+}
+
+const tasks = { load, read, begin, change, carryOn, playhead, write, verify: verifyFile };
 const queue = [];
 
-/** Handles messages in order, and makes notes in between. */
+const textOf = (error) => (error instanceof Problem ? error.message : `Something went wrong: ${error.message}.`);
+
+/** Handles messages in order, and sends, hears and makes notes in between. */
 async function work() {
   if (working) return;
   working = true;
   try {
-    while (queue.length || isBehind()) {
+    for (let turn = null; queue.length || (turn = nextTurn()); ) {
       if (queue.length) {
         const { kind, ...more } = queue.shift();
-        if (kind === "load") await load(more.model);
-        else if (kind === "verify") await verifyFile();
-        else await tasks[kind](more);
+        await tasks[kind](more);
       } else {
         await turn();
         // Lets messages arrive between turns.
@@ -158,7 +193,7 @@ async function work() {
       }
     }
   } catch (error) {
-    send("problem", { text: error instanceof Problem ? error.message : `Something went wrong: ${error.message}.` });
+    send("problem", { text: textOf(error) });
   } finally {
     working = false;
   }

@@ -31,6 +31,9 @@ COUNTS_PER_BLOCK = BLOCK * len(FIELDS) // 8
 LEAST_LOG_PROB = np.float32(-87.0)
 # The state of an exact model is whole numbers below this one, up to which float32 has them all.
 LARGEST_WHOLE = 2.0**24
+# Of many given notes, the model is fed only the last ones. It finds repeats among this many, and from older notes it
+# gains nothing that can be measured: see docs/browser.md.
+HEARD_NOTES = 2_048
 # More notes per second than any piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 
@@ -253,15 +256,20 @@ class Generator:
         """Feeds notes to the model as if it had played them; generation continues from there.
 
         The first note's onset is relative to the last note played or given, or to the beginning of the piece. Later
-        generated onsets are relative to the last note of `notes`.
+        generated onsets are relative to the last note of `notes`. Of more than `HEARD_NOTES` notes, only the last ones
+        are fed, to a model that has forgotten everything before; the others only take their time.
         """
         self.prime_fields(self.codec.encode(notes))
 
     def prime_fields(self, fields: NDArray[np.integer]) -> None:
         """Like `prime`, for notes as fields, int `[n, 4]`."""
-        for note in fields:
+        skipped = max(0, len(fields) - HEARD_NOTES)
+        if skipped:
+            self._runtime.state[:] = 0
+            self._runtime.previous[:] = fields[skipped - 1]
+        for note in fields[skipped:]:
             self._feed(note)
-            self._tick += self._step_ticks[note[0]]
+        self._tick += int(self.codec.step_ticks[fields[:, STEP]].sum())
         self._balance.begin()
 
     def score(self, notes: Notes) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
+from kerasmusic.codec import NoteCodec
 from kerasmusic.edge import Generator
 from kerasmusic.edge.piece import Piece, model_id, primer_id
 from kerasmusic.edge.sampling import Sampling
@@ -49,7 +51,7 @@ MAKE_NOTES = """([seed, wanted]) => new Promise((resolve, reject) => {
   const rows = [];
   const memory = [];
   worker.onmessage = ({ data }) => {
-    if (data.kind === "ready") worker.postMessage({ kind: "begin", piece: 1, seed: BigInt(seed), settings: {} });
+    if (data.kind === "ready") worker.postMessage({ kind: "begin", request: 1, seed: BigInt(seed), settings: {} });
     if (data.kind === "problem") reject(new Error(data.text));
     if (data.kind !== "notes") return;
     for (const note of data.notes) rows.push([note.start, note.pitch, note.duration, note.velocity]);
@@ -62,6 +64,11 @@ MAKE_NOTES = """([seed, wanted]) => new Promise((resolve, reject) => {
   };
   worker.postMessage({ kind: "load", model: new URL("model.tflite", location).href });
 })"""
+LONG_TASKS = """
+  window.tasks = [];
+  const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)));
+  observer.observe({ type: "longtask" });
+"""
 DROP = """([name, bytes]) => {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([Uint8Array.from(bytes)], name));
@@ -331,6 +338,143 @@ def test_a_broken_file_is_refused_and_a_good_one_continued(page, tmp_path):
     expect(page.locator("#play")).to_have_text("Pause")
 
 
+def long_file(path, count):
+    """A MIDI file of many notes."""
+    random = np.random.default_rng(1)
+    notes = Notes(0.09 * np.arange(count), random.integers(36, 96, count), np.full(count, 0.08), np.full(count, 70))
+    midi.write(notes, path)
+    return path
+
+
+def wait_for_sound(page, seconds):
+    """The seconds until the page sounds."""
+    began = time.monotonic()
+    while page.evaluate(LOUDNESS) < 0.003:
+        assert time.monotonic() < began + seconds
+        page.wait_for_timeout(50)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def bundled(context, folders, errors):
+    """The page of the bundled model, with its piano tuned, that keeps the milliseconds of long tasks."""
+    serving = Serving(folders["exact"])
+    opened = open_page(context, serving.url, script=LISTEN + LONG_TASKS, errors=errors)
+    opened.click("#play")
+    opened.wait_for_timeout(3_000)
+    opened.click("#play")
+    opened.wait_for_timeout(1_000)
+    yield opened
+    serving.stop()
+    assert not errors
+
+
+def test_a_long_file_plays_on_at_once_while_the_model_listens(bundled, folders, tmp_path):
+    choose_seed(bundled, SEED)
+    file = long_file(tmp_path / "long.mid", 25_076)
+    bundled.evaluate("() => { tasks.length = 0; }")
+    bundled.set_input_files("#file", file)
+    bundled.click("#play")
+    # A second or two on an idle machine, where listening to all of it took 26.
+    assert wait_for_sound(bundled, 20) < 10
+    expect(bundled.locator("#status")).to_have_text(re.compile(r"Listening to long\.mid: [\d,]+ of 2,048 notes\."))
+    expect(bundled.locator("#status")).to_have_text("Playing.", timeout=60_000)
+    bundled.click("#play")
+    # The aim is 100; a machine that does other things too takes longer.
+    assert max(bundled.evaluate("() => tasks"), default=0) < 300
+    bundled.wait_for_timeout(2_000)
+    piece = Piece.parse(bundled.input_value("#piece"))
+    bundled.click("#restart")
+    found = downloaded(bundled, tmp_path / "x.mid")
+    heard = midi.read(file)
+    assert piece.primer == primer_id(NoteCodec().encode(heard))
+    assert np.array_equal(found.pitch[:25_076], heard.pitch)
+    np.testing.assert_allclose(found.start[:25_076], heard.start, atol=0.011)
+    python = Generator(folders["exact"] / "model.tflite", seed=SEED, sampling=piece.sampling)
+    python.prime(heard)
+    expected = python.take(40)
+    assert np.array_equal(found.pitch[25_076:25_106], expected.pitch[:30])
+
+
+def test_a_file_of_300000_notes_blocks_nothing_and_can_be_left(bundled, tmp_path):
+    file = long_file(tmp_path / "long.mid", 300_000)
+    bundled.evaluate("() => { tasks.length = 0; }")
+    bundled.set_input_files("#file", file)
+    expect(bundled.locator("#status")).to_have_text("Reading long.mid…")
+    expect(bundled.locator("#status")).to_contain_text("Listening to long.mid", timeout=60_000)
+    expect(bundled.locator("#download")).to_be_enabled(timeout=60_000)
+    bundled.click("#new-piece")
+    expect(bundled.locator("#status")).to_have_text("Ready.")
+    expect(bundled.locator("#download")).to_be_enabled(timeout=10_000)
+    assert len(downloaded(bundled, tmp_path / "x.mid")) < 1_000
+    assert max(bundled.evaluate("() => tasks"), default=0) < 300
+
+
+def test_a_slider_moved_while_it_listens_keeps_the_file(bundled, tmp_path):
+    bundled.set_input_files("#file", long_file(tmp_path / "long.mid", 3_000))
+    expect(bundled.locator("#status")).to_contain_text("Listening to long.mid")
+    bundled.locator("#temperature").fill("0.5")
+    expect(bundled.locator("#piece")).to_have_value(re.compile("/primer=[0-9a-f]{8}/temperature=0.5/"))
+    expect(bundled.locator("#status")).to_have_text(re.compile("long.mid: 3,000 notes read"), timeout=60_000)
+    found = downloaded(bundled, tmp_path / "x.mid")
+    assert np.array_equal(found.pitch[:3_000], midi.read(tmp_path / "long.mid").pitch)
+
+
+def play_until(page, figures):
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(rf"\b{figures} notes? played"), timeout=60_000)
+    page.click("#play")
+
+
+def test_what_was_played_can_be_heard_again(page, tmp_path):
+    choose_seed(page, SEED)
+    page.locator("#speed").fill("15")
+    play_until(page, "([5-9]|[1-9][0-9])")
+    page.select_option("#key", "C major")
+    play_until(page, "([2-9][0-9])")
+    played = downloaded(page, tmp_path / "played.mid")
+    page.click("#restart")
+    expect(page.locator("#timeline")).to_have_value("0")
+    again = downloaded(page, tmp_path / "again.mid")
+    assert len(again) > len(played) >= 20
+    # In the file, a note ends where its key is struck again, so the durations may differ.
+    for field in ("start", "pitch", "velocity"):
+        assert np.array_equal(getattr(again, field)[: len(played)], getattr(played, field))
+    page.click("#play")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"\b[3-9] notes? played"), timeout=60_000)
+    page.click("#new-piece")
+    expect(page.locator("#piece")).to_have_value(re.compile("/key=Cmajor/"))
+    expect(page.locator("#play")).to_have_text("Pause")
+
+
+def test_the_timeline_leads_back_to_where_one_carries_on(page, exported, tmp_path):
+    choose_seed(page, SEED)
+    play_until(page, "([2-9][0-9])")
+    played = downloaded(page, tmp_path / "played.mid")
+    timeline = page.get_by_role("slider", name="Position in the piece")
+    assert float(timeline.input_value()) > 1
+    # Played on from there, the notes are the same.
+    timeline.fill("1")
+    expect(timeline).to_have_attribute("aria-valuetext", re.compile(r"^1 of \d+ seconds$"))
+    page.wait_for_timeout(500)
+    before = int(np.sum(played.start <= 1))
+    assert len(downloaded(page, tmp_path / "x.mid")) == before
+    play_until(page, "([2-9][0-9])")
+    again = downloaded(page, tmp_path / "x.mid")
+    both = min(len(again), len(played))
+    assert np.array_equal(again.pitch[:both], played.pitch[:both])
+    # After keys that are played there, others follow.
+    timeline.fill("1")
+    page.get_by_role("button", name="C4", exact=True).click()
+    page.click("#carry-on")
+    expect(page.locator("#figures")).to_contain_text(re.compile(r"\b[2-9][0-9] notes played"), timeout=60_000)
+    page.click("#play")
+    found = downloaded(page, tmp_path / "x.mid")
+    assert np.array_equal(found.pitch[:before], played.pitch[:before])
+    assert (found.pitch[before], found.start[before] >= 1) == (60, True)
+    assert not np.array_equal(found.pitch[before + 1 : both], played.pitch[before + 1 : both])
+
+
 def test_letters_play_only_where_it_was_asked_for(page, tmp_path):
     page.locator("body").press("a")
     expect(page.locator("#carry-on")).to_be_disabled()
@@ -456,7 +600,8 @@ def test_every_control_can_be_reached_and_used_by_keyboard(page):
     named = [
         page.get_by_role(role, name=name, exact=True)
         for role, name in (
-            ("button", "Play"), ("button", "From the beginning"), ("button", "Download MIDI"),
+            ("button", "Play"), ("button", "From the beginning"), ("button", "New piece"),
+            ("button", "Download MIDI"), ("slider", "Position in the piece"),
             ("slider", "Temperature"), ("slider", "Speed"), ("slider", "Loudness"), ("slider", "Polyphony"),
             ("combobox", "Key"), ("textbox", "Seed"),
             ("button", "Another seed"), ("button", "C4"),
