@@ -80,7 +80,7 @@ export class Generator {
     return this.#drew(step.note);
   }
 
-  /** Makes the next note again, of which the fields are known: afterwards, the generator is where `next` had brought it. */
+  /** Makes the next note again, of which the fields are known: the generator comes to where `next` had brought it. */
   async repeat(fields) {
     this.step.given.set(fields);
     await this.step.run();

@@ -37,11 +37,12 @@ export class Keys {
     this.#onRelease = onRelease;
   }
 
-  press(pitch, velocity = VELOCITY) {
+  /** @param keyboard the name of the MIDI keyboard whose key it is */
+  press(pitch, velocity = VELOCITY, keyboard = "") {
     if (this.pressed.has(pitch)) return;
     this.pressed.add(pitch);
     this.#buttons.get(pitch)?.classList.add("down");
-    this.#onPress(pitch, velocity);
+    this.#onPress(pitch, velocity, keyboard);
   }
 
   release(pitch) {
@@ -140,25 +141,26 @@ export class Keys {
     addEventListener("blur", () => this.releaseAll());
   }
 
-  /** Listens to all MIDI inputs; calls `onChange` with their names, now and whenever they change. */
+  /** Listens to all MIDI inputs; calls `onChange` with the connected inputs and outputs, now and whenever they change. */
   async listenToMidi(onChange) {
     const access = await navigator.requestMIDIAccess();
+    const connected = (ports) => [...ports.values()].filter((port) => port.state === "connected");
     const connect = () => {
-      const inputs = [...access.inputs.values()].filter((input) => input.state === "connected");
-      for (const input of inputs) input.onmidimessage = ({ data }) => this.#handleMidi(data);
-      onChange(inputs.map((input) => input.name));
+      const inputs = connected(access.inputs);
+      for (const input of inputs) input.onmidimessage = ({ data }) => this.#handleMidi(data, input.name);
+      onChange(inputs, connected(access.outputs));
     };
     access.onstatechange = connect;
     connect();
   }
 
-  #handleMidi([status, pitch, value]) {
+  #handleMidi([status, pitch, value], name) {
     const kind = status >> 4;
     if (kind === CONTROL && pitch === SUSTAIN) this.#movePedal(value >= PEDAL_DOWN);
     else if (kind === NOTE_ON && value) {
       // A key struck again under the pedal ends its former note.
       if (this.#sustained.delete(pitch)) this.release(pitch);
-      this.press(pitch, value);
+      this.press(pitch, value, name);
     } else if (kind === NOTE_ON || kind === NOTE_OFF) {
       if (this.#pedal && this.pressed.has(pitch)) this.#sustained.add(pitch);
       else this.release(pitch);

@@ -5,6 +5,7 @@ import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { KEYS } from "./controls.js";
 import { MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
+import { MidiOutput } from "./midi_output.js";
 import { Piano } from "./piano.js";
 import { parsePiece } from "./piece.js";
 import { Player } from "./player.js";
@@ -46,6 +47,9 @@ const session = new Session({
 });
 
 let audio = null;
+// The MIDI output that sounds instead of the page, or null; and those that can be chosen.
+let output = null;
+let outputs = [];
 let shownName = null;
 // The microseconds of the worker's most recent notes.
 const times = [];
@@ -121,7 +125,7 @@ const handlers = {
     times.push(...answer.microseconds);
     times.splice(0, times.length - TIMES_KEPT);
   },
-  written: ({ bytes }) => save(bytes),
+  written: (answer) => save(answer),
   verdict({ holds, exact, notes, differsFrom, group, difference, tolerance, precision }) {
     const within = difference <= tolerance ? "within" : "NOT within";
     const number = (value) => value.toLocaleString("en");
@@ -246,12 +250,13 @@ function pause() {
 
 const seconds = () => performance.now() / 1000;
 
-async function onPress(pitch, velocity) {
+async function onPress(pitch, velocity, keyboard) {
   session.press(pitch, velocity, seconds());
   sounding.set(pitch, null);
   await attempt(startAudio)();
-  if (audio?.context.state !== "running" || !sounding.has(pitch)) return;
-  sounding.set(pitch, audio.piano.strike(pitch, velocity, audio.context.currentTime));
+  // An instrument that is played by itself sounds by itself.
+  if (audio?.context.state !== "running" || !sounding.has(pitch) || (output && output.name === keyboard)) return;
+  sounding.set(pitch, (output ?? audio.piano).strike(pitch, velocity, audio.context.currentTime));
 }
 
 function onRelease(pitch) {
@@ -266,14 +271,14 @@ async function open(file) {
 
 // Downloads and caching.
 
-/** Saves a MIDI file of the piece under its name. */
-function save(bytes) {
+/** Saves a MIDI file under a name. */
+function save({ name, count: notes, bytes }) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([bytes], { type: "audio/midi" }));
-  link.download = session.fileName;
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  session.say(`Saved ${link.download}.`);
+  session.say(`${name}: ${count(notes, "note")}.`);
 }
 
 async function keepOffline() {
@@ -392,7 +397,12 @@ function connectControls() {
     element(id).addEventListener("change", attempt(moved));
   }
   connectChords();
-  element("volume").addEventListener("input", setVolume);
+  element("volume").addEventListener("input", () => {
+    setVolume();
+    if (output) output.volume = Number(element("volume").value);
+  });
+  element("sound").addEventListener("change", chooseOutput);
+  addEventListener("pagehide", () => output?.silence());
   element("timeline").addEventListener("input", () => session.seek(Number(element("timeline").value)));
   element("piece").addEventListener("change", attempt(beginPiece));
   element("seed").addEventListener(
@@ -406,7 +416,7 @@ function connectControls() {
       chooseSeed();
       session.begin(seed());
     },
-    download: () => worker.post("write", { count: session.playedNotes }),
+    download: () => worker.post("write", { name: session.fileName, count: session.playedNotes }),
     verify: () => {
       if (session.isVerifying) return;
       session.isVerifying = true;
@@ -448,12 +458,30 @@ async function connectMidi() {
     return;
   }
   try {
-    await keys.listenToMidi((names) => {
-      say(names.length ? `Listening to ${names.join(", ")}.` : "No MIDI keyboard found; plug one in.");
+    await keys.listenToMidi((inputs, found) => {
+      const names = inputs.map((input) => input.name).join(", ");
+      say(names ? `Listening to ${names}.` : "No MIDI keyboard found; plug one in.");
+      showOutputs(found);
     });
   } catch {
     say("The browser did not allow MIDI keyboards; allow them for this page, then connect again.");
   }
+}
+
+/** Offers MIDI outputs; the page sounds again if the chosen one is gone. */
+function showOutputs(found) {
+  const id = outputs[element("sound").selectedIndex - 1]?.id;
+  outputs = found;
+  element("sound").replaceChildren(new Option("this page"), ...outputs.map((port) => new Option(port.name)));
+  element("sound").selectedIndex = outputs.findIndex((port) => port.id === id) + 1;
+  element("outputs").hidden = !outputs.length;
+  if (output && !element("sound").selectedIndex) chooseOutput();
+}
+
+function chooseOutput() {
+  const port = outputs[element("sound").selectedIndex - 1];
+  output = port ? new MidiOutput(port, () => audio.context) : null;
+  player.playOn(output);
 }
 
 function connectKeys() {

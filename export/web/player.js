@@ -15,6 +15,7 @@ export class Player {
   isPlaying = false;
   #context;
   #piano;
+  #output = null;
   #position = 0;
   #began = 0;
   #scheduled = 0;
@@ -30,6 +31,18 @@ export class Player {
   connect(context, piano) {
     this.#context = context;
     this.#piano = piano;
+  }
+
+  /** Plays on another instrument than the piano, or on the piano again for null. */
+  playOn(output) {
+    const { position } = this;
+    this.#instrument?.silence();
+    this.#output = output;
+    this.moveTo(position);
+  }
+
+  get #instrument() {
+    return this.#output ?? this.#piano;
   }
 
   /** The position in the piece in seconds. */
@@ -56,7 +69,7 @@ export class Player {
 
   /** Moves to a position in the piece, and silences sounding notes. */
   moveTo(seconds) {
-    this.#piano?.silence();
+    this.#instrument?.silence();
     this.#position = seconds;
     if (this.isPlaying) this.#began = this.#context.currentTime + START_SECONDS - seconds;
     this.#scheduled = this.#after(seconds);
@@ -104,7 +117,7 @@ export class Player {
         this.#position = note.start;
       }
       const when = Math.max(now, this.#began + note.start);
-      this.#piano.strike(note.pitch, note.velocity, when, when + note.duration);
+      this.#instrument.strike(note.pitch, note.velocity, when, when + note.duration);
       this.#scheduled += 1;
     }
     this.#onTurn();

@@ -9,7 +9,7 @@
  *   change {request, from, settings}: replace the notes from index `from` on
  *   carryOn {request, from, notes, settings}: likewise, but by the given notes first; their onsets are absolute
  *   playhead {index, seconds}: the position of playing; notes are made up to `AHEAD_SECONDS` beyond it
- *   write {count}: replies written {bytes}, a MIDI file of the piece's first notes
+ *   write {name, count}: replies written {name, count, bytes}, a MIDI file of the piece's first notes
  *   verify: play and score the golden passage; replies verdict
  * It sends given {request, notes}, slices of the notes that the request has added, and progress {request, heard, of} while
  * the model hears notes; then notes {request, first, notes, microseconds, memory}, and problem {text} when it cannot
@@ -138,9 +138,9 @@ function playhead({ index, seconds }) {
   piece?.playedTo(index);
 }
 
-function write({ count }) {
-  const bytes = writeMidi(piece.notes(0, count));
-  postMessage({ kind: "written", bytes }, [bytes.buffer]);
+function write({ name, count }) {
+  const notes = piece.notes(0, count);
+  send("written", { name, count: notes.length, bytes: writeMidi(notes) });
 }
 
 /** Whether more notes are needed. Hysteresis lets the worker rest between bursts. */

@@ -517,7 +517,7 @@ def test_the_pages_keys_are_one_stop_of_tab_with_arrows_within(page):
 def test_the_pedal_of_a_midi_keyboard_holds_its_notes(context, site, tmp_path):
     keyboard = """
       window.input = { name: "Toy piano", state: "connected" };
-      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]) });
+      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]), outputs: new Map() });
       window.send = (...data) => window.input.onmidimessage({ data });
     """
     page = open_page(context, site.url, script=keyboard)
@@ -538,6 +538,66 @@ def test_the_pedal_of_a_midi_keyboard_holds_its_notes(context, site, tmp_path):
     ends = found.start + found.duration
     assert found.duration[0] > 0.7
     assert ends[1] > ends[0] + 0.1
+
+
+def test_a_midi_output_plays_instead_of_the_page(context, site, tmp_path, errors):
+    ports = """
+      window.sent = [];
+      window.input = { name: "Toy piano", state: "connected" };
+      const send = ([status, pitch, value], time = performance.now()) => sent.push([status, pitch, value, time]);
+      window.output = { id: "2", name: "Toy piano", state: "connected", send };
+      window.access = { inputs: new Map([["1", input]]), outputs: new Map([["2", output]]) };
+      navigator.requestMIDIAccess = async () => access;
+    """
+
+    def sent():
+        return page.evaluate("() => sent")
+
+    def played(status):
+        return [row for row in sent() if row[0] == status]
+
+    page = open_page(context, site.url, script=LISTEN + ports, errors=errors)
+    choose_seed(page, SEED)
+    page.locator("#speed").fill("15")
+    expect(page.get_by_label("Sound")).to_be_hidden()
+    page.click("#connect")
+    page.get_by_label("Sound").select_option("Toy piano")
+    page.click("#play")
+    page.wait_for_function("() => sent.filter(([status]) => status === 0x90).length > 20", timeout=60_000)
+    page.click("#play")
+    page.wait_for_timeout(500)
+    assert page.evaluate(LOUDNESS) == 0
+    # Each key is released once for each strike, and nothing comes after the pause.
+    held = {}
+    for status, pitch, _, at in sorted(sent(), key=lambda row: (row[3], row[0])):
+        held[pitch] = held.get(pitch, 0) + {0x90: 1, 0x80: -1}.get(status, 0)
+        assert held[pitch] in (0, 1), (status, pitch, at)
+    assert not any(held.values())
+    assert played(0xB0)[-1][1] == 123
+    strikes = {pitch: (velocity, at / 1000) for _, pitch, velocity, at in reversed(played(0x90))}
+    notes = {note.pitch: note for note in reversed(list(downloaded(page, tmp_path / "x.mid")))}
+    assert len(strikes) > 10
+    # A note that begins just after the pause may have been sent.
+    assert set(strikes) >= set(notes)
+    assert all(strikes[pitch][0] == note.velocity for pitch, note in notes.items())
+    late = [strikes[pitch][1] - note.start for pitch, note in notes.items()]
+    # The audio clock of a busy machine without a sound card is no better.
+    assert max(late) - min(late) < 0.06
+    # The page's keys sound there too, and those of the instrument itself only once.
+    page.evaluate("() => { sent.length = 0; }")
+    page.get_by_role("button", name="C4", exact=True).click()
+    page.evaluate("() => input.onmidimessage({ data: [0x90, 50, 99] })")
+    page.evaluate("() => input.onmidimessage({ data: [0x80, 50, 0] })")
+    page.wait_for_timeout(500)
+    assert [pitch for _, pitch, *_ in played(0x90)] == [60]
+    # Without it, the page sounds again.
+    page.evaluate("() => { output.state = 'disconnected'; access.onstatechange(); }")
+    expect(page.get_by_label("Sound")).to_be_hidden()
+    page.click("#play")
+    assert wait_for_sound(page, 30)
+    page.evaluate("() => { output.state = 'connected'; access.onstatechange(); }")
+    expect(page.get_by_label("Sound")).to_have_value("this page")
+    assert not errors
 
 
 def test_a_download_is_named_by_what_made_it(page, tmp_path):
@@ -577,7 +637,7 @@ def test_it_carries_on_from_notes_of_the_computer_keyboard(page, tmp_path):
 def test_a_midi_keyboard_and_the_pages_own_keys_play(context, site, tmp_path, errors):
     keyboard = """
       window.input = { name: "Toy piano", state: "connected" };
-      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]) });
+      navigator.requestMIDIAccess = async () => ({ inputs: new Map([["1", window.input]]), outputs: new Map() });
     """
     page = open_page(context, site.url, script=keyboard, errors=errors)
     page.click("#connect")
