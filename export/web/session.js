@@ -34,7 +34,7 @@ const count = (number, name) => `${number.toLocaleString("en")} ${name}${number 
 
 export class Session {
   state = "loading";
-  /** The file that was opened last: `{name, id, count}`; the worker keeps its notes. */
+  /** The file that was read last: `{name, id, count}`; the worker keeps its notes. */
   file = null;
   /** The notes that the user plays and the index in the piece at which they come; null in all other states than `yours`. */
   own = null;
@@ -134,9 +134,18 @@ export class Session {
 
   /** Begins the seed's piece, or the one that continues the opened file. */
   begin(seed, primer = null) {
+    this.#reading = null;
+    this.#begin(seed, primer);
+  }
+
+  /** Begins again with the same file, if there is one, and another seed. A file that is being read is still awaited. */
+  beginSeed(seed) {
+    this.#begin(seed, this.#origin.primer);
+  }
+
+  #begin(seed, primer) {
     // The first piece begins once there is a model.
     if (!this.#hasModel()) return;
-    this.#reading = null;
     this.#endOwn();
     if (this.state !== "playing") this.state = "ready";
     this.#player.reset();
@@ -144,11 +153,6 @@ export class Session {
     this.#ask("begin", { seed, settings: this.#settings(), primer: primer?.id ?? "" });
     this.#await(0, primer?.count ?? 0, JOIN_SECONDS);
     this.#changed();
-  }
-
-  /** Begins again with the same file, if there is one, and another seed. */
-  beginSeed(seed) {
-    this.begin(seed, this.#origin.primer);
   }
 
   /** Begins the piece of a name: as `begin`, with its settings, until their controls are moved. */
@@ -167,8 +171,8 @@ export class Session {
 
   /** The opened file was read, and is continued. */
   fileIsRead({ request, name, id, count: notes, targets }) {
-    if (request !== this.#reading?.request) return;
     this.file = { name, id, count: notes };
+    if (request !== this.#reading?.request) return;
     this.#keepTo(targets);
     this.begin(this.#origin.seed, this.file);
   }

@@ -5,7 +5,7 @@
  *   load {model}: fetch and open a model; replies ready {record, bytes}
  *   read {request, name, bytes}: read a MIDI file and keep it; replies file {request, name, id, count, targets}, or
  *     refused {request, text}
- *   begin {request, seed, settings, primer}: begin a piece, with the notes of the file that was read if `primer` is its id
+ *   begin {request, seed, settings, primer}: begin a piece, with the notes of the file of which `primer` is the id, if any
  *   change {request, from, settings}: replace the notes from index `from` on
  *   carryOn {request, from, notes, settings}: likewise, but by the given notes first; their onsets are absolute
  *   playhead {index, seconds}: the position of playing; notes are made up to `AHEAD_SECONDS` beyond it
@@ -42,8 +42,9 @@ let record;
 let generator;
 let working = false;
 let filling = false;
-// The file that was read last: its id and the fields of its notes.
-let file = { id: "", rows: [] };
+// The fields of the notes of files, by their ids: of the one that was read last, and of the one that the piece continues.
+const files = new Map();
+let lastRead = "";
 
 // The current piece, the number of the page's last request, and where the page plays.
 let piece = null;
@@ -91,25 +92,26 @@ function read({ request, name, bytes }) {
   const first = notes[0].start;
   for (const note of notes) note.start -= first;
   const rows = generator.codec.encode(notes);
-  file = { id: primerId(rows), rows };
-  send("file", { request, name, id: file.id, count: rows.length, targets: targetsOf(notes) });
+  lastRead = primerId(rows);
+  files.set(lastRead, rows);
+  send("file", { request, name, id: lastRead, count: rows.length, targets: targetsOf(notes) });
 }
 
 function begin({ request, seed, settings, primer = "" }) {
-  const given = primer ? file.rows : [];
-  piece = new MadePiece(generator, seed, settings, given);
   current = request;
+  for (const id of files.keys()) if (id !== primer && id !== lastRead) files.delete(id);
+  piece = new MadePiece(generator, seed, settings, files.get(primer));
   give(request, 0);
 }
 
 function change({ request, from, settings }) {
-  piece.change(from, settings);
   current = request;
+  piece.change(from, settings);
 }
 
 function carryOn({ request, from, notes, settings }) {
-  piece.carryOn(from, notes, settings);
   current = request;
+  piece.carryOn(from, notes, settings);
   give(request, from);
 }
 

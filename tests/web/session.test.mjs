@@ -81,6 +81,18 @@ test("a new piece ends the listening and the reading", () => {
   assert.equal(session.fileIsRefused({ request }), false);
 });
 
+test("a setting or a seed that is changed while a file is read keeps the file", () => {
+  const { session, asked, settings } = opened();
+  session.read(FILE.name, new ArrayBuffer(8));
+  const { request } = asked.at(-1);
+  settings.temperature = 0.5;
+  session.move("temperature");
+  session.beginSeed(8n);
+  assert.equal(session.view.status, "Reading song.mid…");
+  session.fileIsRead({ request, ...FILE });
+  assert.equal(session.view.name, "0123456789/8/primer=0123abcd/temperature=0.5/speed=7/polyphony=4.5/loudness=64");
+});
+
 test("a file that cannot be read leaves the piece as it was", () => {
   const { session, asked } = opened();
   const { name } = session.view;
