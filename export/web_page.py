@@ -37,6 +37,12 @@ LOOPBACK, PORT = "127.0.0.1", 8000
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104
 # The build without relaxed SIMD runs in every browser with SIMD, and rounds alike on every processor.
 GLUE = "litert_wasm_compat_internal"
+LIBRARY_CHANGES = {
+    # Workers have no import maps to resolve this name.
+    '"@litertjs/wasm-utils"': '"../wasm_loader.js"',
+    # A step of this size needs no GPU, and where there is none, looking for one warns on the console.
+    "await Environment.create()": "await Environment.create({ webGpuDevice: null })",
+}
 TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -101,11 +107,11 @@ def _add_runtime(runtime: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="kerasmusic-") as folder:
         package = _install_packages(Path(folder)) / "@litertjs" / "core"
         library = (package / "dist" / "index.js").read_text()
-        # Workers have no import maps to resolve this name.
-        bare = '"@litertjs/wasm-utils"'
-        if library.count(bare) != 1:
-            raise KerasMusicError(f"the package @litertjs/core has no single import of {bare}; was it changed?")
-        library = library.replace(bare, '"../wasm_loader.js"').replace("//# sourceMappingURL=index.js.map", "")
+        for found, wanted in LIBRARY_CHANGES.items():
+            if library.count(found) != 1:
+                raise KerasMusicError(f"the package @litertjs/core has no single {found}; was it changed?")
+            library = library.replace(found, wanted)
+        library = library.replace("//# sourceMappingURL=index.js.map", "")
         (runtime / "litert.js").write_text(library)
         glue = (package / "wasm" / f"{GLUE}.js").read_text()
         (runtime / "litert_wasm.js").write_text(f"{glue}\nexport default ModuleFactory;\n")

@@ -2,7 +2,11 @@
 
 const NAMES = ["C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B"];
 const BLACK = new Set([1, 3, 6, 8, 10]);
-const OCTAVES = 2;
+const MAX_OCTAVES = 2;
+// A finger hits a white key of this width.
+const WHITE_PIXELS = 40;
+const HIGHEST_C = 108;
+const LOWEST_C = 24;
 const VELOCITY = 80;
 // Codes of physical positions, so that they are the same in every layout.
 const COMPUTER_KEYS =
@@ -20,10 +24,13 @@ const ARROWS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
 export const pitchName = (pitch) =>
   `${NAMES[pitch % 12]}${BLACK.has(pitch % 12) ? " " : ""}${Math.floor(pitch / 12) - 1}`;
 
+const whites = (octaves) => 7 * octaves + 1;
+
 /** Keeps track of the pitches held by any keyboard, and reports presses and releases. */
 export class Keys {
   pressed = new Set();
   #lowest = 60;
+  #octaves = MAX_OCTAVES;
   #held = new Map();
   #pedal = false;
   // The pitches whose keys were released while the pedal was down.
@@ -57,10 +64,13 @@ export class Keys {
     this.#sustained.clear();
   }
 
-  /** Fills an element with two octaves of buttons. */
+  /** Fills an element with buttons: two octaves, or one where the keys of two would be too narrow for a finger. */
   show(element) {
+    this.#octaves = element.clientWidth < WHITE_PIXELS * whites(MAX_OCTAVES) ? 1 : MAX_OCTAVES;
+    this.#lowest = Math.min(HIGHEST_C - 12 * this.#octaves, Math.max(LOWEST_C, this.#lowest));
+    element.style.setProperty("--whites", whites(this.#octaves));
     this.#buttons.clear();
-    const buttons = Array.from({ length: 12 * OCTAVES + 1 }, (_, index) => {
+    const buttons = Array.from({ length: 12 * this.#octaves + 1 }, (_, index) => {
       const pitch = this.#lowest + index;
       const button = document.createElement("button");
       button.type = "button";
@@ -79,13 +89,19 @@ export class Keys {
   /** Moves the page's keys and the computer keyboard by octaves; returns the name of the lowest key. */
   shift(octaves, element) {
     this.releaseAll();
-    this.#lowest = Math.min(84, Math.max(24, this.#lowest + 12 * octaves));
+    this.#lowest += 12 * octaves;
     this.show(element);
     return pitchName(this.#lowest);
   }
 
-  /** Listens to pointers, Enter, Space and arrows on the page's keys. */
+  /** Listens to pointers, Enter, Space and arrows on the page's keys, and to changes of their width. */
   listenToButtons(element) {
+    let width = element.clientWidth;
+    new ResizeObserver(() => {
+      if (width === element.clientWidth) return;
+      width = element.clientWidth;
+      this.shift(0, element);
+    }).observe(element);
     const pitchOf = (target) => Number(target.closest?.(".key")?.dataset.pitch ?? NaN);
     this.#listenToPointer(element, ({ clientX, clientY, target }) =>
       pitchOf(document.elementFromPoint(clientX, clientY) ?? target),

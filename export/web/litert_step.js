@@ -22,8 +22,6 @@ let runtime = null;
 
 /** Loads and starts the runtime; later calls return the same one. */
 export function startRuntime() {
-  // Hides the GPU from the runtime, which would start it although a step of this size does not need it.
-  Object.defineProperty(navigator, "gpu", { value: undefined, configurable: true });
   runtime ??= loadLiteRt(GLUE);
   return runtime;
 }

@@ -6,13 +6,12 @@ import { KEYS } from "./controls.js";
 import { MIN_P } from "./generator.js";
 import { Keys, pitchName } from "./keys.js";
 import { MidiOutput } from "./midi_output.js";
-import { Piano } from "./piano.js";
 import { parsePiece } from "./piece.js";
 import { Player } from "./player.js";
 import { Problem } from "./problem.js";
 import { Roll } from "./roll.js";
-import { loadSamples } from "./sampled_sound.js";
 import { Session } from "./session.js";
+import { Sound } from "./sound.js";
 
 const MODEL = "model.tflite";
 // The buttons of the chords: those of C major and A minor, and none.
@@ -23,7 +22,6 @@ const TARGETS = Object.keys(USUAL);
 const MODEL_ID = document.querySelector('meta[name="kerasmusic-model"]').content;
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const MAX_SEED = 2n ** 64n - 1n;
-const AUDIO_START_MILLISECONDS = 1_500;
 const FIGURES_MILLISECONDS = 250;
 const TIMES_KEPT = 512;
 // The slowest tenth is left out, since it shows other work of the processor.
@@ -34,6 +32,7 @@ const count = (number, name) => `${number.toLocaleString("en")} ${name}${number 
 
 const worker = { post: () => {} };
 const player = new Player(() => session.tellPosition());
+const sound = new Sound((context, piano) => player.connect(context, piano), onInterruption);
 const roll = new Roll(element("roll"));
 const keys = new Keys(onPress, onRelease);
 const session = new Session({
@@ -46,7 +45,6 @@ const session = new Session({
   show,
 });
 
-let audio = null;
 // The MIDI output that sounds instead of the page, or null; and those that can be chosen.
 let output = null;
 let outputs = [];
@@ -60,6 +58,11 @@ function showProblem(text) {
   element("problem").textContent = text;
   element("problem").hidden = !text;
 }
+
+// An error is shown above the keys or, where these are scrolled away, at the bottom of the screen.
+new IntersectionObserver((entries) => element("problem").classList.toggle("adrift", !entries.at(-1).isIntersecting), {
+  rootMargin: "-80px 0px 0px",
+}).observe(element("view"));
 
 /** Shows what the session's view says. */
 function show() {
@@ -121,7 +124,7 @@ const handlers = {
   notes(answer) {
     session.takeMade(answer);
     // The piano's recordings wait for the first notes; without them, strings play.
-    if (!times.length) loadSamples().catch(() => {});
+    if (!times.length) sound.loadRecordings();
     times.push(...answer.microseconds);
     times.splice(0, times.length - TIMES_KEPT);
   },
@@ -211,32 +214,19 @@ function setControl(id, value) {
 
 // Sound.
 
-/** Starts the audio context; browsers allow it only on a user's action. */
-async function startAudio() {
-  if (!audio) {
-    // Otherwise an iPhone in silent mode plays nothing.
-    if (navigator.audioSession) navigator.audioSession.type = "playback";
-    const context = new AudioContext({ latencyHint: "interactive" });
-    const piano = new Piano(context);
-    audio = { context, piano, tuned: piano.tune() };
-    setVolume();
-    player.connect(context, piano);
-  }
-  const late = new Promise((resolve) => setTimeout(resolve, AUDIO_START_MILLISECONDS));
-  if (audio.context.state !== "running") await Promise.race([audio.context.resume(), late]);
-  if (audio.context.state !== "running") {
-    throw new Problem("The browser keeps the sound from starting; allow sound for this page, then press Play again.");
-  }
-  await audio.tuned;
+function setVolume() {
+  sound.volume = Number(element("volume").value);
 }
 
-function setVolume() {
-  if (audio) audio.piano.volume = Number(element("volume").value);
+function onInterruption() {
+  if (session.state !== "playing") return;
+  pause();
+  session.say("The sound was interrupted; press Play to go on.");
 }
 
 async function play() {
   if (session.state === "playing") return pause();
-  await startAudio();
+  await sound.start();
   session.play();
 }
 
@@ -250,19 +240,19 @@ function pause() {
 
 const seconds = () => performance.now() / 1000;
 
-async function onPress(pitch, velocity, keyboard) {
+function onPress(pitch, velocity, keyboard) {
   session.press(pitch, velocity, seconds());
-  sounding.set(pitch, null);
-  await attempt(startAudio)();
   // An instrument that is played by itself sounds by itself.
-  if (audio?.context.state !== "running" || !sounding.has(pitch) || (output && output.name === keyboard)) return;
-  sounding.set(pitch, (output ?? audio.piano).strike(pitch, velocity, audio.context.currentTime));
+  if (output && output.name === keyboard) return;
+  sounding.set(pitch, sound.strike(pitch, velocity, output));
 }
 
 function onRelease(pitch) {
   session.lift(pitch, seconds());
-  sounding.get(pitch)?.(audio.context.currentTime);
+  sounding.get(pitch)?.();
   sounding.delete(pitch);
+  // Says so if the browser keeps the sound from starting.
+  attempt(() => sound.start())();
 }
 
 async function open(file) {
@@ -480,7 +470,7 @@ function showOutputs(found) {
 
 function chooseOutput() {
   const port = outputs[element("sound").selectedIndex - 1];
-  output = port ? new MidiOutput(port, () => audio.context) : null;
+  output = port ? new MidiOutput(port, () => sound.context) : null;
   player.playOn(output);
 }
 
@@ -523,6 +513,8 @@ connectControls();
 connectKeys();
 connectSpace();
 connectDrops();
+sound.wakeOn(...["play", "carry-on", "keys", "roll"].map(element));
+setVolume();
 requestAnimationFrame(draw);
 setInterval(showFigures, FIGURES_MILLISECONDS);
 // Otherwise check.js has shown which feature is missing.

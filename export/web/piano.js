@@ -1,8 +1,6 @@
 /** A piano of built-in Web Audio nodes, which need no secure context, and which the page's other work cannot delay. */
 
 import { HIGHEST } from "./piano_range.js";
-import { SampledSound, loadSamples } from "./sampled_sound.js";
-import { StringSound } from "./string_sound.js";
 
 // The velocities 10 and 127 are 29 decibels apart, and somewhat more by their timbre.
 const LOUDNESS_EXPONENT = 1.3;
@@ -15,13 +13,13 @@ const VOLUME_SECONDS = 0.02;
 export class Piano {
   #context;
   #keys;
-  #sound;
-  #sampled;
+  #tones;
   #voices = new Set();
   #volume;
 
-  constructor(context) {
+  constructor(context, tones) {
     this.#context = context;
+    this.#tones = tones;
     this.#keys = new GainNode(context, { gain: 0.375 });
     const limits = { threshold: -9, knee: 6, ratio: 14, attack: 0.003, release: 0.2 };
     const limiter = new DynamicsCompressorNode(context, limits);
@@ -39,27 +37,6 @@ export class Piano {
     this.#volume.gain.setTargetAtTime(share ** 2, this.#context.currentTime, VOLUME_SECONDS);
   }
 
-  /** Makes the piano playable: resolves when the recordings or, if they take longer, the first strings are ready. */
-  async tune() {
-    const strings = new StringSound(this.#context);
-    const recorded = loadSamples().then((samples) => {
-      this.#sound = new SampledSound(this.#context, samples);
-      strings.stopTuning();
-    });
-    this.#sampled = recorded.catch((error) => {
-      console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`);
-    });
-    const tuned = strings.tune().then(() => {
-      this.#sound ??= strings;
-    });
-    await Promise.any([recorded, tuned]);
-  }
-
-  /** Resolves when the recorded sound plays, or could not be loaded. */
-  get sampled() {
-    return this.#sampled;
-  }
-
   /**
    * Strikes a key at a time of the audio clock.
    *
@@ -67,7 +44,7 @@ export class Piano {
    * @returns a function that releases the key at a given time
    */
   strike(pitch, velocity, when, until = null) {
-    const { source, output } = this.#sound.start(pitch, velocity, when);
+    const { source, output } = this.#tones.start(this.#context, pitch, velocity, when);
     const gain = new GainNode(this.#context, { gain: (velocity / 127) ** LOUDNESS_EXPONENT });
     output.connect(gain).connect(this.#keys);
     const voice = { source, gain, when };

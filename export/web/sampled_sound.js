@@ -41,19 +41,16 @@ async function load() {
 }
 
 export class SampledSound {
-  #context;
   #layers;
   #clips;
 
-  constructor(context, { layers, clips }) {
-    this.#context = context;
+  constructor({ layers, clips }) {
     this.#layers = layers;
     this.#clips = clips;
   }
 
-  /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */
-  start(pitch, velocity, when) {
-    const context = this.#context;
+  /** See `Tones.start`. */
+  start(context, pitch, velocity, when) {
     const clip = nearest(this.#clips, (each) => Math.abs(each.pitch - pitch));
     const layer = nearest(this.#layers, (each) => Math.abs(Math.log(each.velocity / velocity)));
     const playbackRate = 2 ** ((pitch - clip.pitch) / 12);

@@ -1,47 +1,43 @@
 /** The sound of synthesised strings, which needs no files. */
 
 import { HIGHEST, LOWEST } from "./piano_range.js";
+import { Problem } from "./problem.js";
 
 const PAN = 0.7;
+// A context of another rate resamples them as it plays.
+const RATE = 48_000;
 
 export class StringSound {
-  #context;
+  /** Resolves when the first string is there. */
+  ready;
   #buffers = new Map();
-  #worker = null;
+  #worker = new Worker(new URL("./strings_worker.js", import.meta.url), { type: "module" });
 
-  constructor(context) {
-    this.#context = context;
-  }
-
-  /** Renders the keys' sounds in a worker; resolves when the first is ready. */
-  tune() {
-    return new Promise((resolve, reject) => {
-      const worker = new Worker(new URL("./strings_worker.js", import.meta.url), { type: "module" });
-      this.#worker = worker;
-      worker.onmessage = ({ data: { pitch, samples } }) => {
-        const buffer = new AudioBuffer({ length: samples.length, sampleRate: this.#context.sampleRate });
+  constructor() {
+    this.ready = new Promise((resolve, reject) => {
+      this.#worker.onmessage = ({ data: { pitch, samples } }) => {
+        const buffer = new AudioBuffer({ length: samples.length, sampleRate: RATE });
         buffer.copyToChannel(samples, 0);
         this.#buffers.set(pitch, buffer);
         resolve();
       };
-      worker.onerror = reject;
-      worker.postMessage({ rate: this.#context.sampleRate });
+      this.#worker.onerror = () => reject(new Problem("The piano's sounds could not be made; reload the page."));
+      this.#worker.postMessage({ rate: RATE });
     });
   }
 
   /** Leaves the keys that are not rendered yet. */
-  stopTuning() {
-    this.#worker?.terminate();
+  stop() {
+    this.#worker.terminate();
   }
 
-  /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */
-  start(pitch, velocity, when) {
-    const context = this.#context;
-    const nearest = [...this.#buffers.keys()].reduce((best, key) =>
-      Math.abs(key - pitch) < Math.abs(best - pitch) ? key : best,
-    );
-    const playbackRate = 2 ** ((pitch - nearest) / 12);
-    const source = new AudioBufferSourceNode(context, { buffer: this.#buffers.get(nearest), playbackRate });
+  /** See `Tones.start`; silence as long as there is no string. */
+  start(context, pitch, velocity, when) {
+    const distance = (key) => Math.abs(key - pitch);
+    const nearest = [...this.#buffers.keys()].reduce((best, key) => (distance(key) < distance(best) ? key : best), Infinity);
+    const buffer = this.#buffers.get(nearest) ?? null;
+    const playbackRate = buffer ? 2 ** ((pitch - nearest) / 12) : 1;
+    const source = new AudioBufferSourceNode(context, { buffer, playbackRate });
     // A soft strike is not only quieter, but also duller.
     const frequency = Math.min(18_000, 500 + 9_000 * (velocity / 127) ** 1.8 + 2.5 * 440 * 2 ** ((pitch - 69) / 12));
     const tone = new BiquadFilterNode(context, { type: "lowpass", frequency, Q: 0.4 });

@@ -9,10 +9,11 @@ RATE = 48_000
 # The page's own piano in an offline context; both channels as little-endian floats in base64, since a list is too slow.
 RENDER = """async ([strikes, seconds, rate]) => {
   const { Piano } = await import(new URL("piano.js", location.href).href);
+  const { Tones } = await import(new URL("tones.js", location.href).href);
   const context = new OfflineAudioContext(2, Math.round(seconds * rate), rate);
-  const piano = new Piano(context);
-  await piano.tune();
-  await piano.sampled;
+  const tones = new Tones();
+  await tones.load();
+  const piano = new Piano(context, tones);
   for (const [pitch, velocity, when, until] of strikes) piano.strike(pitch, velocity, when, until);
   const rendered = await context.startRendering();
   const text = async (channel) => {

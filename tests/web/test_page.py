@@ -1,18 +1,16 @@
 """Tests the page in a headless Chromium, served by a plain static server: `nox -s tests-web`."""
 
 import functools
-import os
 import re
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("playwright", reason="needs the packages of nox -s tests-web")
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from kerasmusic import midi
 from kerasmusic.bundled import bundled_model
@@ -22,29 +20,12 @@ from kerasmusic.edge.piece import Piece, model_id, primer_id
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.export.web_page import write_page
 from kerasmusic.notes import Notes
+from opening import LISTEN, LOUDNESS, open_page
 from serving import Serving
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]
 
-CHROMIUM = shutil.which("chromium")
-SCREENSHOTS = Path(os.environ.get("KERASMUSIC_SCREENSHOTS", ".nox/screenshots"))
 SEED = 7
-# Also measures what reaches the loudspeakers.
-LISTEN = """
-  const connect = AudioNode.prototype.connect;
-  AudioNode.prototype.connect = function (target, ...more) {
-    if (target instanceof AudioDestinationNode) {
-      window.tap = new AnalyserNode(this.context, { fftSize: 32768 });
-      connect.call(this, window.tap);
-    }
-    return connect.call(this, target, ...more);
-  };
-"""
-LOUDNESS = """() => {
-  const samples = new Float32Array(32768);
-  window.tap?.getFloatTimeDomainData(samples);
-  return Math.max(...samples.map(Math.abs));
-}"""
 # The notes of a seed from the page's worker, as fast as it can, with the memory of its runtime.
 MAKE_NOTES = """([seed, wanted]) => new Promise((resolve, reject) => {
   const worker = new Worker("worker.js", { type: "module" });
@@ -78,19 +59,6 @@ DROP = """([name, bytes]) => {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        # A name other than localhost stands for a home network, without a secure context.
-        rules = "--host-resolver-rules=MAP piano.home 127.0.0.1"
-        arguments = ["--no-sandbox", rules, "--autoplay-policy=document-user-activation-required"]
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
 def folders(exported, tmp_path_factory):
     """Pages of a float32, of an int8 and of an exact file."""
     root = tmp_path_factory.mktemp("pages")
@@ -120,19 +88,6 @@ def context(browser):
 def errors():
     """The errors on the console; a test that uses this fixture checks that there are none."""
     return []
-
-
-def open_page(context, url, *, ready=True, script=None, errors=None):
-    page = context.new_page()
-    if errors is not None:
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    if script:
-        page.add_init_script(script)
-    page.goto(url)
-    if ready:
-        expect(page.locator("#play")).to_be_enabled(timeout=30_000)
-    return page
 
 
 @pytest.fixture
@@ -777,23 +732,3 @@ def test_on_a_home_network_it_plays_and_fetches_nothing_from_elsewhere(context, 
     assert len(asked) > 15
     assert all(url.startswith((address, "data:")) for url in asked)
     assert not errors
-
-
-@pytest.mark.parametrize(
-    ("name", "scheme", "size"),
-    [("light", "light", (1280, 900)), ("dark", "dark", (1280, 900)), ("phone", "light", (390, 844))],
-)
-def test_it_fits_every_screen(browser, site, name, scheme, size):
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=name == "phone"
-    )
-    page = open_page(context, site.url)
-    page.locator("#speed").fill("15")
-    page.click("#play")
-    expect(page.locator("#figures")).to_contain_text(re.compile(r"[3-9] notes played"), timeout=30_000)
-    page.evaluate("() => scrollTo(0, 0)")
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-    wide = page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
-    assert wide[0] <= wide[1]
-    context.close()
