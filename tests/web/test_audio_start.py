@@ -85,15 +85,21 @@ def test_the_first_short_press_of_a_key_sounds(page, kind):
     expect(page.locator("#problem")).to_be_hidden()
 
 
-def test_play_is_heard_at_once(page):
-    started = []
-    page.on("worker", lambda worker: started.append(worker.url))
-    page.click("#play")
-    page.wait_for_function("() => window.heard")
-    # About 150 milliseconds on an idle machine.
-    assert page.evaluate("() => window.heard") < 600
-    # The sounds were made before.
-    assert not started
+def test_play_is_heard_at_once(context, bundled_page):
+    heard = []
+    for _ in range(3):
+        page = open_page(context, bundled_page, script=LISTEN + WAIT_FOR_SOUND)
+        page.wait_for_timeout(3_000)
+        started = []
+        page.on("worker", lambda worker, started=started: started.append(worker.url))
+        page.click("#play")
+        page.wait_for_function("() => window.heard")
+        heard.append(page.evaluate("() => window.heard"))
+        # The sounds were made before.
+        assert not started
+        page.close()
+    # About 150 milliseconds on an idle machine; the best of three, since other work delays single ones.
+    assert min(heard) < 500
 
 
 def test_after_an_interruption_the_page_is_paused_and_plays_on(page):
