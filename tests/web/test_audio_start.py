@@ -47,7 +47,7 @@ def page(context, bundled_page):
     errors = []
     opened = open_page(context, bundled_page, script=LISTEN + WAIT_FOR_SOUND, errors=errors)
     # As a user would, who first looks at the page.
-    opened.wait_for_timeout(2_000)
+    opened.wait_for_timeout(8_000)
     yield opened
     assert not errors
 
