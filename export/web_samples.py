@@ -131,11 +131,11 @@ def _sounding_pitch(clip: Samples, pitch: int) -> float:
         low, high = (round(hertz * 2 ** (semitones / 12) * length / RATE) for semitones in (-1.5, 1.5))
         place = low + int(np.argmax(magnitudes[low:high]))
         found.append((magnitudes[place], 1200 * np.log2(place * RATE / length / hertz)))
-    cents = max(found)[1]
-    return round(pitch + (cents - float(np.clip(cents, -MOST_STRETCH, MOST_STRETCH))) / 100, 3)
+    cents = float(max(found)[1])
+    return round(pitch + (cents - max(-MOST_STRETCH, min(MOST_STRETCH, cents))) / 100, 3)
 
 
-def _index(layers_clips: dict[str, dict[int, Samples]]) -> dict[str, object]:
+def _index(recorded: dict[str, dict[int, Samples]]) -> dict[str, object]:
     """What the page needs to know of the files and the clips.
 
     Times are in seconds from the start of a file, frequencies in hertz, and the level of the overtones above that
@@ -143,10 +143,10 @@ def _index(layers_clips: dict[str, dict[int, Samples]]) -> dict[str, object]:
     """
     clips, start = [], FIRST_SECONDS
     for pitch in PITCHES:
-        levels = [bands(layer[pitch], pitch) for layer in layers_clips.values()]
+        levels = [bands(layer[pitch], pitch) for layer in recorded.values()]
         clips.append(
             {
-                "pitch": _sounding_pitch(layers_clips["medium"][pitch], pitch),
+                "pitch": _sounding_pitch(recorded["medium"][pitch], pitch),
                 "start": round(start, 2),
                 "seconds": clip_seconds(pitch),
                 "hertz": overtones_from(pitch),

@@ -1,15 +1,14 @@
 /** The sound of a recorded grand piano; `web_samples.py` made the files. */
 
 const FOLDER = "./samples/";
-// A strike twice as hard as the hardest layer or the middle of the keyboard's velocities has overtones louder by so many
-// decibels. The second is added to what the layers have, since they are more alike than listeners expect.
+// By how many decibels twice the velocity raises the overtones: beyond the softest and the loudest layer, and everywhere in
+// addition to the layers' own difference, since they are more alike than listeners expect.
 const OUTER_TILT = 4;
 const MORE_TILT = 3;
 const MIDDLE_VELOCITY = 64;
 const MAX_TILT = 12;
 // The pulse that tells a decoder's delay is within this time.
 const PULSE_SECONDS = 0.25;
-
 // That of the files. A context of another rate resamples them as it plays.
 const RATE = 48_000;
 
