@@ -12,7 +12,8 @@ RENDER = """async ([strikes, seconds, rate]) => {
   const { Tones } = await import(new URL("tones.js", location.href).href);
   const context = new OfflineAudioContext(2, Math.round(seconds * rate), rate);
   const tones = new Tones();
-  await tones.load();
+  await tones.ready;
+  await tones.load().catch(() => {});
   const piano = new Piano(context, tones);
   for (const [pitch, velocity, when, until] of strikes) piano.strike(pitch, velocity, when, until);
   const rendered = await context.startRendering();
