@@ -123,8 +123,8 @@ const handlers = {
   progress: (answer) => session.takeProgress(answer),
   notes(answer) {
     session.takeMade(answer);
-    // The piano's recordings wait for the first notes; without them, strings play.
-    if (!times.length) sound.loadRecordings();
+    // The piano's recordings wait for the first notes.
+    sound.load();
     times.push(...answer.microseconds);
     times.splice(0, times.length - TIMES_KEPT);
   },
@@ -215,7 +215,9 @@ function setControl(id, value) {
 // Sound.
 
 function setVolume() {
-  sound.volume = Number(element("volume").value);
+  const volume = Number(element("volume").value);
+  sound.volume = volume;
+  if (output) output.volume = volume;
 }
 
 function onInterruption() {
@@ -243,8 +245,7 @@ const seconds = () => performance.now() / 1000;
 function onPress(pitch, velocity, keyboard) {
   session.press(pitch, velocity, seconds());
   // An instrument that is played by itself sounds by itself.
-  if (output && output.name === keyboard) return;
-  sounding.set(pitch, sound.strike(pitch, velocity, output));
+  if (!output || output.name !== keyboard) sounding.set(pitch, sound.strike(pitch, velocity, output));
 }
 
 function onRelease(pitch) {
@@ -387,10 +388,7 @@ function connectControls() {
     element(id).addEventListener("change", attempt(moved));
   }
   connectChords();
-  element("volume").addEventListener("input", () => {
-    setVolume();
-    if (output) output.volume = Number(element("volume").value);
-  });
+  element("volume").addEventListener("input", setVolume);
   element("sound").addEventListener("change", chooseOutput);
   addEventListener("pagehide", () => output?.silence());
   element("timeline").addEventListener("input", () => session.seek(Number(element("timeline").value)));

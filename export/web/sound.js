@@ -26,10 +26,20 @@ export class Sound {
     this.#onStop = onStop;
   }
 
+  /** The audio context, or null before the first press. */
+  get context() {
+    return this.#context;
+  }
+
   /** The volume from 0 to 1. */
   set volume(share) {
     this.#volume = share;
     if (this.#piano) this.#piano.volume = share;
+  }
+
+  /** Loads the piano's recordings; until then, synthesised strings play. */
+  load() {
+    this.#tones.load();
   }
 
   /** Starts the audio as soon as an element is pressed, which is before the click that ends the press. */
@@ -56,39 +66,25 @@ export class Sound {
     await this.#tones.ready;
   }
 
-  /** The audio context. */
-  get context() {
-    if (!this.#context) this.#make();
-    return this.#context;
-  }
-
-  /** Loads the recorded piano, if it can be had. */
-  async loadRecordings() {
-    try {
-      await this.#tones.load();
-    } catch (error) {
-      console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`);
-    }
-  }
-
   /**
    * Strikes a key now or, if the audio is only starting, when it runs.
    *
-   * @param output a MIDI output to sound instead of the piano, or null
+   * @param instrument what is played instead of the piano, or null
    * @returns a function that releases the key
    */
-  strike(pitch, velocity, output = null) {
+  strike(pitch, velocity, instrument = null) {
     this.#wake();
     const when = this.#context.currentTime;
     const began = performance.now();
-    const release = (output ?? this.#piano).strike(pitch, velocity, when);
+    const release = (instrument ?? this.#piano).strike(pitch, velocity, when);
     // A key that was released before the audio ran sounds for as long as it was held.
     return () => release(Math.max(this.#context.currentTime, when + (performance.now() - began) / 1000));
   }
 
   /** Resolves when the audio runs, or cannot. */
   async #wake() {
-    if (this.context.state !== "running") await this.context.resume().catch(() => {});
+    if (!this.#context) this.#make();
+    if (this.#context.state !== "running") await this.#context.resume().catch(() => {});
   }
 
   #make() {

@@ -1,34 +1,32 @@
-/** The tones of the piano's keys: synthesised strings until the recorded piano is loaded. Neither needs a user's action. */
+/** What a piano sounds by: recordings, and synthesised strings until they are loaded. It needs no audio context. */
 
 import { SampledSound, loadSamples } from "./sampled_sound.js";
 import { StringSound } from "./string_sound.js";
 
 export class Tones {
-  /** Resolves when there is a tone. */
-  ready;
   #strings = new StringSound();
-  #recorded = null;
-  #becomeReady;
+  #recordings = null;
+  #loading = null;
 
-  constructor() {
-    this.ready = new Promise((resolve, reject) => {
-      this.#becomeReady = resolve;
-      this.#strings.ready.then(resolve, reject);
-    });
-    // Whoever waits for them handles this.
-    this.ready.catch(() => {});
+  /** Resolves when the recordings or, if they take longer, the first strings can sound. */
+  get ready() {
+    return this.#strings.ready;
   }
 
-  /** Loads the recorded piano, which plays from then on; rejects if that cannot be, and the strings play on. */
-  async load() {
-    if (this.#recorded) return;
-    this.#recorded = new SampledSound(await loadSamples());
-    this.#strings.stop();
-    this.#becomeReady();
+  /** Loads the recordings, once; resolves when they sound, or could not be loaded. */
+  load() {
+    this.#loading ??= loadSamples().then(
+      (samples) => {
+        this.#recordings = new SampledSound(samples);
+        this.#strings.stop();
+      },
+      (error) => console.warn(`The piano's recordings could not be loaded (${error.message}); synthesised strings play.`),
+    );
+    return this.#loading;
   }
 
-  /** The source of a strike, started at a time of a context's clock, and the node at which it sounds. */
+  /** The source of a strike, started at a time of the audio clock, and the node at which it sounds. */
   start(context, pitch, velocity, when) {
-    return (this.#recorded ?? this.#strings).start(context, pitch, velocity, when);
+    return (this.#recordings ?? this.#strings).start(context, pitch, velocity, when);
   }
 }

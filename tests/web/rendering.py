@@ -13,7 +13,7 @@ RENDER = """async ([strikes, seconds, rate]) => {
   const context = new OfflineAudioContext(2, Math.round(seconds * rate), rate);
   const tones = new Tones();
   await tones.ready;
-  await tones.load().catch(() => {});
+  await tones.load();
   const piano = new Piano(context, tones);
   for (const [pitch, velocity, when, until] of strikes) piano.strike(pitch, velocity, when, until);
   const rendered = await context.startRendering();
