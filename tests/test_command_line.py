@@ -202,6 +202,24 @@ def test_training_leaves_a_whole_run_and_its_file_plays(capsys, midi_folder, tmp
     assert "saved in first" in out
 
 
+@pytest.mark.slow
+def test_composers_of_the_data_are_trained_as_styles_that_can_be_asked_for(capsys, midi_folder):
+    asked = ("--preset", "tiny", "--epochs", 1, "--batch-size", 4, "--style-notes", 1)
+    code, _, err = run(capsys, "train", "--data", midi_folder, *asked, "--run", "styled")
+    assert code == 0, err
+    for file in ("styled/model.keras", "styled/model.tflite"):
+        assert "styles      Bach, Chopin\n" in run(capsys, "inspect", file)[1]
+    code, _, err = run(capsys, "generate", "styled/model.tflite", "--notes", 5, "--style", "Bach:0.6,Chopin:0.4")
+    assert code == 0, err
+    assert "knows no styles" not in err
+    code, _, err = run(capsys, "generate", "styled/model.tflite", "--style", "Verdi", "-o", "verdi.mid")
+    assert code == 2
+    assert "Verdi: no such style" in err
+    code, _, err = run(capsys, "train", "--resume", "styled", "--style-notes", 2)
+    assert code == 2
+    assert "--style-notes 2: styled was begun with 1" in err
+
+
 def test_music_is_generated_with_all_that_was_asked_for(capsys, model, tmp_path, notes):
     midi.write(notes[:30], tmp_path / "primer.mid")
     code, out, err = run(
@@ -368,6 +386,7 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
         assert code == 0, err
         answers[" ".join(command.split()[:2])] = json.loads(out)
     assert answers["data info"]["splits"]["train"]["performances"] == 2
+    assert list(answers["data info"]["composers"]) == ["Bach", "Chopin"]
     assert answers[f"evaluate {tflite_file}"]["pieces"] == 1
     assert answers[f"evaluate {tflite_file}"]["by_field"]["step"] is None
     assert answers[f"generate {tflite_file}"] == {
