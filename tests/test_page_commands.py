@@ -30,7 +30,7 @@ MARKDOWN = [
 ]
 SOURCES = sorted(path for folder in ("kerasmusic", "bench", "export") for path in (ROOT / folder).rglob("*.py"))
 FENCED = re.compile(r"^```[a-z]*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
-SHOWN = re.compile(r"(?:ExecStart=)?(?:\S+/bin/)?(kerasmusic (?!-->).+|python3? -m kerasmusic.+|nox .+)")
+SHOWN = re.compile(r"(?:sudo )?(?:\S+/bin/)?(kerasmusic (?!-->).+|python3? -m kerasmusic.+|nox .+)")
 # Pages quote with backticks, messages with apostrophes.
 QUOTED = re.compile(r"([`'])((?:kerasmusic |nox |python3? -m kerasmusic)[^`'{}]+)\1")
 
@@ -141,6 +141,7 @@ def test_every_page_and_every_command_shows_something_to_type():
 #: Why a command is not run here.
 LEFT_OUT = {
     "play": "needs a sound device or MIDI ports",
+    "service": "changes the system",
     "train": "trains for minutes",
     "bench latency": "measures for minutes",
     "bench tutorial": "measures for minutes",
