@@ -9,15 +9,33 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from mido.ports import BaseInput, BaseOutput
 
+
+class Client:
+    """A client of the system's MIDI, in place of RtMidi's; opening one takes as long as `open_client` does."""
+
+    def __init__(self, rtapi):
+        open_client()
+
+    def get_ports(self):
+        return list(ports)
+
+
+def open_client():
+    pass
+
+
+rtmidi = SimpleNamespace(MidiIn=Client, MidiOut=Client, API_UNSPECIFIED=0)
 ports = os.environ.get("PORTS", "").split(",") if os.environ.get("PORTS") else ["Piano", "Synth one", "Synth two"]
 inputs = {}
 messages = []
 
 
 def get_devices(**_):
+    open_client()
     return [{"name": name, "is_input": True, "is_output": True} for name in ports]
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import mido
 import pytest
 
+import kerasmusic.live.ports
 import scripted_midi
 from kerasmusic.bundled import bundled_model
 from kerasmusic.edge import Generator
@@ -59,7 +60,7 @@ class Piano:
             port.callback(mido.Message(kind, note=pitch, velocity=70))
 
     def switch_off(self):
-        scripted_midi.ports.clear()
+        scripted_midi.ports.remove(self.name)
         self.struck.clear()
 
     def switch_on(self):
@@ -94,7 +95,10 @@ def piano(monkeypatch):
     made = Piano(clock)
     monkeypatch.setenv("MIDO_BACKEND", "scripted_midi")
     monkeypatch.setattr(scripted_midi, "time", SimpleNamespace(perf_counter=clock.now))
-    monkeypatch.setattr(scripted_midi, "ports", [made.name])
+    monkeypatch.setattr(scripted_midi, "ports", ["Midi Through Port-0 14:0", made.name])
+    # All threads of Python stand still while a client of the system's MIDI is opened, as on JACK.
+    monkeypatch.setattr(scripted_midi, "open_client", lambda: setattr(clock, "time", clock.time + 0.05))
+    monkeypatch.setattr(kerasmusic.live.ports, "_listing", {})
     monkeypatch.setattr(scripted_midi, "messages", made)
     monkeypatch.setattr(scripted_midi, "inputs", {})
     return made

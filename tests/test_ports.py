@@ -17,7 +17,7 @@ PIANO, FIRST, SECOND = "Digital Piano:Digital Piano MIDI 1 20:0", "Synth:Synth M
 
 
 def found(name, names=(PIANO, FIRST, SECOND)):
-    return find_port(name, "output", SimpleNamespace(get_output_names=lambda: list(names)))
+    return find_port(name, "output", SimpleNamespace(module=None, get_output_names=lambda: list(names)))
 
 
 @pytest.mark.parametrize(

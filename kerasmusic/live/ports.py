@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kerasmusic.errors import MissingPackageError, PortError
 from kerasmusic.quiet import quiet_stderr
@@ -18,6 +18,9 @@ Port = TypeVar("Port")
 
 #: The name of kerasmusic's client of the system's MIDI, as other programs see it.
 CLIENT = "kerasmusic"
+# The clients that list the ports, by kind and API. Opening one, as each of mido's own lists does, holds up all threads
+# of Python for up to half a second on JACK.
+_listing: dict[tuple[str, str | None], Any] = {}
 
 
 def load_backend(backend: mido.Backend | None = None) -> mido.Backend:
@@ -49,10 +52,26 @@ def port_names(kind: str, backend: mido.Backend) -> list[str]:
     try:
         # If ALSA is missing, it says so on standard error several times.
         with quiet_stderr():
-            return list(dict.fromkeys(backend.get_input_names() if kind == "input" else backend.get_output_names()))
+            return list(dict.fromkeys(_names(kind, backend)))
     except Exception as error:  # every backend has errors of its own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PortError(f"this system's MIDI cannot be used ({reason})") from None
+
+
+def _names(kind: str, backend: mido.Backend) -> list[str]:
+    rtmidi = getattr(backend.module, "rtmidi", None)
+    if rtmidi is None:
+        found: list[str] = backend.get_input_names() if kind == "input" else backend.get_output_names()
+        return found
+    client = _listing.pop((kind, backend.api), None)
+    if client is None:
+        api = getattr(rtmidi, f"API_{backend.api or 'UNSPECIFIED'}")
+        client = (rtmidi.MidiIn if kind == "input" else rtmidi.MidiOut)(rtapi=api)
+    names: list[str] = client.get_ports()
+    # A client of a server that has ended finds nothing, and is not kept.
+    if names:
+        _listing[kind, backend.api] = client
+    return names
 
 
 def plain_name(name: str) -> str:
@@ -98,8 +117,7 @@ def find_port(name: str, kind: str, backend: mido.Backend) -> str:
 def check_port(port: mido.ports.BaseIOPort, kind: str, backend: mido.Backend) -> None:
     """Raises PortError if an open port has disappeared, which ALSA does not report by itself.
 
-    A port of RtMidi is asked for the others that it sees. Mido's own lists open a new client of the system's MIDI each
-    time, which on JACK holds up all threads of Python for up to half a second.
+    A port of RtMidi is asked for the others that it sees.
     """
     own = getattr(port, "_rt", None)
     try:
