@@ -15,7 +15,7 @@ from kerasmusic.live.player import Player
 from kerasmusic.live.reconnecting import Connection, ReconnectingInput, ReconnectingOutput
 from simulated import Happening, SteppedClock, simulate
 
-pytestmark = [pytest.mark.device, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 HOUR = 3600.0
 # The times at which the piano is switched off, and for how long; the shortest is over before it is noticed.
