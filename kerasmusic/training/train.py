@@ -30,7 +30,7 @@ from kerasmusic.training.run_folder import CHECKPOINT, RunFiles, check_new_run, 
 from kerasmusic.training.saving import PROGRESS, Checkpoint, History, save_model
 from kerasmusic.training.settings import Settings
 from kerasmusic.training.stopping import StopOnSignal, StopTogether, StopWhereLost, Validation
-from kerasmusic.training.windows import Windows
+from kerasmusic.training.windows import WITHOUT_STYLE, Windows
 
 STEPS_PER_ROUND = 25
 VALIDATION_NOTES = 50_000
@@ -289,7 +289,8 @@ def _training_windows(
         corpus, "train", length=model.window, context=model.context_notes, batch_size=batch_size,
         batches=STEPS_PER_ROUND, seed=_seed_of_windows(settings.seed, model.record), first_batch=first_batch,
         transposition=settings.transposition, stretch=settings.stretch, rows=rows,
-        styles=model.style_names if settings.style_notes else (),
+        styles=model.style_names,
+        without_style=WITHOUT_STYLE if settings.style_notes else 1.0,
     )  # fmt: skip
 
 

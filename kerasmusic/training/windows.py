@@ -24,7 +24,7 @@ class Windows(keras.utils.PyDataset):
     first, the rest is filled with -1.
 
     With styles, a batch is a pair: the windows, and the index of each one's style, which is its piece's composer. The
-    index is -1 in half of the windows, chosen at random, and where the composer is unknown or no style.
+    index is -1 in a share of the windows, chosen at random, and where the composer is unknown or no style.
 
     Args:
         corpus: an opened corpus.
@@ -40,7 +40,8 @@ class Windows(keras.utils.PyDataset):
             their character when stretched by 5 % (Oore et al., 2018); music that is written on a grid does not.
         advance: whether the next epoch has the batches that follow, or the same again.
         rows: the windows of each batch that this process takes, where several share a batch; all by default.
-        styles: the names of the styles that the model learns.
+        styles: the names of the styles that the model knows.
+        without_style: the share of the windows whose style is left out.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Windows(keras.utils.PyDataset):
         advance: bool = True,
         rows: slice | None = None,
         styles: Sequence[str] = (),
+        without_style: float = WITHOUT_STYLE,
     ) -> None:
         super().__init__()
         pieces = corpus.pieces(split)
@@ -74,7 +76,7 @@ class Windows(keras.utils.PyDataset):
         self.within_pass = False
         index = {style: number for number, style in enumerate(styles)}
         self.style_of_piece = np.array([index.get(each or "", -1) for each in corpus.composers_of(split)], np.int32)
-        self.has_styles = bool(styles)
+        self.has_styles, self.without_style = bool(styles), without_style
         # A window may begin at each note that leaves it whole, and at the first note of a shorter piece.
         self.starts = pieces[:, 0]
         self.ends = pieces[:, 1]
@@ -119,7 +121,7 @@ class Windows(keras.utils.PyDataset):
         window[~within] = -1
         window[index == self.starts[piece, None] - 1] = self.codec.start_note
         # Drawn last: with and without styles, the windows are the same.
-        left_out = random.random(self.batch_size) < WITHOUT_STYLE
+        left_out = random.random(self.batch_size) < self.without_style
         return window, np.where(left_out, np.int32(-1), self.style_of_piece[piece])
 
     def _shifts(
