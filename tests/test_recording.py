@@ -245,7 +245,6 @@ def test_times_are_read_as_they_were_written(number):
         (["-o", "a.wav"], "a.wav: the session is recorded to a MIDI file"),
         (["-o", "a.mid", "--no-record"], "leave one out"),
         (["-o", "nowhere/a.mid"], "no file can be written here"),
-        (["--wait"], "--wait is for MIDI ports"),
         (["--channel", "3"], "3: --channel is for a MIDI port"),
         (["--pause", "2"], "2: --pause ends the phrases that are answered"),
     ],
