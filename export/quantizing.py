@@ -56,7 +56,7 @@ COARSE = 1.0 / 6.0
 ROOM = 1.3
 # The share of a norm's outputs that keep within their range; the rest is clipped. All other ranges hold all values.
 WITHIN = 0.9995
-# What rounding down takes from a number on average.
+# The mean loss of a number by rounding down.
 HALF = 0.5
 # The largest bias, in units of a product of codes; weights that are smaller than it allows get coarser codes.
 LARGEST_BIAS = 2.0**20
@@ -235,7 +235,7 @@ def _set_units(layers: list[ExactEmbedding], code: float, largest: float) -> flo
 
 
 def _lost_by_roots(exact: ExactNoteModel, ticks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What rounding down takes from the codes of the keys' ticks `[samples, 128]` on average; from the rest nothing."""
+    """The mean loss of each code by rounding down, float64 `[inputs]`, from the keys' `ticks`, `[samples, 128]`."""
     roots = exact.roots.outer * np.sqrt(ticks)
     lost = np.zeros(exact.keyboard_now.inputs)
     lost[:PITCHES] = (roots - np.floor(roots)).mean(axis=0)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from kerasmusic.errors import KerasMusicError, MissingPackageError
 from kerasmusic.export.web_page import SOURCES
+from kerasmusic.pitch_names import pitch_name
 
 Samples = npt.NDArray[np.float64]
 
@@ -35,7 +36,6 @@ PACKAGE = "@audio-samples/piano-velocity{layer}@1.0.5"
 LAYERS = {"soft": (3, 36), "medium": (8, 60), "loud": (14, 108)}
 # Every C and F sharp of the piano.
 PITCHES = range(24, 109, 6)
-NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 RATE = 48_000
 # LAME's variable bitrate, from 0 (best) to 9.
 QUALITY = "4"
@@ -63,15 +63,6 @@ def clip_seconds(pitch: int) -> float:
     (6.5, 8.5)
     """
     return round(min(8.5, 6.5 * 2 ** ((60 - pitch) / 26)), 2)
-
-
-def note_name(pitch: int) -> str:
-    """The name of a pitch in the recordings' files.
-
-    >>> note_name(60), note_name(30)
-    ('C4', 'F#1')
-    """
-    return f"{NAMES[pitch % 12]}{pitch // 12 - 1}"
 
 
 def make_samples(folder: Path) -> int:
@@ -136,7 +127,7 @@ def _sounding_pitch(clip: Samples, pitch: int) -> float:
 
 
 def _index(recorded: dict[str, dict[int, Samples]]) -> dict[str, object]:
-    """What the page needs to know of the files and the clips.
+    """The description of the files and the clips, for the page.
 
     Times are in seconds from the start of a file, frequencies in hertz, and the level of the overtones above that
     frequency, in each layer, in decibels relative to what is below it.
@@ -177,7 +168,7 @@ def _read_layer(layer: int, temporary: Path) -> dict[int, Samples]:
     found = {}
     with tarfile.open(temporary / done.stdout.split()[-1]) as archive:
         for pitch in PITCHES:
-            member = archive.extractfile(f"package/audio/{note_name(pitch)}v{layer}.ogg")
+            member = archive.extractfile(f"package/audio/{pitch_name(pitch)}v{layer}.ogg")
             assert member is not None
             found[pitch] = _trimmed(_decode(member.read()), pitch)
     return found

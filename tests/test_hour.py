@@ -25,7 +25,7 @@ PHRASE = [(0.3 * index, pitch) for index, pitch in enumerate((60, 64, 67, 72, 71
 
 
 class Piano:
-    """What a piano makes of the messages that reach it; it sends its own keys, and an echo of what it is sent."""
+    """A piano that tracks its sounding keys, sends its own keys, and echoes the messages that it receives."""
 
     def __init__(self, clock):
         self.clock = clock

@@ -232,7 +232,7 @@ def test_batches_one_after_another_share_no_run_of_windows(tmp_path):
 
 
 def rows_of(piece, window):
-    """Whether a window is of a piece: its velocities are, which stretching sorts otherwise but does not change."""
+    """Returns True if a window is of a piece, by its velocities, which stretching sorts but does not change."""
     velocity = np.lib.stride_tricks.sliding_window_view(piece[:, VELOCITY].astype(np.int32), len(window))
     return (np.sort(velocity, axis=1) == np.sort(window[:, VELOCITY])).all(axis=1).any()
 

@@ -72,7 +72,7 @@ def overtones(sound, pitch):
 
 
 def cents_off(sound, pitch):
-    """How far the strongest of the first partials is from where it should be, in cents."""
+    """The distance of the strongest of the first partials from its nominal frequency, in cents."""
     fundamental = 440 * 2 ** ((pitch - 69) / 12)
     first = sound[:RATE].sum(axis=1) * np.hanning(RATE)
     length = 8 * RATE
