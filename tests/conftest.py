@@ -219,28 +219,40 @@ def models_version():
 class JackServer:
     """A JACK server without a device, which provides virtual ports and a sound device on any machine."""
 
-    def __init__(self):
+    def __init__(self, log):
+        self.log = log
         self.process = None
 
     def start(self):
         command = ["jackd", "-r", "-n", os.environ["JACK_DEFAULT_SERVER"], "-d", "dummy", "-p", "1024"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        subprocess.run(["jack_wait", "-w", "-t", "10"], stdout=subprocess.DEVNULL, check=False)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        waited = subprocess.run(["jack_wait", "-w", "-t", "30"], capture_output=True, check=False)
+        if waited.returncode or self.process.poll() is not None:
+            self.end()
+            raise RuntimeError(f"jackd does not start: {self.log.read_text()}")
 
     def kill(self):
+        """Ends the server as a device is lost, without a word to its clients."""
         self.process.kill()
         self.process.wait()
 
+    def end(self):
+        # A server that is killed stays in JACK's register, which has room for eight names.
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
 
 @pytest.fixture
-def jack_server(monkeypatch):
+def jack_server(monkeypatch, tmp_path):
     """A running JACK server; None if JACK is not installed."""
     if not shutil.which("jackd"):
         yield None
         return
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.getpid()}")
+    # The name of a worker, not of a process, so that runs that were killed fill at most a few places of the register.
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", f"kerasmusic-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
     monkeypatch.setenv("JACK_NO_START_SERVER", "1")
-    server = JackServer()
+    server = JackServer(tmp_path / "jackd.log")
     server.start()
     yield server
-    server.kill()
+    server.end()
