@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from kerasmusic.bundled import bundled_model
 from kerasmusic.codec import NoteCodec
-from kerasmusic.edge.balance import LARGEST_INTEGRAL, LOUDNESS, SPEED, Balance, Targets, parse_loudness
+from kerasmusic.data.corpus import open_corpus
+from kerasmusic.edge.balance import LARGEST_INTEGRAL, LOUDNESS, PERFORMANCES, SPEED, Balance, Targets, parse_loudness
 from kerasmusic.edge.generator import Generator
 from kerasmusic.edge.sampling import Sampling
 from kerasmusic.errors import ArgumentError
@@ -30,8 +31,50 @@ def test_a_piece_keeps_to_its_speed(speed, temperature):
 
 def test_temperature_leaves_the_speed_alone():
     for temperature in (0.5, 1.5):
-        speeds = [speed_of(piece) for piece in pieces(temperature=temperature)]
-        assert np.mean(speeds) == pytest.approx(SPEED, rel=0.15)
+        speeds = [speed_of(piece) for piece in pieces(temperature=temperature, speed=9)]
+        assert np.mean(speeds) == pytest.approx(9, rel=0.15)
+
+
+def test_a_seed_chooses_what_is_not_asked_for():
+    for seed in (0, 7, 2**64 - 1):
+        expected = Targets.of_seed(seed)
+        generator = Generator(bundled_model(), seed=seed, speed=6)
+        assert generator.sampling.targets(seed) == (6, expected.polyphony, expected.loudness)
+        generator.change(speed="any", loudness=None)
+        assert generator.sampling.targets(seed) == (expected.speed, expected.polyphony, None)
+
+
+def test_another_seed_is_another_choice():
+    generator = Generator(bundled_model("small"), seed=1)
+    first = generator.take(100)
+    generator.seed = 3
+    generator.reset()
+    chosen = Sampling().for_seed(3)
+    assert generator.take(200) == Generator(bundled_model("small"), seed=3, sampling=chosen).take(200)
+    generator.seed = 1
+    generator.reset()
+    assert generator.take(100) == first
+
+
+@pytest.mark.slow
+def test_what_seeds_choose_from_are_performances(maestro):
+    corpus, rows = open_corpus(maestro), []
+    for fields in corpus.performances("train"):
+        notes = corpus.codec.decode(fields[:5_000])
+        speed = (len(notes) - 1) / (notes.start[-1] - notes.start[0])
+        rows.append((speed, speed * notes.duration.mean(), notes.velocity.mean()))
+    rows = np.array(rows)
+    random = np.random.default_rng(0)
+    chosen = np.array(
+        [
+            random.choice(cell)
+            for eighth in np.array_split(np.argsort(rows[:, 0], kind="stable"), 8)
+            for cell in np.array_split(eighth[np.argsort(rows[eighth, 1], kind="stable")], 8)
+        ]
+    )
+    random.shuffle(chosen)
+    expected = [(round(speed, 1), round(notes, 1), round(velocity)) for speed, notes, velocity in rows[chosen].tolist()]
+    assert list(PERFORMANCES) == expected
 
 
 def test_a_speed_that_changes_while_it_plays_is_followed():
@@ -94,6 +137,7 @@ def test_notes_that_last_no_time_tell_only_their_loudness(notes):
         ({"speed": 0}, "0: a speed is from"),
         ({"speed": float("nan")}, "nan: a speed is from"),
         ({"polyphony": 100}, "100: a polyphony is from 0.5 to 20 notes"),
+        ({"speed": "fast"}, "fast: a speed is a number of notes per second, 'any' or None"),
         ({"loudness": 200}, "200: a loudness is from 1 to 127"),
         ({"loudness": "mff"}, "mff: no such loudness; write a velocity or a dynamic; did you mean"),
         ({"loudness": "nan"}, "nan: a loudness is from 1 to 127"),

@@ -391,7 +391,7 @@ def test_a_script_reads_json(capsys, exported, midi_folder, tmp_path):
     assert answers[f"evaluate {tflite_file}"]["by_field"]["step"] is None
     assert answers[f"generate {tflite_file}"] == {
         "files": ["music.mid"], "notes": 5, "seconds": midi.read("music.mid").seconds, "seed": 3,
-        "piece": f"{model_id(tflite_file)}/3/notes=5/min-p=pitch=0.02/speed=9/polyphony=4.5/loudness=64",
+        "piece": f"{model_id(tflite_file)}/3/notes=5/min-p=pitch=0.02/speed=4.1/polyphony=5.2/loudness=57",
     }  # fmt: skip
     assert answers["export --tflite"][0]["precision"] == "float32"
     assert answers[f"verify {tflite_file}"]["holds"] is True

@@ -149,7 +149,9 @@ def test_a_player_gives_the_pitch_or_the_time_and_the_model_the_rest(small):
 
 
 def test_a_temperature_of_zero_needs_no_seed(small):
-    assert Generator(small, seed=1, temperature=0).take(30) == Generator(small, seed=2, temperature=0).take(30)
+    free = {"speed": None, "polyphony": None, "loudness": None}
+    first, second = (Generator(small, seed=seed, temperature=0, **free) for seed in (1, 2))
+    assert first.take(30) == second.take(30)
     cold = Generator(small, seed=1, temperature={"pitch": 0.0}).take(30)
     assert cold != Generator(small, seed=1).take(30)
 

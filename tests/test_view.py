@@ -98,7 +98,7 @@ def test_only_the_rows_that_differ_are_written_and_the_screen_is_the_frame():
 
 
 def test_keys_change_temperature_speed_loudness_and_key_while_it_plays():
-    clock, generator = SteppedClock(), Generator(bundled_model(), seed=7)
+    clock, generator = SteppedClock(), Generator(bundled_model(), seed=7, speed=9, polyphony=4.5, loudness=64)
     player = Player(Endless(generator), MemoryOutput(clock), clock)
     pressed, frames = [], []
 

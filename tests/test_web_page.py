@@ -420,6 +420,7 @@ def constant_of(file, name):
                 "VELOCITY_GAINS",
             )
         ),
+        ("balance.js", "PERFORMANCES", [list(targets) for targets in balance.PERFORMANCES]),
         ("golden.js", "GROUP", golden.GROUP),
         ("styles.js", "HIGHEST", styles.HIGHEST),
         ("styles.js", "TOLERANCE", styles.TOLERANCE),

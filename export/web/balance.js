@@ -19,13 +19,35 @@ const LARGEST_INTEGRAND = 2;
 const LARGEST_INTEGRAL = 4;
 // Window, tolerance, proportional and integral.
 const STEP_GAINS = [64, 1, 3, 0.01];
-const DURATION_GAINS = [64, 1.5, 0.5, 0.003];
+const DURATION_GAINS = [64, 1.2, 1.5, 0.006];
 const VELOCITY_GAINS = [64, 1.02, 3, 0.02];
 // The number of last notes from which the targets of a file or a player are taken.
 const TOLD_BY = 64;
 
+// The speed, the polyphony and the loudness of performances, of which the seed chooses.
+// prettier-ignore
+export const PERFORMANCES = [
+  [5.3, 7.3, 59], [10.8, 5, 62], [8.5, 4.8, 67], [4.1, 5.2, 57], [9.6, 7, 60], [8.6, 2.3, 61],
+  [11.3, 1.9, 68], [13.2, 7.9, 72], [10.8, 7.7, 68], [9.4, 6, 65], [6.6, 3, 71], [7.2, 5.3, 67],
+  [9.8, 4.4, 57], [10.5, 4, 53], [7, 4.1, 65], [7.3, 2.9, 73], [10.5, 3.2, 66], [7.8, 1.8, 61],
+  [18.2, 10, 75], [6.8, 2.5, 68], [9.9, 3.2, 57], [8.5, 6.6, 52], [8.4, 6.2, 58], [7.9, 4.5, 56],
+  [13, 11.6, 74], [12.7, 5.2, 71], [7.5, 6.6, 67], [14.2, 3.4, 66], [11.6, 4.4, 75], [11.9, 2.8, 67],
+  [4, 4.5, 53], [9.7, 3.7, 63], [10.1, 1.3, 64], [10.1, 6.3, 69], [11.2, 1.6, 68], [12.3, 9.4, 60],
+  [16, 7.3, 71], [18.2, 2.1, 66], [12, 6.6, 69], [9.7, 4.1, 64], [6.7, 9.5, 58], [9.4, 6.7, 70],
+  [4.5, 4, 53], [10.5, 3.8, 60], [14.1, 1.4, 73], [11.1, 5.8, 61], [12.1, 3.4, 57], [8.9, 2.8, 67],
+  [7, 4.5, 57], [9.4, 5.5, 64], [13.7, 3.8, 65], [8.9, 3.6, 61], [5.4, 6.1, 61], [6.1, 4.2, 61],
+  [5.3, 3.4, 62], [14.3, 6.7, 67], [13.6, 6.9, 64], [9.2, 2.1, 62], [13.2, 2.7, 69], [18.8, 5.2, 59],
+  [20.2, 3.8, 67], [8.4, 5.6, 70], [14.6, 8, 70], [17.6, 4.6, 63],
+];
+
 const clipped = (value, [low, high]) => Math.min(Math.max(value, low), high);
 const logs = (ticks) => Float32Array.from(ticks, (each) => -Math.round(LOG_UNITS * Math.log(each)) / LOG_UNITS);
+
+/** The targets `{speed, polyphony, loudness}` of the piece of a seed, a BigInt. */
+export function targetsOfSeed(seed) {
+  const [speed, polyphony, loudness] = PERFORMANCES[Number(seed % BigInt(PERFORMANCES.length))];
+  return { speed, polyphony, loudness };
+}
 
 /** The targets that notes keep to: `{speed, polyphony, loudness}`, or fewer where the notes are too few or too short. */
 export function targetsOf(notes) {

@@ -1,6 +1,6 @@
 /** Generator: makes an endless sequence of notes, one model step each, as `kerasmusic.edge.Generator` does. */
 
-import { Balance, LOUDNESS, POLYPHONY, SPEED } from "./balance.js";
+import { Balance, targetsOfSeed } from "./balance.js";
 import { CHORD_SECONDS, ChordTrack } from "./chords.js";
 import { FIELDS } from "./codec.js";
 import { pitchBias } from "./controls.js";
@@ -41,7 +41,7 @@ export class Generator {
   /** Begins the piece of a seed, a BigInt. */
   begin(seed, settings = {}) {
     this.#uniforms = new Uniforms(seed);
-    this.change(settings);
+    this.change({ ...targetsOfSeed(seed), ...settings });
     this.enter();
   }
 
@@ -51,9 +51,9 @@ export class Generator {
     minP = MIN_P,
     key = "",
     range = "",
-    speed = SPEED,
-    polyphony = POLYPHONY,
-    loudness = LOUDNESS,
+    speed = null,
+    polyphony = null,
+    loudness = null,
     style = "",
     chords = "",
     chordSeconds = CHORD_SECONDS,

@@ -11,7 +11,7 @@
  * In each of them, it may be reading a file, or the model may be listening to the notes that it was given.
  */
 
-import { targetsOf } from "./balance.js";
+import { targetsOf, targetsOfSeed } from "./balance.js";
 import { HEARD_NOTES } from "./generator.js";
 import { pieceName } from "./piece.js";
 
@@ -60,6 +60,8 @@ export class Session {
   // The file that is read: `{request, name}`, and the number of such requests.
   #reading = null;
   #reads = 0;
+  // The settings whose controls the user has moved.
+  #moved = new Set();
   #progress = null;
   #notice = "";
 
@@ -149,6 +151,7 @@ export class Session {
     this.#endOwn();
     if (this.state !== "playing") this.state = "ready";
     this.#player.reset();
+    if (!primer) this.#keepToSeed(seed);
     this.#origin = { seed, settings: this.#settings(), primer, changed: false };
     this.#ask("begin", { seed, settings: this.#settings(), primer: primer?.id ?? "" });
     this.#await(0, primer?.count ?? 0, JOIN_SECONDS);
@@ -209,6 +212,7 @@ export class Session {
   /** The control of a setting was moved, and counts from now on. */
   move(id) {
     delete this.entered[id];
+    this.#moved.add(id);
     this.change();
   }
 
@@ -327,8 +331,17 @@ export class Session {
 
   /** Keeps to what notes keep to, which the model carries on from. */
   #keepTo(targets) {
-    for (const id of Object.keys(targets)) delete this.entered[id];
+    for (const id of Object.keys(targets)) {
+      delete this.entered[id];
+      this.#moved.delete(id);
+    }
     this.#follow(targets);
+  }
+
+  /** Keeps to what the seed chooses, but for what the user has chosen. */
+  #keepToSeed(seed) {
+    const chosen = Object.entries(targetsOfSeed(seed)).filter(([id]) => !this.#moved.has(id) && !(id in this.entered));
+    this.#follow(Object.fromEntries(chosen));
   }
 
   /** Gives the user's notes to the model, which carries on from there. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import click
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Leaves a model its own speed, polyphony or loudness.
 FREE = "free"
+# Of the options for them.
+DEFAULT = "default: the primer's, or 'any': that of a performance, by the seed"
 
 pedal = click.option("--no-pedal", is_flag=True, help="End notes with their keys, not with the sustain pedal.")
 instrument = click.option(
@@ -36,22 +38,10 @@ backend = click.option(
 )
 
 
-def _speed_help() -> str:
-    from kerasmusic.edge.balance import SPEED
-
-    return f"Notes per second, or 'free' for the model's own, which drifts (default: the primer's, or {SPEED:g})."
-
-
 def _loudness_help() -> str:
-    from kerasmusic.edge.balance import DYNAMICS, LOUDNESS
+    from kerasmusic.edge.balance import DYNAMICS
 
-    return f"{listed(list(DYNAMICS))}, a mean velocity, or 'free' (default: the primer's, or {LOUDNESS:g})."
-
-
-def _polyphony_help() -> str:
-    from kerasmusic.edge.balance import POLYPHONY
-
-    return f"Notes sounding at once on average, roughly, or 'free' (default: the primer's, or {POLYPHONY:g})."
+    return f"{listed(list(DYNAMICS))}, a mean velocity, or 'free' ({DEFAULT})."
 
 
 def _min_p_help() -> str:
@@ -81,9 +71,15 @@ def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="NAME",
             help="Play like a composer the model knows, such as Chopin, or like several: 'Bach:0.6,Debussy:0.4'.",
         ),
-        click.option("--polyphony", metavar="NOTES", cls=LateHelp, late_help=_polyphony_help),
+        click.option(
+            "--polyphony", metavar="NOTES", help=f"Notes sounding at once on average, roughly, or 'free' ({DEFAULT})."
+        ),
         click.option("--loudness", cls=LateHelp, late_help=_loudness_help),
-        click.option("--speed", metavar="NOTES", cls=LateHelp, late_help=_speed_help),
+        click.option(
+            "--speed",
+            metavar="NOTES",
+            help=f"Notes per second, or 'free' for the model's own, which drifts ({DEFAULT}).",
+        ),
         click.option("--min-p", metavar="SHARE", cls=LateHelp, late_help=_min_p_help),
         click.option("--temperature", help="One number, or by field: pitch=1.1,step=0.9 (default: 1)."),
     ):
@@ -108,7 +104,7 @@ class SamplingOptions(TypedDict):
 
 def asked_sampling(options: SamplingOptions) -> Sampling:
     """The sampling that the options ask for; what they leave out has its default."""
-    from kerasmusic.edge.balance import parse_loudness
+    from kerasmusic.edge.balance import ANY, parse_loudness
     from kerasmusic.edge.sampling import Sampling, SamplingChanges, parse_by_field
 
     asked = SamplingChanges(key=options["key"], pitch_range=options["pitch_range"], style=options["style"])
@@ -122,7 +118,8 @@ def asked_sampling(options: SamplingOptions) -> Sampling:
     if options["polyphony"] is not None:
         asked["polyphony"] = parse_target("polyphony", options["polyphony"])
     if options["loudness"] is not None:
-        asked["loudness"] = None if options["loudness"] == FREE else parse_loudness(options["loudness"])
+        loudness = options["loudness"]
+        asked["loudness"] = None if loudness == FREE else ANY if loudness == ANY else parse_loudness(loudness)
     if options["chord_seconds"] is not None:
         if options["chords"] is None:
             raise ArgumentError(f"{options['chord_seconds']:g}: --chord-seconds is for --chords; name some")
@@ -130,16 +127,20 @@ def asked_sampling(options: SamplingOptions) -> Sampling:
     return Sampling(**asked)
 
 
-def parse_target(name: str, text: str) -> float | None:
-    """A number of notes, or None for "free".
+def parse_target(name: str, text: str) -> float | Literal["any"] | None:
+    """A number of notes, "any", or None for "free".
 
-    >>> parse_target("speed", "6"), parse_target("speed", "free")
-    (6.0, None)
+    >>> parse_target("speed", "6"), parse_target("speed", "any"), parse_target("speed", "free")
+    (6.0, 'any', None)
     """
+    from kerasmusic.edge.balance import ANY
+
+    if text in (ANY, FREE):
+        return ANY if text == ANY else None
     try:
-        return None if text == FREE else float(text)
+        return float(text)
     except ValueError:
-        raise ArgumentError(f"{text}: not a {name}; write a number of notes, such as 6, or {FREE}") from None
+        raise ArgumentError(f"{text}: not a {name}; write a number of notes, such as 6, {ANY} or {FREE}") from None
 
 
 def asked_targets(options: SamplingOptions) -> frozenset[str]:

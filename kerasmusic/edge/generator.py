@@ -103,6 +103,7 @@ class Generator:
         self._drawn = 0
         # The caller may have changed the seed.
         self._block = -1
+        self.sampling = self._sampling
         self.forget()
 
     def forget(self) -> None:
@@ -124,7 +125,7 @@ class Generator:
         self._runtime.style[:] = style
         self._pitch_bias = pitch_bias(key=sampling.key, pitch_range=sampling.pitch_range)
         self._pitch_row[:] = self._pitch_bias
-        self._balance.aim(sampling.targets())
+        self._balance.aim(sampling.targets(self.seed))
         self._chords = sampling.chord_track()
         self._sampling = sampling
 

@@ -73,7 +73,7 @@ class Piece:
         seconds: how many seconds of music it makes; None for any.
 
     >>> str(Piece(model="0123456789", seed=7, sampling=Sampling(key="D minor"), notes=300))
-    '0123456789/7/notes=300/min-p=pitch=0.02/key=Dminor/speed=9/polyphony=4.5/loudness=64'
+    '0123456789/7/notes=300/min-p=pitch=0.02/key=Dminor/speed=13.2/polyphony=7.9/loudness=72'
     """
 
     model: str
@@ -96,7 +96,7 @@ class Piece:
             "min-p": _by_field(sampling.min_ps(), 0.0),
             "key": "".join((sampling.key or "").split()),
             "range": "".join((sampling.pitch_range or "").split()),
-            **{name: _number(target) for name, target in sampling.targets()._asdict().items()},
+            **{name: _number(target) for name, target in sampling.targets(self.seed)._asdict().items()},
             "style": sampling.style or "",
             "chords": chords,
             "chord-seconds": _number(sampling.chord_seconds) if chords else "",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 
@@ -35,8 +35,8 @@ class SamplingChanges(TypedDict, total=False):
     min_p: float | Mapping[str, float]
     key: str | None
     pitch_range: str | None
-    speed: float | None
-    polyphony: float | None
+    speed: float | Literal["any"] | None
+    polyphony: float | Literal["any"] | None
     loudness: float | str | None
     style: str | None
     chords: str | ChordFunction | None
@@ -54,11 +54,12 @@ class Sampling:
             drawn. Omitted fields have 0. It works best for pitch alone, as in the default, `MIN_P`.
         key: a key to stay in, such as "C major"; None for any.
         pitch_range: a pitch range to stay in, such as "C2-C6"; None for all pitches.
-        speed: notes per second, from 0.5 to 30, on average over some hundred notes; None leaves the model its own,
-            which depends on the temperature and drifts in long pieces.
-        polyphony: notes sounding at once, from 0.5 to 20, on average over time, kept to within a factor of about 1.6;
-            None leaves the model its own.
-        loudness: a dynamic such as "mf", or a mean velocity from 1 to 127; None leaves the model its own.
+        speed: notes per second, from 0.5 to 30, on average over some hundred notes; "any" for those of a performance
+            that the seed chooses; None leaves the model its own, which depends on the temperature and drifts in long
+            pieces.
+        polyphony: notes sounding at once, from 0.5 to 20, on average over time, kept to within a factor of about 1.3;
+            "any" and None as for the speed.
+        loudness: a dynamic such as "mf", or a mean velocity from 1 to 127; "any" and None as for the speed.
         style: a style such as "Chopin" or "Bach:0.6,Debussy:0.4"; None for none. A model that knows no styles ignores
             it.
         chords: a progression to prefer, such as "Am F C G", or a function from seconds since the piece's beginning to
@@ -77,9 +78,9 @@ class Sampling:
     min_p: float | Mapping[str, float] = field(default_factory=lambda: MIN_P)
     key: str | None = None
     pitch_range: str | None = None
-    speed: float | None = balance.SPEED
-    polyphony: float | None = balance.POLYPHONY
-    loudness: float | str | None = balance.LOUDNESS
+    speed: float | Literal["any"] | None = balance.ANY
+    polyphony: float | Literal["any"] | None = balance.ANY
+    loudness: float | str | None = balance.ANY
     style: str | None = None
     chords: str | ChordFunction | None = None
     chord_seconds: float = CHORD_SECONDS
@@ -91,16 +92,29 @@ class Sampling:
         if self.style is not None:
             parse_style(self.style)
         self.chord_track()
-        self.targets()
+        self.targets(seed=0)
 
-    def targets(self) -> balance.Targets:
-        """The targets that the piece keeps to."""
-        speed, polyphony, loudness = self.speed, self.polyphony, self.loudness
+    def targets(self, seed: int) -> balance.Targets:
+        """The targets that a seed's piece keeps to.
+
+        >>> Sampling(speed=6, polyphony=None, loudness="mf").targets(seed=7)
+        Targets(speed=6.0, polyphony=None, loudness=80.0)
+        """
+        of_seed = balance.Targets.of_seed(seed)
+        loudness = of_seed.loudness if self.loudness == balance.ANY else self.loudness
         return balance.Targets(
-            None if speed is None else balance.within("speed", speed, balance.SPEEDS, " notes per second"),
-            None if polyphony is None else balance.within("polyphony", polyphony, balance.POLYPHONIES, " notes"),
+            _target("speed", self.speed, of_seed.speed, balance.SPEEDS, " notes per second"),
+            _target("polyphony", self.polyphony, of_seed.polyphony, balance.POLYPHONIES, " notes"),
             None if loudness is None else balance.parse_loudness(loudness),
         )
+
+    def for_seed(self, seed: int) -> Sampling:
+        """These settings with the targets of a seed's piece.
+
+        >>> Sampling(loudness="mf").for_seed(7).loudness
+        80.0
+        """
+        return replace(self, **self.targets(seed)._asdict())
 
     def like(self, notes: Notes, *, keep: Collection[str] = frozenset()) -> Sampling:
         """These settings with the speed, the polyphony and the loudness of notes, but for those named in `keep`.
@@ -121,6 +135,16 @@ class Sampling:
     def min_ps(self) -> list[float]:
         """The min-p of each field."""
         return by_field("min_p", self.min_p, default=0.0, highest=1.0)
+
+
+def _target(
+    name: str, asked: float | str | None, of_seed: float | None, limits: tuple[float, float], unit: str
+) -> float | None:
+    if isinstance(asked, str):
+        if asked != balance.ANY:
+            raise ArgumentError(f"{asked}: a {name} is a number of{unit}, {balance.ANY!r} or None")
+        return of_seed
+    return None if asked is None else balance.within(name, asked, limits, unit)
 
 
 def by_field(name: str, value: float | Mapping[str, float], *, default: float, highest: float) -> list[float]:

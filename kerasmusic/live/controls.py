@@ -29,21 +29,23 @@ def warmer(sampling: Sampling, by: float) -> Sampling:
 
 
 def faster(sampling: Sampling, times: float) -> Sampling:
-    """Multiplies the speed within its limits; a free speed becomes the default one first.
+    """Multiplies the speed within its limits; where it has no number, that of 9 notes per second.
 
     >>> faster(Sampling(speed=None), 2).speed
     18.0
     """
-    return replace(sampling, speed=_times(sampling.speed or balance.SPEED, times, balance.SPEEDS))
+    speed = sampling.speed if isinstance(sampling.speed, float | int) else balance.SPEED
+    return replace(sampling, speed=_times(speed, times, balance.SPEEDS))
 
 
 def louder(sampling: Sampling, by: float) -> Sampling:
-    """Raises the mean velocity by `by`, or lowers it if `by` is negative; a free one becomes the default one first.
+    """Raises the mean velocity by `by`, or lowers it if `by` is negative; where it has no number, that of 64.
 
     >>> louder(Sampling(loudness="mf"), 4).loudness
     84.0
     """
-    loudness = balance.LOUDNESS if sampling.loudness is None else balance.parse_loudness(sampling.loudness)
+    unknown = sampling.loudness in (None, balance.ANY)
+    loudness = balance.LOUDNESS if unknown else balance.parse_loudness(sampling.loudness)
     return replace(sampling, loudness=_moved(loudness, by, *balance.LOUDNESSES))
 
 

@@ -305,6 +305,8 @@ def play(
         MissingPackageError: a required package is not installed.
     """
     with catch_signals() as signals, ExitStack() as stack:
+        # As numbers, which keys of the terminal change.
+        generator.sampling = generator.sampling.for_seed(generator.seed)
         source = options.source(generator)
         thru = options.thru
         if thru is None:

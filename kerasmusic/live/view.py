@@ -200,6 +200,7 @@ class View:
     def words(self, now: float) -> list[str]:
         """The two lines of text below the keyboard."""
         lateness, sampling = self._player.lateness, self._generator.sampling
+        targets = sampling.targets(self._generator.seed)
         self._counts.append((now, lateness.notes))
         while len(self._counts) > 2 and self._counts[1][0] <= now - TEMPO_SECONDS:
             self._counts.popleft()
@@ -210,8 +211,8 @@ class View:
         told = self._message if now < self._message_ends else f"{lateness.notes:,} notes, {late}"
         return [
             f"{self._title}  seed {self._generator.seed}  {tempo:.1f} notes/s  {told}",
-            f"↑↓ temperature {_number(sampling.temperature)}  ←→ speed {_target(sampling.targets().speed)}  "
-            f"l L loudness {_target(sampling.targets().loudness)}  k K {sampling.key or 'any key'}  "
+            f"↑↓ temperature {_number(sampling.temperature)}  ←→ speed {_target(targets.speed)}  "
+            f"l L loudness {_target(targets.loudness)}  k K {sampling.key or 'any key'}  "
             f"{keep}q end",
         ]
 

@@ -58,7 +58,7 @@ test("a setting that is changed while the model listens keeps the opened file", 
     ["begin", FILE.id],
     ["change", FILE.count],
   ]);
-  assert.equal(session.view.name, "0123456789/7/primer=0123abcd/temperature=0.5/speed=7/polyphony=4.5/loudness=64");
+  assert.equal(session.view.name, "0123456789/7/primer=0123abcd/temperature=0.5/speed=7/polyphony=7.9/loudness=72");
   // The slices of the file's notes are those of the request before.
   session.takeGiven({ request: session.request - 1, notes: notesFrom(0, 2_500) });
   session.takeProgress({ request: session.request, heard: 1_200, of: 2_048 });
@@ -66,6 +66,33 @@ test("a setting that is changed while the model listens keeps the opened file", 
   session.takeProgress({ request: session.request, heard: 2_048, of: 2_048 });
   assert.equal(session.view.status, "song.mid: 2,500 notes read; press Play to carry on from there.");
   assert.equal(session.position(0), 2_495);
+});
+
+test("a seed chooses the speed, the polyphony and the loudness that the user does not", () => {
+  const { session, settings } = opened();
+  const chosen = () => [settings.speed, settings.polyphony, settings.loudness];
+  assert.deepEqual(chosen(), [13.2, 7.9, 72]);
+  session.begin(64n);
+  assert.deepEqual(chosen(), [5.3, 7.3, 59]);
+  settings.speed = 10;
+  session.move("speed");
+  session.begin(1n);
+  assert.deepEqual(chosen(), [10, 5, 62]);
+  session.read(FILE.name, new ArrayBuffer(8));
+  session.fileIsRead({ request: 1, ...FILE });
+  session.beginSeed(2n);
+  assert.deepEqual(chosen(), [7, 5, 62]);
+  // The file's speed is not the user's choice.
+  session.begin(64n);
+  assert.deepEqual(chosen(), [5.3, 7.3, 59]);
+});
+
+test("a named piece has its own speed, polyphony and loudness", () => {
+  const { session, settings } = opened();
+  const named = { ...SETTINGS, speed: 6, polyphony: null, loudness: 50 };
+  session.beginNamed({ seed: 3n, primer: "", settings: named });
+  assert.equal(session.view.name, "0123456789/3/speed=6/loudness=50");
+  assert.deepEqual([settings.speed, settings.polyphony, settings.loudness], [13.2, 7.9, 72]);
 });
 
 test("a new piece ends the listening and the reading", () => {
@@ -90,7 +117,7 @@ test("a setting or a seed that is changed while a file is read keeps the file", 
   session.beginSeed(8n);
   assert.equal(session.view.status, "Reading song.mid…");
   session.fileIsRead({ request, ...FILE });
-  assert.equal(session.view.name, "0123456789/8/primer=0123abcd/temperature=0.5/speed=7/polyphony=4.5/loudness=64");
+  assert.equal(session.view.name, "0123456789/8/primer=0123abcd/temperature=0.5/speed=7/polyphony=7.7/loudness=68");
 });
 
 test("a file that cannot be read leaves the piece as it was", () => {
