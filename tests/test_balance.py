@@ -29,6 +29,15 @@ def test_a_piece_keeps_to_its_speed(speed, temperature):
         assert speed_of(piece) == pytest.approx(speed, rel=0.15)
 
 
+def test_most_pieces_keep_to_their_speed_from_the_first_minute():
+    ratios = []
+    for seed in range(20):
+        made = Generator(bundled_model(), seed=seed, speed=4, temperature=(0.8, 1.0, 1.2)[seed % 3]).take(seconds=60)
+        ratios.append(len(made) / (4 * 60))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.1)
+    assert np.sum(np.abs(np.array(ratios) - 1) <= 0.15) >= 14
+
+
 def test_temperature_leaves_the_speed_alone():
     for temperature in (0.5, 1.5):
         speeds = [speed_of(piece) for piece in pieces(temperature=temperature, speed=9)]
@@ -186,7 +195,7 @@ def test_corrections_are_bounded(notes):
     for note in notes:
         balance.measure(*note)
     assert np.isfinite(bias).all()
-    assert max(map(abs, balance.state[1::2])) <= LARGEST_INTEGRAL
+    assert max(map(abs, balance.state[1::3])) <= LARGEST_INTEGRAL
 
 
 def test_targets_that_change_before_the_first_note_count_from_the_beginning():

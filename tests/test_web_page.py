@@ -414,6 +414,7 @@ def constant_of(file, name):
                 "MOST_TIMES",
                 "LARGEST_INTEGRAND",
                 "LARGEST_INTEGRAL",
+                "FIRST_WINDOW",
                 "TOLD_BY",
                 "STEP_GAINS",
                 "DURATION_GAINS",

@@ -21,6 +21,7 @@ const LARGEST_INTEGRAL = 4;
 const STEP_GAINS = [64, 1, 3, 0.01];
 const DURATION_GAINS = [64, 1.2, 1.5, 0.006];
 const VELOCITY_GAINS = [64, 1.02, 3, 0.02];
+const FIRST_WINDOW = 8;
 // The number of last notes from which the targets of a file or a player are taken.
 const TOLD_BY = 64;
 
@@ -79,11 +80,13 @@ class Controller {
 
   begin() {
     this.mean = this.target ?? this.usual;
+    this.window = FIRST_WINDOW;
   }
 
   measure(value) {
     const most = MOST_TIMES * (this.target ?? this.usual);
-    this.mean += (Math.min(value, most) - this.mean) / this.gains.window;
+    this.mean += (Math.min(value, most) - this.mean) / this.window;
+    this.window = Math.min(this.window + 1, this.gains.window);
     if (this.target === null) return;
     const error = Math.min(this.#ratio() - 1, LARGEST_INTEGRAND);
     const limits = [-LARGEST_INTEGRAL, LARGEST_INTEGRAL];
@@ -162,12 +165,12 @@ export class Balance {
   }
 
   get state() {
-    return [...this.parts.flatMap(([{ mean, integral }]) => [mean, integral]), Number(this.#hasMeasured)];
+    return [...this.parts.flatMap(([{ mean, integral, window }]) => [mean, integral, window]), Number(this.#hasMeasured)];
   }
 
   set state(numbers) {
     for (const [index, [controller]] of this.parts.entries()) {
-      [controller.mean, controller.integral] = numbers.slice(2 * index, 2 * index + 2);
+      [controller.mean, controller.integral, controller.window] = numbers.slice(3 * index);
     }
     this.#hasMeasured = Boolean(numbers.at(-1));
     this.#apply();

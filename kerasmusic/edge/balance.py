@@ -49,6 +49,8 @@ MIDDLE_VELOCITY, VELOCITY_UNITS = 64, 32
 MOST_TIMES = 64.0
 # The limits of what is corrected.
 LEAST_RATIO, LARGEST_INTEGRAND, LARGEST_INTEGRAL = 1 / 16, 2.0, 4.0
+# The running means begin with so many notes, since the first ones tell how the piece begins.
+FIRST_WINDOW = 8
 # The number of last notes from which the targets of a primer or a player are taken.
 TOLD_BY = 64
 
@@ -57,7 +59,7 @@ class Gains(NamedTuple):
     """The constants of a controller.
 
     Args:
-        window: the number of notes of the running mean.
+        window: the number of notes of the running mean, once there were as many.
         tolerance: means between the target divided by it and the target times it are not corrected.
         proportional: the correction by a relative error, in nats for a value e times as large as another.
         integral: the same for each note that the error lasts.
@@ -186,7 +188,7 @@ class Controller:
         self._gains = gains
         self._default = default
         self._target: float | None = None
-        self.mean, self.integral = default, 0.0
+        self.mean, self.integral, self.window = default, 0.0, FIRST_WINDOW
         #: How strongly larger values are to be avoided: above 0 where the mean is above the target.
         self.correction = 0.0
 
@@ -203,12 +205,14 @@ class Controller:
     def begin(self) -> None:
         """Begins to measure anew, and keeps the correction that the model needed."""
         self.mean = self._default if self._target is None else self._target
+        self.window = FIRST_WINDOW
         self.correct()
 
     def measure(self, value: float) -> None:
         """Adds a note's value to the mean, and what is left of the error to the integral."""
         usual = self._default if self._target is None else self._target
-        self.mean += (min(value, MOST_TIMES * usual) - self.mean) / self._gains.window
+        self.mean += (min(value, MOST_TIMES * usual) - self.mean) / self.window
+        self.window = min(self.window + 1, self._gains.window)
         if self._target is not None:
             # Linear, so that the errors only cancel where the mean of the notes is the target.
             error = min(self._ratio(self._target) - 1.0, LARGEST_INTEGRAND)
@@ -299,16 +303,17 @@ class Balance:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """The means and the integrals, and whether there was a note; assigning them restores a former balance."""
-        numbers = (number for each in self._controllers for number in (each.mean, each.integral))
-        return (*numbers, float(self._has_measured))
+        """The means, the integrals and the windows, and whether there was a note; assigning them restores a balance."""
+        numbers = (number for each in self._controllers for number in (each.mean, each.integral, each.window))
+        return (*numbers, self._has_measured)
 
     @state.setter
     def state(self, numbers: tuple[float, ...]) -> None:
-        *pairs, measured = numbers
+        *triples, measured = numbers
         self._has_measured = bool(measured)
-        for controller, mean, integral in zip(self._controllers, pairs[::2], pairs[1::2], strict=True):
-            controller.mean, controller.integral = mean, integral
+        for index, controller in enumerate(self._controllers):
+            controller.mean, controller.integral = triples[3 * index : 3 * index + 2]
+            controller.window = int(triples[3 * index + 2])
             controller.correct()
         self._apply()
 
