@@ -180,9 +180,9 @@ def test_a_slow_piece_is_pushed_towards_short_steps():
     for _ in range(30):
         balance.measure(20, 50, 64)
     steps, ticks = bias[0, : codec.sizes.step], codec.step_ticks
-    assert (np.diff(steps[ticks >= 6]) < 0).all()
-    # Chords and ornaments keep their relative probabilities.
-    assert len(set(steps[ticks <= 6].tolist())) == 1
+    assert (np.diff(steps[ticks >= 12]) < 0).all()
+    # Chords, ornaments and quick runs keep their relative probabilities.
+    assert len(set(steps[ticks <= 12].tolist())) == 1
     assert not bias[0, codec.sizes.step :].any()
 
 

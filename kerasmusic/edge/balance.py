@@ -38,9 +38,9 @@ LOUDNESSES = (1.0, 127.0)
 DYNAMICS: Mapping[str, float] = MappingProxyType(
     {"ppp": 16.0, "pp": 33.0, "p": 49.0, "mp": 64.0, "mf": 80.0, "f": 96.0, "ff": 112.0, "fff": 126.0}
 )
-# Steps up to this length form chords and ornaments. They are biased alike, so it changes how often they occur, but not
-# their relative lengths.
-SHORTEST_TICKS = 6
+# Steps up to this length form chords, ornaments and quick runs. They are biased alike, so it changes how often they
+# occur, but not their relative lengths.
+SHORTEST_TICKS = 12
 # Logarithms are rounded to this share of a nat, so that those of Python and JavaScript are the same.
 LOG_UNITS = 8192
 # A velocity is biased by its distance to the middle one, in these units.
