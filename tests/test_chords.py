@@ -79,7 +79,7 @@ def test_most_notes_are_in_the_chord_of_their_own_time():
     free, led = (
         Generator(bundled_model(), seed=4, chords=chords, chord_seconds=1.0).take(400) for chords in (None, "Am F C G")
     )
-    assert share(led, track) > 0.85 > 0.5 > share(free, track)
+    assert share(led, track) > 0.8 > 0.5 > share(free, track)
 
 
 def test_a_function_of_time_gives_the_same_notes_as_its_progression():

@@ -27,7 +27,8 @@ def chord(time, pitches):
 def played(events, seconds=40, seed=7):
     clock = SteppedClock()
     output = MemoryOutput(clock)
-    player = Player(Led(Generator(bundled_model("small"), seed=seed)), output, clock)
+    generator = Generator(bundled_model("small"), seed=seed, speed=9, polyphony=4.5, loudness=64)
+    player = Player(Led(generator), output, clock)
     simulate(player, seconds, sorted(events))
     return player, [(when, pitch) for when, pitch, *_ in output.strikes]
 

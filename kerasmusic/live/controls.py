@@ -44,8 +44,8 @@ def louder(sampling: Sampling, by: float) -> Sampling:
     >>> louder(Sampling(loudness="mf"), 4).loudness
     84.0
     """
-    unknown = sampling.loudness in (None, balance.ANY)
-    loudness = balance.LOUDNESS if unknown else balance.parse_loudness(sampling.loudness)
+    asked = sampling.loudness
+    loudness = balance.LOUDNESS if asked is None or asked == balance.ANY else balance.parse_loudness(asked)
     return replace(sampling, loudness=_moved(loudness, by, *balance.LOUDNESSES))
 
 
