@@ -90,9 +90,8 @@ class RGLRUBlock(RecurrentBlock):
 
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         normalized, scale = unit(x), math.sqrt(self.width)
-        gate = ops.sigmoid(scaled_dense(self.decay, normalized, scale))
-        decay = ops.exp(-SHARPNESS * ops.softplus(self.rate) * gate)
-        share = ops.sigmoid(scaled_dense(self.input_gate, normalized, scale))
-        inputs = ops.sqrt(1.0 - ops.square(decay) + 1e-6) * share * self.candidate(normalized)
+        gate, share = (scaled_dense(each, normalized, scale) for each in (self.decay, self.input_gate))
+        decay = ops.exp(-SHARPNESS * ops.softplus(self.rate) * ops.sigmoid(gate))
+        inputs = ops.sqrt(1.0 - ops.square(decay) + 1e-6) * ops.sigmoid(share) * self.candidate(normalized)
         states = linear_recurrence(decay, inputs, state)
         return x + self._perceptron(normalized, states), states[:, -1]

@@ -159,7 +159,7 @@ def test_500_notes_of_a_seed_are_pythons(page, exported):
 def test_an_hour_of_music_does_not_grow_memory(context, folders):
     serving = Serving(folders["int8"])
     page = open_page(context, serving.url)
-    made = page.evaluate(MAKE_NOTES, ["1", 34_000])
+    made = page.evaluate(MAKE_NOTES, ["1", 40_000])
     assert made["rows"][-1][0] > 3_600
     assert made["memory"][0] == made["memory"][-1] > 0
     serving.stop()
