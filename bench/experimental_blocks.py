@@ -32,9 +32,17 @@ class DropoutBlock(RecurrentBlock):
         return x + self.dropout(y - x), state
 
 
+class SequenceBlock(RecurrentBlock):
+    """A block whose step is a sequence of one note."""
+
+    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+        y, state = self.call(x[:, None], state)
+        return y[:, 0], state
+
+
 @register_block("convolution")
 @keras.saving.register_keras_serializable("kerasmusic.experiments")
-class ConvolutionBlock(RecurrentBlock):
+class ConvolutionBlock(SequenceBlock):
     """Mixes each lane of the normalised input with its last three values before the recurrence and the perceptron."""
 
     @property
@@ -49,10 +57,6 @@ class ConvolutionBlock(RecurrentBlock):
         # At first, only the latest value counts.
         return ops.cast(ops.arange(shape[0])[:, None] == 0, dtype or "float32") * ops.ones(shape)
 
-    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        y, state = self.call(x[:, None], state)
-        return y[:, 0], state
-
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         kept = ops.reshape(state[:, self.width :], (-1, TAPS - 1, self.width))
         inputs = ops.concatenate([kept, unit(x)], axis=1)
@@ -66,7 +70,7 @@ class ConvolutionBlock(RecurrentBlock):
 
 @register_block("rg_lru")
 @keras.saving.register_keras_serializable("kerasmusic.experiments")
-class RGLRUBlock(RecurrentBlock):
+class RGLRUBlock(SequenceBlock):
     """Griffin's recurrence (De et al., 2024): a learned rate times a gate sets the decay, and the input has a gate."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -80,13 +84,9 @@ class RGLRUBlock(RecurrentBlock):
         return ops.zeros(shape, dtype or "float32")
 
     def _initial_rate(self, shape: tuple[int, ...], dtype: str | None = None) -> KerasTensor:
-        # Decays from 0.5 to 0.998 where the gate is half open, those of `RecurrentBlock`.
-        decays = 1.0 - 1.0 / ops.exp(ops.linspace(math.log(2.0), math.log(500.0), shape[0]))
+        # Where the gate is half open, the decays are those at which `RecurrentBlock` begins.
+        decays = ops.sigmoid(super()._initial_bias(shape))
         return ops.cast(ops.log(ops.expm1(-ops.log(decays) / (SHARPNESS / 2))), dtype or "float32")
-
-    def step(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-        y, state = self.call(x[:, None], state)
-        return y[:, 0], state
 
     def call(self, x: KerasTensor, state: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
         normalized, scale = unit(x), math.sqrt(self.width)

@@ -1,4 +1,4 @@
-"""Trains variants of `tiny` for five passes over a million notes: `python -m kerasmusic.bench.experiments --help`.
+"""Trains variants of `tiny` for five passes over a million notes: `kerasmusic bench experiments --help`.
 
 Regularisers, depth and other blocks can only be judged after several passes over the data, which take minutes where
 the model and the data are small. Each variant changes one thing. The results are in docs/training.md.
@@ -9,21 +9,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import click
 import numpy as np
 
 from kerasmusic.data.corpus import Corpus, open_corpus
+from kerasmusic.errors import check_name
 from kerasmusic.files import atomic_write
 from kerasmusic.models.presets import PRESETS
 
 NOTES, PASSES, VALIDATIONS = 1_000_000, 5.0, 20
-VALIDATION_NOTES = 131_072
 # Training does not stop before its end.
 PATIENCE = 10**6
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,7 +31,7 @@ WIDER = {"width": 128, "hidden": 320}
 
 @dataclass(frozen=True)
 class Variant:
-    """What a variant changes.
+    """The changes that a variant makes to `tiny` and to its training.
 
     Args:
         model: arguments of `GatedNoteModel`, over those of `tiny`.
@@ -83,23 +82,14 @@ def part(corpus: Corpus, notes: int) -> Corpus:
 
 
 def train_variant(variant: Variant, corpus: Corpus, passes: float = PASSES) -> dict[str, Any]:
-    """Trains a variant; returns the validation losses on the way and at the end, in nats per note."""
+    """Trains a variant; returns its history by round, and the nats per note on the run's validation windows."""
     import keras
 
     from kerasmusic.bench import experimental_blocks  # noqa: F401, registers them
     from kerasmusic.models.gated_model import GatedNoteModel
+    from kerasmusic.training.run_folder import read_history
     from kerasmusic.training.settings import Settings
-    from kerasmusic.training.train import train
-
-    class Curve(keras.callbacks.Callback):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rows: list[tuple[int, float, float]] = []
-
-        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-            assert logs is not None
-            if "val_loss" in logs:
-                self.rows.append((int(logs["training_steps"]), logs["loss"], logs["val_loss"]))
+    from kerasmusic.training.train import train, validation_windows
 
     settings = Settings(
         **{"epochs": passes, "style_notes": 0, "validations": VALIDATIONS, "patience": PATIENCE, **variant.settings}
@@ -111,48 +101,38 @@ def train_variant(variant: Variant, corpus: Corpus, passes: float = PASSES) -> d
     if variant.averaging is not None:
         averaged = {"use_ema": True, "ema_momentum": variant.averaging}
         optimizer = type(optimizer).from_config({**optimizer.get_config(), **averaged})
-    curve = Curve()
+    # Keras gives a callback the model that is trained, which is a copy; its weights are averaged in the end.
+    callback = keras.callbacks.Callback()
     with tempfile.TemporaryDirectory() as folder:
-        result = train(model, corpus, Path(folder) / "run", settings, callbacks=[curve], optimizer=optimizer)
-    notes = result.steps * (settings.batch_size or model.batch_size) * model.labels_per_window
+        run = Path(folder) / "run"
+        result = train(model, corpus, run, settings, callbacks=[callback], optimizer=optimizer)
+        history = read_history(run)
+    batch_size = settings.batch_size or model.batch_size
+    notes = result.steps * batch_size * model.labels_per_window
+    windows = validation_windows(corpus, model, batch_size)
     return {
         "parameters": model.count_params(),
         "notes": notes,
         "notes_per_second": notes / result.seconds,
-        "curve": curve.rows,
-        "nats": _nats(curve.model, corpus),
+        "history": history,
+        "nats": callback.model.evaluate(windows, verbose=0, return_dict=True)["loss"],
     }
 
 
-def _nats(model: Any, corpus: Corpus) -> float:
-    """Nats per note on windows of the validation split."""
-    from kerasmusic.training.windows import Windows
+def measure(data: str, folder: Path, names: Sequence[str] = (), passes: float = PASSES) -> Iterator[dict[str, Any]]:
+    """Trains variants, by default all, and writes a JSON file of each into a folder; those that exist are kept.
 
-    windows = Windows(
-        corpus, "validation", length=model.window, context=model.context_notes, batch_size=model.batch_size,
-        batches=max(1, VALIDATION_NOTES // (model.batch_size * model.window)), transposition=0, advance=False,
-    )  # fmt: skip
-    return float(model.evaluate(windows, verbose=0, return_dict=True)["loss"])
-
-
-@click.command()
-@click.option("--data", required=True, help="MAESTRO: a folder or a zip of MIDI files.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder of the results.")
-@click.option("--passes", type=float, default=PASSES, show_default=True, help="Passes over a million notes.")
-@click.argument("names", nargs=-1)
-def main(data: str, out: Path, passes: float, names: tuple[str, ...]) -> None:
-    """Train the variants NAMES, by default all, and write a JSON file of each; those that exist are kept."""
+    Raises:
+        ArgumentError: there is no such variant.
+    """
+    for name in names:
+        check_name("variant", name, VARIANTS)
     corpus = part(open_corpus(data), NOTES)
-    out.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names or VARIANTS:
-        path = out / f"{name.replace(' ', '-')}.json"
-        if path.exists():
-            continue
-        result = {"variant": name, **train_variant(VARIANTS[name], corpus, passes)}
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(result) + "\n")
-        click.echo(f"{name}: {result['nats']:.3f} nats per note")
-
-
-if __name__ == "__main__":
-    main()
+        path = folder / f"{name.replace(' ', '-')}.json"
+        if not path.exists():
+            result = {"variant": name, **train_variant(VARIANTS[name], corpus, passes)}
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(result) + "\n")
+        yield json.loads(path.read_text())

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from kerasmusic.bench import experimental_blocks, experiments  # noqa: F401, registers the blocks
+from kerasmusic.bench import experimental_blocks  # noqa: F401, registers the blocks
 from kerasmusic.bench.experiments import part
+from kerasmusic.command_line import main
 from kerasmusic.models.contract import require_contract
 from kerasmusic.models.gated_model import GatedNoteModel
 
@@ -26,15 +26,29 @@ def test_a_part_of_a_corpus_is_whole_performances(corpus):
 
 
 @pytest.mark.slow
-def test_a_variant_trains_and_its_result_is_kept(midi_zip, tmp_path):
-    arguments = ["--data", str(midi_zip), "--out", str(tmp_path), "--passes", "0.01", "averaged weights"]
-    result = CliRunner().invoke(experiments.main, arguments, catch_exceptions=False)
-    assert "averaged weights: " in result.output
-    written = json.loads((tmp_path / "averaged-weights.json").read_text())
+def test_a_variant_trains_and_its_result_is_kept(midi_zip, tmp_path, capsys):
+    settings = ["--data", str(midi_zip), "--folder", str(tmp_path), "--passes", "0.01"]
+    arguments = ["bench", "experiments", *settings, "averaged weights"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("averaged weights: ")
+    path = tmp_path / "averaged-weights.json"
+    written = json.loads(path.read_text())
     assert written["variant"] == "averaged weights"
     assert written["notes"] == 8 * 256
-    ((steps, _, nats),) = written["curve"]
-    assert steps == 1
+    (nats,) = written["history"]["val_loss"]
+    assert written["history"]["training_steps"] == [1]
     assert 10 < nats < 30
     assert 10 < written["nats"] < 30
-    assert CliRunner().invoke(experiments.main, arguments, catch_exceptions=False).output == ""
+    before = path.stat().st_mtime_ns
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == said
+    assert path.stat().st_mtime_ns == before
+
+
+def test_an_unknown_variant_is_refused_before_any_training(tmp_path, capsys):
+    assert main(["bench", "experiments", "--folder", str(tmp_path / "out"), "--data", "absent.zip", "dropuot 0.1"]) == 2
+    said = capsys.readouterr().err
+    assert "dropuot 0.1: no such variant; did you mean dropout 0.1" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

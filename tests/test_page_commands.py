@@ -146,6 +146,7 @@ LEFT_OUT = {
     "bench latency": "measures for minutes",
     "bench tutorial": "measures for minutes",
     "bench train": "measures for minutes",
+    "bench experiments": "trains for minutes",
     "bench ingest": "measures for minutes",
     "bench instructions": "needs an emulator",
     "check-model tiny --folder": "needs an emulator",

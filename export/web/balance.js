@@ -107,8 +107,6 @@ class Controller {
 }
 
 export class Balance {
-  #hasMeasured = false;
-
   /**
    * @param codec the model's codec
    * @param {Float32Array} bias the step's input, into which all but the pitches' biases are written
@@ -137,27 +135,25 @@ export class Balance {
     this.step.target = speed === null ? null : ticks;
     this.duration.target = polyphony === null ? null : polyphony * ticks;
     this.velocity.target = loudness;
-    if (!this.#hasMeasured) this.begin();
+    // Before the first note.
+    if (this.velocity.window === FIRST_WINDOW) this.begin();
     this.#apply();
   }
 
   /** Begins as for a new piece. */
   reset() {
-    this.#hasMeasured = false;
     for (const [controller] of this.parts) controller.reset();
     this.#apply();
   }
 
   /** Begins to measure anew: the notes that were given have set the balance of what follows. */
   begin() {
-    this.#hasMeasured = false;
     for (const [controller] of this.parts) controller.begin();
     this.#apply();
   }
 
   /** Measures a note that the model drew: its step and its duration in ticks, and its velocity. */
   measure(step, duration, velocity) {
-    this.#hasMeasured = true;
     this.step.measure(step);
     this.duration.measure(duration);
     this.velocity.measure(velocity);
@@ -165,14 +161,13 @@ export class Balance {
   }
 
   get state() {
-    return [...this.parts.flatMap(([{ mean, integral, window }]) => [mean, integral, window]), Number(this.#hasMeasured)];
+    return this.parts.flatMap(([{ mean, integral, window }]) => [mean, integral, window]);
   }
 
   set state(numbers) {
     for (const [index, [controller]] of this.parts.entries()) {
       [controller.mean, controller.integral, controller.window] = numbers.slice(3 * index);
     }
-    this.#hasMeasured = Boolean(numbers.at(-1));
     this.#apply();
   }
 

@@ -104,7 +104,6 @@ class SamplingOptions(TypedDict):
 
 def asked_sampling(options: SamplingOptions) -> Sampling:
     """The sampling that the options ask for; what they leave out has its default."""
-    from kerasmusic.edge.balance import ANY, parse_loudness
     from kerasmusic.edge.sampling import Sampling, SamplingChanges, parse_by_field
 
     asked = SamplingChanges(key=options["key"], pitch_range=options["pitch_range"], style=options["style"])
@@ -118,8 +117,7 @@ def asked_sampling(options: SamplingOptions) -> Sampling:
     if options["polyphony"] is not None:
         asked["polyphony"] = parse_target("polyphony", options["polyphony"])
     if options["loudness"] is not None:
-        loudness = options["loudness"]
-        asked["loudness"] = None if loudness == FREE else ANY if loudness == ANY else parse_loudness(loudness)
+        asked["loudness"] = None if options["loudness"] == FREE else options["loudness"]
     if options["chord_seconds"] is not None:
         if options["chords"] is None:
             raise ArgumentError(f"{options['chord_seconds']:g}: --chord-seconds is for --chords; name some")

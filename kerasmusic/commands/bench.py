@@ -193,6 +193,30 @@ def train(presets: str | None, data: str | None, short: bool, output: str) -> No
 
 
 @command(
+    "experiments",
+    """
+    kerasmusic bench experiments --data maestro-v2.0.0-midi.zip --folder experiments
+    kerasmusic bench experiments --data maestro-v2.0.0-midi.zip --folder experiments tiny 'dropout 0.1'
+    """,
+)
+@click.argument("variants", metavar="[VARIANT]...", nargs=-1)
+@data
+@click.option(
+    "--folder", type=click.Path(path_type=Path), required=True, help="The folder of the results; those in it are kept."
+)
+@click.option("--passes", type=float, help="Passes over a million notes (default: 5).")
+def experiments(variants: tuple[str, ...], data: str | None, folder: Path, passes: float | None) -> None:
+    """Train variants of tiny, by default all, for some minutes each, and compare their losses.
+
+    VARIANT is a name such as 'weight decay 0.1'; a wrong one is answered with those that there are.
+    """
+    from kerasmusic.bench import experiments
+
+    for result in experiments.measure(_music(data), folder, variants, passes or experiments.PASSES):
+        click.echo(f"{result['variant']}: {result['nats']:.3f} nats per note")
+
+
+@command(
     "ingest",
     """
     kerasmusic bench ingest
@@ -261,7 +285,7 @@ def pace(data: str | None) -> None:
         click.echo(f"{name} {value:,.6g}")
 
 
-for each in (latency, report, tutorial, train, ingest, instructions, pace):
+for each in (latency, report, tutorial, train, experiments, ingest, instructions, pace):
     run.add_command(each)
 
 

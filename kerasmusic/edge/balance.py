@@ -260,7 +260,6 @@ class Balance:
         self._duration = Controller(DURATION_GAINS, POLYPHONY * TICKS_PER_SECOND / SPEED)
         self._velocity = Controller(VELOCITY_GAINS, LOUDNESS)
         self._controllers = (self._step, self._duration, self._velocity)
-        self._has_measured = False
         self._parts = tuple(zip(self._controllers, tables, rows, strict=True))
 
     def aim(self, targets: Targets) -> None:
@@ -269,27 +268,25 @@ class Balance:
         self._step.aim(None if targets.speed is None else ticks)
         self._duration.aim(None if targets.polyphony is None else targets.polyphony * ticks)
         self._velocity.aim(targets.loudness)
-        if not self._has_measured:
+        # Before the first note.
+        if self._velocity.window == FIRST_WINDOW:
             self.begin()
         self._apply()
 
     def reset(self) -> None:
         """Begins as for a new piece."""
-        self._has_measured = False
         for controller in self._controllers:
             controller.reset()
         self._apply()
 
     def begin(self) -> None:
         """Begins to measure anew: the notes that were given have set the balance of what follows."""
-        self._has_measured = False
         for controller in self._controllers:
             controller.begin()
         self._apply()
 
     def measure(self, step: float | None, duration: float, velocity: float) -> None:
         """Measures a note that the model drew: its duration and its step in ticks, or None where that was given."""
-        self._has_measured = True
         if step is not None:
             self._step.measure(step)
         self._duration.measure(duration)
@@ -303,17 +300,14 @@ class Balance:
 
     @property
     def state(self) -> tuple[float, ...]:
-        """The means, the integrals and the windows, and whether there was a note; assigning them restores a balance."""
-        numbers = (number for each in self._controllers for number in (each.mean, each.integral, each.window))
-        return (*numbers, self._has_measured)
+        """The mean, the integral and the window of each controller; assigning them restores a former balance."""
+        return tuple(number for each in self._controllers for number in (each.mean, each.integral, each.window))
 
     @state.setter
     def state(self, numbers: tuple[float, ...]) -> None:
-        *triples, measured = numbers
-        self._has_measured = bool(measured)
-        for index, controller in enumerate(self._controllers):
-            controller.mean, controller.integral = triples[3 * index : 3 * index + 2]
-            controller.window = int(triples[3 * index + 2])
+        triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+        for controller, (mean, integral, window) in zip(self._controllers, triples, strict=True):
+            controller.mean, controller.integral, controller.window = mean, integral, int(window)
             controller.correct()
         self._apply()
 

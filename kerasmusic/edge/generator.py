@@ -103,7 +103,7 @@ class Generator:
         self._drawn = 0
         # The caller may have changed the seed.
         self._block = -1
-        self.sampling = self._sampling
+        self._balance.aim(self.sampling.targets(self.seed))
         self.forget()
 
     def forget(self) -> None:

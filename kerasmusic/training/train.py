@@ -194,7 +194,7 @@ def _train(
             stacklevel=3,
         )
     validation = Validation(
-        _validation_windows(corpus, model, batch_size, rows), budget, run / "model.keras" if devices.writes else None,
+        validation_windows(corpus, model, batch_size, rows), budget, run / "model.keras" if devices.writes else None,
         times=settings.validations, patience=settings.patience, former=progress,
     )  # fmt: skip
     stop = StopOnSignal() if devices.processes == 1 else StopTogether(devices, budget)
@@ -294,7 +294,8 @@ def _training_windows(
     )  # fmt: skip
 
 
-def _validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows: slice) -> Windows | None:
+def validation_windows(corpus: Corpus, model: NoteModel, batch_size: int, rows: slice | None = None) -> Windows | None:
+    """The windows on which a run validates, the same each time; None without such a split."""
     if not len(corpus.pieces("validation")):
         return None
     batches = max(1, VALIDATION_NOTES // (batch_size * model.window))
