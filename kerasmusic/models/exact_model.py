@@ -9,7 +9,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from kerasmusic.codec import FIELDS
-from kerasmusic.models.choosing import Chooser, Labels
+from kerasmusic.models.choosing import Chooser
 from kerasmusic.models.exact_layers import (
     LARGEST_CODE,
     LOWEST,
@@ -175,8 +175,8 @@ class ExactNoteModel(KeyboardModel[ExactBlock, ExactTerms]):
     def _drawing(self, inputs: StepInputs) -> ExactDraws:
         return ExactDraws(inputs, self.codec)
 
-    def _scored(self, labels: Labels) -> Chooser:
-        return lambda index, logits: labels(index, logits * (1.0 / GRID))
+    def _in_nats(self, choose: Chooser) -> Chooser:
+        return lambda index, logits: choose(index, logits * (1.0 / GRID))
 
 
 def roots_of(longest: int) -> WholeFunction:

@@ -106,8 +106,26 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
     def score(
         self, notes: KerasTensor, state: KerasTensor, style: KerasTensor | None = None
     ) -> tuple[KerasTensor, KerasTensor]:
+        labels = Labels(notes[:, 1:])
+        state = self.read(notes, state, labels, style)
+        return labels.log_prob(), state
+
+    def read(
+        self, notes: KerasTensor, state: KerasTensor, choose: Chooser, style: KerasTensor | None = None
+    ) -> KerasTensor:
+        """Passes each field's logits over a sequence to `choose`, which returns the notes' values; see `score`.
+
+        Args:
+            notes: int32 `[batch, T + 1, 4]`, the previous note, then T notes.
+            state: float32 `[batch, S]`.
+            choose: gets the index of a field and its logits, float32 `[batch, T, n]`; returns int32 `[batch, T]`.
+            style: float32 `[batch, D]`.
+
+        Returns:
+            The final state, float32 `[batch, S]`.
+        """
         keyboard, repeats, states = self._split_state(state)
-        previous, now = notes[:, :-1], notes[:, 1:]
+        previous = notes[:, :-1]
         keyboards = self.keyboard.scan(keyboard, previous)
         echo = None
         if repeats:
@@ -115,10 +133,9 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
         terms = self._terms(echo, None if style is None else style[:, None])
         x, states = self._trunk(previous, keyboards, terms, states, lambda block, x, state: block(x, state))
 
-        labels = Labels(now)
-        keyboards = self._heads(x, terms, keyboards, self._scored(labels))
+        keyboards = self._heads(x, terms, keyboards, self._in_nats(choose))
         last = [part[:, -1] for part in keyboards]
-        return labels.log_prob(), ops.concatenate([*last, *repeats, *states], axis=-1)
+        return ops.concatenate([*last, *repeats, *states], axis=-1)
 
     def style_vectors(self) -> dict[str, list[float]]:
         if not self.style_names:
@@ -174,9 +191,9 @@ class KeyboardModel(NoteModel, Generic[BlockType, TermsType]):
         """Draws fields from this model's logits."""
         raise NotImplementedError
 
-    def _scored(self, labels: Labels) -> Chooser:
-        """Labels that take this model's logits."""
-        return labels
+    def _in_nats(self, choose: Chooser) -> Chooser:
+        """A chooser of this model's logits from one of logits in nats."""
+        return choose
 
     def state_after(self, context: KerasTensor) -> KerasTensor:
         silence = super().state_after(context)
