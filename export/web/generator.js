@@ -13,7 +13,7 @@ const START_NOTE = [0, 0, 0, 0];
 export const MIN_P = { pitch: 0.02 };
 
 /** Of many given notes, the model is fed only the last ones: see `kerasmusic.edge.generator`, which a test compares. */
-export const HEARD_NOTES = 2048;
+export const HEARD_NOTES = 4096;
 
 const byField = (value, fallback) =>
   FIELDS.map((field) => (typeof value === "number" ? value : (value?.[field] ?? fallback)));

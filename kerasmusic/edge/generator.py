@@ -33,7 +33,7 @@ LEAST_LOG_PROB = np.float32(-87.0)
 LARGEST_WHOLE = 2.0**24
 # Of many given notes, the model is fed only the last ones. It finds repeats among this many, and from older notes it
 # gains nothing that can be measured: see docs/browser.md.
-HEARD_NOTES = 2_048
+HEARD_NOTES = 4_096
 # More notes per second than any piece sustains: MAESTRO's busiest seconds have fewer.
 DENSEST = 100
 

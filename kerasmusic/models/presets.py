@@ -52,7 +52,7 @@ PRESETS: dict[str, Preset] = {
     "tutorial": Preset("kerasmusic.models.tutorial_model:TutorialModel", {}),
     "tiny": Preset(GATED, {"width": 64, "hidden": 128, "depth": 2}),
     "small": Preset(GATED, {"width": 256, "hidden": 640, "depth": 2}, bundled=True),
-    "base": Preset(GATED, {"width": 512, "hidden": 1280, "depth": 2, "memory": 2048}),
+    "base": Preset(GATED, {"width": 512, "hidden": 1280, "depth": 2, "memory": 4096}),
 }
 
 

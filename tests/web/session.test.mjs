@@ -7,7 +7,7 @@ import { Session } from "../../export/web/session.js";
 const SETTINGS = {
   temperature: 1, minP: 0, key: "", range: "", speed: 9, polyphony: 4.5, loudness: 64, style: "", chords: "", chordSeconds: 2,
 }; // prettier-ignore
-const FILE = { name: "song.mid", id: "0123abcd", count: 2_500, targets: { speed: 7 } };
+const FILE = { name: "song.mid", id: "0123abcd", count: 5_000, targets: { speed: 7 } };
 
 /** A session with a piece of five notes, what it has asked of the worker, and the controls' settings. */
 function opened() {
@@ -51,7 +51,7 @@ test("before there is a model, nothing can be asked of it", () => {
 
 test("a setting that is changed while the model listens keeps the opened file", () => {
   const { session, asked, settings } = listening();
-  assert.equal(session.view.status, "Listening to song.mid: 0 of 2,048 notes.");
+  assert.equal(session.view.status, "Listening to song.mid: 0 of 4,096 notes.");
   settings.temperature = 0.5;
   session.move("temperature");
   assert.deepEqual(asked.slice(-2).map(({ kind, primer, from }) => [kind, primer ?? from]), [
@@ -60,12 +60,12 @@ test("a setting that is changed while the model listens keeps the opened file", 
   ]);
   assert.equal(session.view.name, "0123456789/7/primer=0123abcd/temperature=0.5/speed=7/polyphony=7.9/loudness=72");
   // The slices of the file's notes are those of the request before.
-  session.takeGiven({ request: session.request - 1, notes: notesFrom(0, 2_500) });
-  session.takeProgress({ request: session.request, heard: 1_200, of: 2_048 });
-  assert.equal(session.view.status, "Listening to song.mid: 1,200 of 2,048 notes.");
-  session.takeProgress({ request: session.request, heard: 2_048, of: 2_048 });
-  assert.equal(session.view.status, "song.mid: 2,500 notes read; press Play to carry on from there.");
-  assert.equal(session.position(0), 2_495);
+  session.takeGiven({ request: session.request - 1, notes: notesFrom(0, 5_000) });
+  session.takeProgress({ request: session.request, heard: 1_200, of: 4_096 });
+  assert.equal(session.view.status, "Listening to song.mid: 1,200 of 4,096 notes.");
+  session.takeProgress({ request: session.request, heard: 4_096, of: 4_096 });
+  assert.equal(session.view.status, "song.mid: 5,000 notes read; press Play to carry on from there.");
+  assert.equal(session.position(0), 4_995);
 });
 
 test("a seed chooses the speed, the polyphony and the loudness that the user does not", () => {

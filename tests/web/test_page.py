@@ -334,7 +334,7 @@ def test_a_long_file_plays_on_at_once_while_the_model_listens(bundled, folders, 
     bundled.click("#play")
     # A second or two on an idle machine, where listening to all of it took 26.
     assert wait_for_sound(bundled, 20) < 10
-    expect(bundled.locator("#status")).to_have_text(re.compile(r"Listening to long\.mid: [\d,]+ of 2,048 notes\."))
+    expect(bundled.locator("#status")).to_have_text(re.compile(r"Listening to long\.mid: [\d,]+ of 4,096 notes\."))
     expect(bundled.locator("#status")).to_have_text("Playing.", timeout=60_000)
     bundled.click("#play")
     assert max(bundled.evaluate("() => tasks"), default=0) < LONGEST_TASK
