@@ -75,8 +75,7 @@ def run_pytest(session: nox.Session, *options: str) -> None:
     with tempfile.TemporaryDirectory() as compiled:
         # Only a cache of limited size is locked, so that no process reads a program that another is writing.
         cache = {"JAX_COMPILATION_CACHE_DIR": compiled, "JAX_COMPILATION_CACHE_MAX_SIZE": str(2**30)}
-        environment = {"KERAS_BACKEND": "jax", **cache}
-        session.run("pytest", *side_by_side(chosen), *chosen, env=environment)
+        session.run("pytest", *side_by_side(chosen), *chosen, env={"KERAS_BACKEND": "jax", **cache})
     marked = only("every_backend and not one_backend", chosen)
     environment = {"KERAS_BACKEND": "tensorflow"}
     session.run("pytest", *side_by_side(chosen), *marked, env=environment, success_codes=[0, NO_TESTS])
@@ -181,8 +180,7 @@ def build_models(session: nox.Session) -> Path:
 def run_edge_tests(session: nox.Session) -> None:
     """Runs the tests of the device's code in an environment without Keras, TensorFlow and JAX."""
     environment = {"KERASMUSIC_TEST_MODELS": str(build_models(session))}
-    chosen = session.posargs
-    session.run("pytest", *side_by_side(chosen), *only("device", chosen), env=environment)
+    session.run("pytest", *side_by_side(session.posargs), *only("device", session.posargs), env=environment)
 
 
 @nox.session(name="tests-edge-litert")
