@@ -34,7 +34,6 @@ from kerasmusic.models.exact_layers import (
 )
 from kerasmusic.models.exact_model import (
     BONUS_UNITS,
-    ECHO_GATE_UNITS,
     GATE_UNITS,
     LARGEST_ECHO_GATE,
     ExactNoteModel,
@@ -52,7 +51,7 @@ LARGEST_VECTOR, LARGEST_STATE = 2.0**15, 2.0**17
 # The root mean square of the numbers whose squares a norm sums, as a share of the largest whose squares have an exact
 # sum.
 COARSE = 1.0 / 6.0
-# The range of a state as a multiple of what was heard, since it grows in pieces that are longer.
+# The range of a state and of a gate as a multiple of what was heard, since other pieces reach further.
 ROOM = 1.3
 # The share of a norm's outputs that keep within their range; the rest is clipped. All other ranges hold all values.
 WITHIN = 0.9995
@@ -91,8 +90,8 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     first = model.heads[0]
     _set_dense(exact.heads[0], first.kernel, first.bias, normalized, 1.0 / GRID)
     if model.context_notes:
-        gates = model.echo_counts
-        _set_dense(exact.echo_counts, gates.kernel, gates.bias, normalized, 1.0 / ECHO_GATE_UNITS)
+        gates, gate_units = model.echo_counts, ROOM * _reach(np.abs(seen["gates"][0])) / LARGEST_ECHO_GATE
+        _set_dense(exact.echo_counts, gates.kernel, gates.bias, normalized, gate_units)
     largest = max(float(np.abs(hidden).max()) for hidden in seen["hidden"])
     hidden_unit = _set_units(exact.drawn, _set_embeddings(exact.drawn, model.drawn), largest)
     to_heads = model.trunk_to_heads
@@ -111,7 +110,7 @@ def make_exact(model: GatedNoteModel, notes: NDArray[np.integer]) -> ExactNoteMo
     due = model.due_to_duration
     _set_dense(exact.due_to_duration, due.kernel, np.zeros(due.units), KEYBOARD_SCALE, 1.0 / BONUS_UNITS, lost=0.0)
     if model.context_notes:
-        _set_echo(exact, model, x_unit, hidden_unit)
+        _set_echo(exact, model, x_unit, hidden_unit, gate_units)
 
     def observe(layer: ExactDense, inputs: Any) -> None:
         layer.observer = None
@@ -135,7 +134,8 @@ def _array(values: Any) -> NDArray[Any]:
 
 def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArray[np.float32]]]:
     """What a model computes while it hears notes: arrays `[samples, lanes]`, by name and place."""
-    seen: dict[str, list[Any]] = {"x": [], "candidate": [], "state": [], "perceptron": [], "hidden": [], "ticks": []}
+    names = ("x", "candidate", "state", "perceptron", "gates", "hidden", "ticks")
+    seen: dict[str, list[Any]] = {name: [] for name in names}
     previous, now = notes[:, :-1], notes[:, 1:]
     keyboard, repeats, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
     keyboard = model.keyboard.scan(keyboard, previous)
@@ -155,7 +155,10 @@ def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArra
         seen["state"].append(state)
         seen["perceptron"].append(inner)
     seen["x"].append(x)
-    hidden = scaled_dense(model.trunk_to_heads, unit(x), math.sqrt(model.width))
+    normalized = unit(x)
+    hidden = scaled_dense(model.trunk_to_heads, normalized, math.sqrt(model.width))
+    if echo:
+        seen["gates"].append(scaled_dense(model.echo_counts, normalized, math.sqrt(model.width)))
     keyboard = model.keyboard.advance(keyboard, now[..., 0])
     seen["ticks"].append(keyboard.ticks)
     hidden = added(hidden, model._project_keyboard(model.keyboard_now, keyboard), *terms.hidden)
@@ -195,8 +198,18 @@ def _set_styles(exact: ExactNoteModel, model: GatedNoteModel) -> NDArray[np.floa
     return np.full(model.style_size, code)
 
 
-def _set_echo(exact: ExactNoteModel, model: GatedNoteModel, x_unit: float, hidden_unit: float) -> None:
-    """Sets the codes of the echo's embedding, with a scale for each of its lanes."""
+def _set_echo(
+    exact: ExactNoteModel, model: GatedNoteModel, x_unit: float, hidden_unit: float, gate_units: NDArray[np.float64]
+) -> None:
+    """Sets the codes of the echo's embedding, with a scale for each of its lanes.
+
+    Args:
+        exact: the exact model.
+        model: the trained one.
+        x_unit: the value of one unit of the trunk's vectors.
+        hidden_unit: that of the heads' hidden vector.
+        gate_units: the value of one unit of each field's gate, float64 `[4]`.
+    """
     table, width = _array(model.echo.embeddings).astype(np.float64), model.width
     code = np.maximum(np.abs(table).max(axis=0), 1e-9) / LARGEST_WEIGHT
     sums = np.repeat([x_unit, hidden_unit], width) * SURE
@@ -205,7 +218,8 @@ def _set_echo(exact: ExactNoteModel, model: GatedNoteModel, x_unit: float, hidde
     code[: 2 * width] = units * sums
     exact.echo.embeddings.assign(np.round(table / code).astype(np.float32))
     exact.echo_units.assign(units.astype(np.float32)[None])
-    exact.echo_logit_units.assign((code[2 * width :] / SURE / ECHO_GATE_UNITS * GRID).astype(np.float32)[None])
+    gates = np.repeat(gate_units, model.codec.sizes)
+    exact.echo_logit_units.assign((code[2 * width :] / SURE * gates * GRID).astype(np.float32)[None])
 
 
 def _set_norm(norm: ExactNorm, x: NDArray[np.float32], x_unit: float) -> NDArray[np.float64]:

@@ -41,6 +41,17 @@ def test_an_exact_model_scores_notes_nearly_as_its_original(model, exact, heard)
     assert exact.preset == "tiny"
 
 
+def test_an_echos_gates_may_be_as_large_as_training_makes_them(heard):
+    model = GatedNoteModel(**TINY, memory=150, preset="echoing", record={})
+    model.echo.embeddings.assign(keras.random.normal(model.echo.embeddings.shape, stddev=0.1, seed=3))
+    model.echo_counts.bias.assign(np.float32([30, 20, -25, 10]))
+    exact = make_exact(model, heard)
+    assert max(check_sums(exact).values()) < 2**24
+    pieces = [piece[1:] for piece in heard]
+    former, now = (np.concatenate(list(KerasScorer(each).score_fields(pieces))) for each in (model, exact))
+    np.testing.assert_allclose(now.mean(axis=0), former.mean(axis=0), atol=0.02)
+
+
 def test_its_weights_are_codes(exact):
     for weight in exact.trainable_variables:
         if weight.name in ("kernel", "embeddings"):

@@ -29,11 +29,11 @@ from kerasmusic.models.lookup import Table, WholeFunction, floored, value_of
 from kerasmusic.models.note_model import StepInputs
 from kerasmusic.models.repeats import ECHO_FIELDS, Echo
 
-# Units of the bonus on durations whose note-off coincides with a scheduled one, and of the gates on it and on the
-# echo's logits, to a nat and to 1.
-BONUS_UNITS, GATE_UNITS, ECHO_GATE_UNITS = 64.0, 256.0, 64.0
-# The largest gate on the echo's logits, in its units.
-LARGEST_ECHO_GATE = 512.0
+# Units of the bonus on durations whose note-off coincides with a scheduled one to a nat, and of the gate on it to 1.
+BONUS_UNITS, GATE_UNITS = 64.0, 256.0
+# The largest gate on the echo's logits, in its units: the product with the sum of four codes, each times an agreement,
+# stays exact.
+LARGEST_ECHO_GATE = 2048.0
 
 
 class ExactTerms(NamedTuple):
