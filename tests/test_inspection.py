@@ -6,6 +6,7 @@ import pretty_midi
 import pytest
 
 from kerasmusic import midi, plots
+from kerasmusic.bundled import bundled_model
 from kerasmusic.command_line import main
 from kerasmusic.commands.inspection import FIRST_NOTES, describe, summary
 from kerasmusic.errors import MidiError
@@ -137,3 +138,11 @@ def test_the_command_says_it_and_ends_in_one_line_where_there_is_nothing_to_say(
     (tmp_path / "x.mid").write_text("no music")
     assert main(["inspect", str(tmp_path / "x.mid")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_models_training_is_told_by_what_its_record_has():
+    trained = next(line for line in describe(bundled_model("base")) if line.startswith("trained "))
+    assert " by torch, " in trained
+    assert trained.endswith(" minutes")
+    assert " notes, " in trained
+    assert "steps" not in trained

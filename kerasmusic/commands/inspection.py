@@ -130,9 +130,11 @@ def _describe_record(record: dict[str, Any], codec: NoteCodec) -> Iterator[str]:
     sizes = ", ".join(f"{field} {size}" for field, size in codec.sizes._asdict().items())
     yield f"codec       values by field: {sizes}"
     if record:
-        settings = {name: value for name, value in record.get("settings", {}).items() if value is not None}
-        yield f"trained     on {record.get('source')} by {record.get('backend')}, {record.get('steps', 0):,} steps"
-        yield "settings    " + ", ".join(f"{name} {value}" for name, value in settings.items())
+        known = [f", {record[unit]:,} {unit}" for unit in ("passes", "steps", "notes", "minutes") if unit in record]
+        yield f"trained     on {record.get('source')} by {record.get('backend')}{''.join(known)}"
+        settings = [f"{name} {value}" for name, value in record.get("settings", {}).items() if value is not None]
+        if settings:
+            yield f"settings    {', '.join(settings)}"
     yield f"licence     {record.get('licence', 'not recorded')}"
 
 
