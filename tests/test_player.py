@@ -102,8 +102,10 @@ def test_threads_play_an_hour_on_a_fast_clock_and_leave_no_note_hanging():
     source = Scripted([])
     source.make = lambda now: next(piece)
     with Player(source, output, clock) as player:
-        while clock.now() < HOUR and not player.ended.is_set():
+        # A busy machine skips notes that would be late, and plays them all the longer.
+        while (clock.now() < HOUR or len(output.strikes) <= 10_000) and not player.ended.is_set():
             time.sleep(0.05)
+        assert not player.ended.is_set()
     assert len(output.strikes) == len(output.releases) > 10_000
     assert not output.sounding
 
