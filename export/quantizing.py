@@ -136,7 +136,7 @@ def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArra
     """What a model computes while it hears notes: arrays `[samples, lanes]`, by name and place."""
     names = ("x", "candidate", "state", "perceptron", "gates", "hidden", "ticks")
     seen: dict[str, list[Any]] = {name: [] for name in names}
-    previous, now = notes[:, :-1], notes[:, 1:]
+    previous, now, scale = notes[:, :-1], notes[:, 1:], math.sqrt(model.width)
     keyboard, repeats, states = model._split_state(ops.zeros((ops.shape(notes)[0], model.state_size)))
     keyboard = model.keyboard.scan(keyboard, previous)
     seen["ticks"].append(keyboard.ticks)
@@ -149,16 +149,16 @@ def _observe(model: GatedNoteModel, notes: KerasTensor) -> dict[str, list[NDArra
         decay, candidate = block._decay_and_candidate(normalized)
         state = linear_recurrence(decay, (1.0 - decay) * candidate, state)
         both = ops.concatenate([normalized, state], axis=-1)
-        inner = ops.relu(scaled_dense(block.perceptron, both, math.sqrt(model.width)))
+        inner = ops.relu(scaled_dense(block.perceptron, both, scale))
         x = x + block.output_dense(inner)
         seen["candidate"].append(candidate)
         seen["state"].append(state)
         seen["perceptron"].append(inner)
     seen["x"].append(x)
     normalized = unit(x)
-    hidden = scaled_dense(model.trunk_to_heads, normalized, math.sqrt(model.width))
+    hidden = scaled_dense(model.trunk_to_heads, normalized, scale)
     if echo:
-        seen["gates"].append(scaled_dense(model.echo_counts, normalized, math.sqrt(model.width)))
+        seen["gates"].append(scaled_dense(model.echo_counts, normalized, scale))
     keyboard = model.keyboard.advance(keyboard, now[..., 0])
     seen["ticks"].append(keyboard.ticks)
     hidden = added(hidden, model._project_keyboard(model.keyboard_now, keyboard), *terms.hidden)

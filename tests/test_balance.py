@@ -39,7 +39,7 @@ def test_most_pieces_keep_to_their_speed_from_the_first_minute():
 
 
 def test_temperature_leaves_the_speed_alone():
-    # At 0.5, a piece may fall into a figure that it repeats for long; single pieces are 25 % slower then.
+    # At 0.5, a piece may fall into a figure that it repeats for long; single pieces are up to a quarter slower then.
     for temperature in (0.5, 1.5):
         speeds = [speed_of(piece) for piece in pieces(seeds=8, temperature=temperature, speed=9)]
         assert np.mean(speeds) == pytest.approx(9, rel=0.15)
